@@ -24,7 +24,7 @@ _APP0, _APP1, _APP2, _APP5, _APP11, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0
 _STANDALONE = (0x01, 0xD8)  # TEM, SOI: no length follows
 _LONGEST = 65533  # bytes in a segment besides its length
 _PHOTOSHOP = b"Photoshop 3.0\0"
-_XMP, _EXTENDED = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
 _EXTENDED_HEAD = len(_EXTENDED) + 40  # a GUID of 32 digits, the length of the whole and the place in it
 _EXTENDED_ROOM = 65400  # bytes of extended XMP in a segment (XMP specification, part 3, 1.1.3.1)
 # previews in segments that nothing else tells apart (exiftool, JPEG.pm)
@@ -236,16 +236,16 @@ def _with_xmp(head: list[Segment], cut: Cut) -> list[Segment]:
     old: list[Segment] = []
     for segment in head:
         marker, data = segment
-        if marker != _APP1 or not data.startswith(_XMP):
+        if marker != _APP1 or not data.startswith(xmp.PREFIX):
             found.append(segment)
             continue
-        packet = data[len(_XMP) :]
+        packet = data[len(xmp.PREFIX) :]
         prefix = _EXTENDED + xmp.named_extension(packet).encode("ascii", "replace")
         extension = _extension(head, prefix)
         packet, changed = xmp.jpeg_after_crop(packet, extension, cut)
-        if len(_XMP) + len(packet) > _LONGEST:
+        if len(xmp.PREFIX) + len(packet) > _LONGEST:
             raise PacketError("its XMP has no room for what changes")
-        found.append((marker, _XMP + packet))
+        found.append((marker, xmp.PREFIX + packet))
         if changed != extension:
             old += [one for one in head if one[0] == _APP1 and one[1].startswith(prefix)]
             for at in range(0, len(changed), _EXTENDED_ROOM):

@@ -138,16 +138,13 @@ def _profile_after_crop(text: bytes, cut: Cut) -> bytes:
         profile = bytes.fromhex(b"".join(lines).decode("ascii"))
     except ValueError:
         return text
-    for prefix, change in (
-        (metadata.EXIF_PREFIX, metadata.exif_after_crop),
-        (b"8BIM", photoshop.after_crop),
-        (b"II*\0", metadata.exif_after_crop),
-        (b"MM\0*", metadata.exif_after_crop),
-        (b"", xmp.after_crop),
-    ):
-        if profile.startswith(prefix):
-            changed = change(profile, cut)
-            break
+    mark = xmp.PREFIX if profile.startswith(xmp.PREFIX) else b""
+    if profile.startswith((metadata.EXIF_PREFIX, b"II*\0", b"MM\0*")):
+        changed = metadata.exif_after_crop(profile, cut)
+    elif profile.startswith(b"8BIM"):
+        changed = photoshop.after_crop(profile, cut)
+    else:
+        changed = mark + xmp.after_crop(profile[len(mark) :], cut)
     if changed == profile:
         return text
     digits = changed.hex().encode()

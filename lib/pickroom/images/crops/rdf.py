@@ -6,9 +6,10 @@ elements, structures, arrays, rdf:value with qualifiers); part 3, 1.1: the packe
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.parsers import expat
+from xml.sax.saxutils import quoteattr
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _ARRAYS = tuple(f"{RDF} {name}" for name in ("Bag", "Seq", "Alt"))
@@ -24,7 +25,7 @@ _WIDE = {  # how a packet that is not in UTF-8 begins
     b"\0<": "utf-16-be",
 }
 _DEEPEST = 100  # elements within elements
-_MOST_PARTS = 200_000  # elements and attributes: Camera Raw's packets have some thousands
+_MOST_PARTS = 50_000  # elements and attributes: Camera Raw's packets have some thousands
 
 
 class PacketError(ValueError):
@@ -40,6 +41,7 @@ class Node:
     inner: tuple[int, int] = (0, 0)  # between the tags or the quotes
     end: int = 0
     text: str = ""
+    spaces: Mapping[str, str] = field(default_factory=dict)  # namespaces in scope, by prefix
     attributes: list["Node"] = field(default_factory=list)
     children: list["Node"] = field(default_factory=list)
 
@@ -88,12 +90,14 @@ class Packet:
 
     def properties(self) -> list[Node]:
         """The picture's own properties, from every description; not those of other pictures that it names."""
-        blocks = (node for node in (self._root, *self._root.walk()) if node.name == f"{RDF} RDF")
         return [
             node
-            for description in (description for block in blocks for description in block.children)
+            for description in (description for block in self._blocks() for description in block.children)
             for node in (*description.attributes, *description.children)
         ]
+
+    def _blocks(self) -> list[Node]:
+        return [node for node in (self._root, *self._root.walk()) if node.name == f"{RDF} RDF"]
 
     def says_something(self) -> bool:
         """Whether a property is left once what was removed is gone."""
@@ -116,6 +120,41 @@ class Packet:
             start -= 1
         self._edits[start, node.end] = b""
 
+    def add(self, values: Mapping[tuple[str, str], str], prefixes: Mapping[str, str]) -> None:
+        """Write properties into the first description, as attributes; raises PacketError where there is no XMP.
+
+        Args:
+            values: by namespace and name.
+            prefixes: of the namespaces, where the packet has none for them that is not taken.
+        """
+        blocks = self._blocks()
+        if len(blocks) != 1:
+            raise PacketError("it holds no XMP")
+        own = [node for node in blocks[0].children if node.name == f"{RDF} Description"]
+        holder, written = (own or blocks)[0], ""
+        spaces = dict(holder.spaces)
+        for (namespace, name), value in values.items():
+            prefix = next((prefix for prefix, uri in spaces.items() if prefix and uri == namespace), "")
+            if not prefix:
+                prefix = prefixes[namespace]
+                while prefix in spaces:
+                    prefix += "_"
+                spaces[prefix] = namespace
+                written += f' xmlns:{prefix}="{namespace}"'
+            written += f" {prefix}:{name}={quoteattr(value)}"
+        if not own:
+            written = f'<rdf:Description xmlns:rdf="{RDF}" rdf:about=""{written}/>'
+        behind_tag = holder.inner[0]
+        closed = self._data[behind_tag - 2 : behind_tag] == b"/>"
+        if own:
+            at = behind_tag - (2 if closed else 1)
+            self._edits[at, at] = written.encode()
+        elif closed:
+            tag = self._data[holder.start + 1 : behind_tag].split(None, 1)[0].removesuffix(b"/>")
+            self._edits[behind_tag - 2, behind_tag] = b">" + written.encode() + b"</" + tag + b">"
+        else:
+            self._edits[holder.inner[1], holder.inner[1]] = written.encode()
+
     def content(self) -> bytes:
         """The packet with all changes, as long as before where its padding allows; `data` itself without any."""
         if not self._edits:
@@ -134,25 +173,28 @@ class Packet:
 
 
 def _parse(data: bytes, encoding: str | None) -> Node:
-    begin, last = data.find(b"<"), data.rfind(b">") + 1  # some writers end packets with zeros
-    if begin < 0:
-        raise PacketError("it is not XML")
+    body = data.removeprefix(codecs.BOM_UTF8).strip(b"\0 \t\r\n")  # some writers end packets with zeros
+    begin = data.find(body)
     parser = expat.ParserCreate(encoding, " ")
     parser.ordered_attributes = True
     parser.buffer_text = True
     root = Node("", 0)
     opened, parts = [root], 0
+    declared: dict[str, str] = {}
 
     def start(name: str, attributes: list[str]) -> None:
-        nonlocal parts
+        nonlocal parts, declared
         parts += 1 + len(attributes) // 2
-        if len(opened) > _DEEPEST or parts > _MOST_PARTS:
-            raise PacketError("it is nested too deeply, or holds too many elements")
+        if len(opened) > _DEEPEST:
+            raise PacketError("it is nested too deeply")
+        if parts > _MOST_PARTS:
+            raise PacketError(f"it holds more than {_MOST_PARTS:,} elements and attributes")
         at = begin + parser.CurrentByteIndex
         tag = _TAG.match(data, at)
         if tag is None:
             raise PacketError("it is not XML")
-        node = Node(name, at, (tag.end(), tag.end()), tag.end())
+        node = Node(name, at, (tag.end(), tag.end()), tag.end(), spaces=declared or opened[-1].spaces)
+        declared = {}
         written = [
             match
             for match in _ATTRIBUTE.finditer(data, *tag.span("attributes"))
@@ -178,12 +220,19 @@ def _parse(data: bytes, encoding: str | None) -> Node:
         # no document type belongs in XMP (part 1, 7.3.1), and entities are how a file can stand for endless text
         raise PacketError("it has a document type")
 
+    def namespace(prefix: str | None, uri: str) -> None:  # before the element that declares it
+        nonlocal declared
+        declared = {**(declared or opened[-1].spaces), prefix or "": uri}
+
+    parser.StartNamespaceDeclHandler = namespace
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = doctype
     try:
-        parser.Parse(data[begin:last], True)
-    except expat.ExpatError as error:
+        parser.Parse(body, True)
+    except PacketError:
+        raise
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the others: an encoding that expat does not know
         raise PacketError(f"it is not XML ({error})") from error
     return root.children[0]

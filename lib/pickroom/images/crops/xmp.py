@@ -50,6 +50,7 @@ _BOXES = re.compile(
 # Camera Raw's settings at places in the picture: history where they are applied, wrong where they are still to be
 _PLACED = re.compile(re.escape(_CRS) + r" (\w*BasedCorrections|Retouch|RedEyeInfo|Upright)")
 _APPLIED = f"{_CRS} AlreadyApplied"
+PREFIX = b"http://ns.adobe.com/xap/1.0/\0"  # of XMP in a segment of a JPEG (part 3, 1.1.3)
 EXTENDED = f"{_NOTE} HasExtendedXMP"
 _NAMES = re.compile(  # of what is changed here, for packets that cannot be read
     rb"ImageWidth|ImageLength|ImageHeight|Pixel[XY]Dimension|Subject(Area|Location)|photos/1\.0/(panorama|depthmap|image|focus|cont)"
