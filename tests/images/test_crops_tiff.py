@@ -322,6 +322,41 @@ def test_previews_of_a_tiff_go_and_pictures_are_refused(subfile: int | None, sai
         assert 330 not in values_of(crops.render(source, BOX))
 
 
+@pytest.mark.parametrize("kinds", [(0, 1), (0, 1, 1), (1, 0), (0, 0), (0, 1, 0)])
+def test_pages_that_are_previews_go(kinds: tuple[int, ...], tmp_path: Path) -> None:
+    """Cameras and scanners write a reduced picture as the second page (TIFF 6.0, NewSubfileType)."""
+    source = tmp_path / "a.tif"
+    with tifffile.TiffWriter(source) as file:
+        for number, kind in enumerate(kinds):
+            file.write(NOISE if number == 0 else NOISE[::2, ::2], subfiletype=kind, metadata=None)
+    source.write_bytes(source.read_bytes() + b"behind all pages")
+    if 0 in kinds[1:]:
+        with pytest.raises(ImageError, match=f"TIFF of {len(kinds)} pages"):
+            crops.check_croppable(source)
+        return
+    data = crops.render(source, BOX)
+    assert np.array_equal(pixels(cropped(source)), expected(source)) and data.endswith(b"behind all pages")
+    assert data.count(NOISE[::2, ::2].tobytes()[:64]) == 0
+    with tifffile.TiffFile(io.BytesIO(data)) as crop:
+        assert len(crop.pages) == 1
+
+
+@pytest.mark.parametrize("told", [None, 0, 100])
+def test_pixels_of_unknown_length_are_not_carried(told: int | None, tmp_path: Path) -> None:
+    """Readers do without StripByteCounts: the rest of the file may be the picture, which must not follow its crop."""
+    source = tmp_path / "a.tif"
+    data = bytearray(tiff("<", False, {}, NOISE.tobytes(), pixels_first=False))
+    layout, offset = directory.read_header(data)
+    entry = directory.read(data, offset, layout).entries[279]
+    if told is None:  # a private tag in its place
+        struct.pack_into("<H", data, entry.start - 8, 65002)
+    else:
+        struct.pack_into("<I", data, entry.start, told)
+    source.write_bytes(data)
+    crop = crops.render(source, BOX)
+    assert NOISE[-1].tobytes() not in crop and np.array_equal(pixels(cropped(source)), expected(source))
+
+
 def test_directories_of_other_programs_are_carried(tmp_path: Path) -> None:
     source = tmp_path / "a.tif"
     inner = {1: (2, b"a text of another program\0"), 2: (3, struct.pack(">H", 7))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -12,9 +13,11 @@ import zlib
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
-from images.pictures import BOX, SIZE, cropped, exif_block, photograph
+from images.pictures import BOX, MAKER_NOTE, SIZE, THUMBNAIL, cropped, exif_block, photograph
 from pickroom.core.errors import ImageError
 from pickroom.images import crops
 from pickroom.images.crops import trailers
@@ -101,6 +104,8 @@ def photo_mechanic(**values: int) -> bytes:
     return sets + struct.pack(">I", len(sets)) + b"cbipcbbl"
 
 
+MARKS = [b"", b"SEFT", b"QDIOBS", b"AXS!\0\0\0\1\0\0\0\0", b"\0\0\0\6cbipcbbl", b"PK\5\6" + bytes(18)]
+MARKS += [b"\0\2\0\0\0\x14\xa1\xb2\xc3\xd4"]
 CAPTION = b"\x1c\x02\x78\0\x0dBoats at noon"
 
 
@@ -130,16 +135,46 @@ def test_the_end_of_a_jpeg_is_found_behind_its_scans(options: dict[str, object],
     assert data.endswith(b"\xff\xd9" + VIDEO) and len(data) < source.stat().st_size
 
 
+def test_a_comment_behind_the_scans_of_a_jpeg_stays(tmp_path: Path) -> None:
+    source = made(tmp_path / "a.jpg", b"")
+    comment = b"\xff\xfe\0\x0ca comment!"
+    source.write_bytes(source.read_bytes()[:-2] + comment + b"\xff\xd9behind")
+    data = crops.render(source, BOX)
+    assert data.count(comment) == 1 and data.endswith(b"\xff\xd9behind")
+
+
 def test_a_motion_photo_keeps_its_video_where_xmp_says(tmp_path: Path) -> None:
     source = made(tmp_path / "a.jpg", VIDEO, xmp=MOTION_PHOTO % len(VIDEO))
     data = crops.render(source, BOX)
     assert data[-len(VIDEO) :] == VIDEO and b'MicroVideoOffset="%d"' % len(VIDEO) in data
 
 
-@pytest.mark.parametrize("extra", [b"", box(b"sefd", samsung((0x0A01, b"Image_UTC_Data", b"1700000000000"))), b"text"])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        b"",
+        box(b"skip", b""),
+        struct.pack(">I4sQ", 1, b"sefd", 20) + b"data",
+        box(b"sefd", samsung((0x0A01, b"Image_UTC_Data", b"1700000000000"))),
+        b"text",
+    ],
+)
 def test_a_heic_keeps_the_boxes_of_other_programs(extra: bytes, tmp_path: Path) -> None:
     source = made(tmp_path / "a.heic", box(b"mpvd", VIDEO) + extra)
-    assert crop_of(source).read_bytes().endswith(box(b"mpvd", VIDEO) + extra)
+    kept = b"" if b"skip" in extra else extra
+    assert crop_of(source).read_bytes().endswith(box(b"mpvd", VIDEO) + kept)
+
+
+@pytest.mark.parametrize(("kind", "content_type", "said"), [("note", "", ""), ("mime", "text/x-game", "text/x-game")])
+def test_items_of_a_heic_stay_or_are_refused(kind: str, content_type: str, said: str, tmp_path: Path) -> None:
+    """libheif carries items of kinds it does not know, but takes any "mime" item for XMP."""
+    source = tmp_path / "a.heic"
+    item = {"type": kind, "content_type": content_type, "data": b"written by another program"}
+    photograph().save(source, xmp=b"<x/>", metadata=[item])
+    if said:
+        assert said in refused(source)
+    else:
+        assert item["data"] in crop_of(source).read_bytes()
 
 
 def test_a_heic_with_a_sequence_is_refused(tmp_path: Path) -> None:
@@ -199,6 +234,8 @@ def test_a_crop_that_takes_the_place_is_refused(tmp_path: Path) -> None:
     assert trailers.after_crop(afcp(100, (b"TEXT", b"x")), 100, 90, (1, 1)).startswith(bytes(10) + b"AXS!")
     with pytest.raises(trailers.NoRoomError, match="must keep its place"):
         trailers.after_crop(afcp(100, (b"TEXT", b"x")), 100, 101, (1, 1))
+    with pytest.raises(trailers.NoRoomError):  # without its previews, what is behind them would move
+        trailers.after_crop(fotostation((4, PREVIEW)) + afcp(100, (b"TEXT", b"x")), 100, 90, (1, 1))
 
 
 @pytest.mark.parametrize(
@@ -308,3 +345,29 @@ def test_signatures_are_left_out_and_named(extension: str, tmp_path: Path) -> No
     assert crops.check_croppable(source) == "content credentials (C2PA), which vouch for the uncropped file alone"
     photograph().save(source)
     assert crops.check_croppable(source) == ""
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "heic"])
+def test_an_exif_block_is_changed_in_place(extension: str, order: str, tmp_path: Path) -> None:
+    """Every byte but the sizes and the preview is where it was in the block: maker notes with offsets stay true."""
+    source = tmp_path / f"a.{extension}"
+    block = exif_block(1, order)[6:]
+    photograph().save(source, exif=b"Exif\0\0" + block)
+    data = crops.render(source, BOX)
+    start, length = data.index(block[:8]), len(block) - len(THUMBNAIL)
+    changed = [at for at in range(length) if data[start + at] != block[at]]
+    assert block in source.read_bytes() and THUMBNAIL not in data
+    assert data.index(MAKER_NOTE) - start == block.index(MAKER_NOTE) and 0 < len(changed) <= 16
+
+
+@given(st.binary(max_size=80), st.sampled_from(MARKS), st.integers(0, 200), st.integers(0, 200))
+@example(b"", struct.pack(">HII", 2, 10, 0xA1B2C3D4), 0, 0)
+@example(b"", fotostation((2, b"short")), 0, 0)
+@example(b"PK\x06\x07", b"PK\x05\x06", 0, 0)
+def test_damage_behind_a_picture_raises_nothing_else(noise: bytes, mark: bytes, at: int, new_at: int) -> None:
+    trailer = noise + mark
+    trailers.refusal(trailer)
+    with contextlib.suppress(trailers.NoRoomError):
+        kept = trailers.after_crop(trailer, at, new_at, (10, 20))
+        assert len(kept) <= len(trailer) + max(at - new_at, 0)

@@ -14,7 +14,7 @@ from PIL.Image import Transpose
 
 from pickroom.core.geometry import PixelBox
 from pickroom.images.crops import directory, metadata
-from pickroom.images.crops.directory import Layout
+from pickroom.images.crops.directory import Directory, Layout
 from pickroom.images.crops.regions import Cut
 
 # TIFF 6.0, sections 8, 14, 18 and 19
@@ -82,8 +82,9 @@ _Tags = dict[int, _Value]
 def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
     """Why a crop would lose something, "" when it would not."""
     assert isinstance(image, TiffImagePlugin.TiffImageFile)
-    if getattr(image, "n_frames", 1) > 1:
-        return f"TIFF of {image.n_frames} pages, of which only one would be cropped"
+    layout, pages = _pages(data)
+    if not all(_is_preview(data, page, layout) for page in pages[1:]):
+        return f"TIFF of {len(pages)} pages, of which only one would be cropped"
     bits = tuple(image.tag_v2.get(_BITS, (1,)))
     formats = set(image.tag_v2.get(_SAMPLE_FORMAT, (1,)))
     depths, sample_format = _EXACT.get(image.mode, (set(), 0))
@@ -92,26 +93,30 @@ def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
         return f"TIFF of {depth} bits a pixel ({image.mode}), which Pillow cannot keep as they are"
     if _PREMULTIPLIED in image.tag_v2.get(_EXTRA_SAMPLES, ()):
         return "TIFF with premultiplied transparency, which would lose colour"
-    layout, offset = directory.read_header(data)
     if image.mode in ("I", "F") and layout.order == ">" and image.info.get("compression") != "raw":
         return "compressed TIFF of 32 bits in big-endian order, which Pillow misreads"
-    for entry in directory.read(data, offset, layout).entries.values():
+    for entry in pages[0].entries.values():
         if entry.tag == _SUB_IFDS:
-            for at in directory.integers(data, entry, layout):
-                kind = directory.read(data, at, layout).entries.get(_SUBFILE_TYPE)
-                if kind is None or not directory.integers(data, kind, layout)[0] & _REDUCED:
-                    return "TIFF with further pictures (SubIFDs), of which only one would be cropped"
+            places = directory.integers(data, entry, layout)
+            if not all(_is_preview(data, directory.read(data, at, layout), layout) for at in places):
+                return "TIFF with further pictures (SubIFDs), of which only one would be cropped"
         elif entry.type in _POINTERS and entry.count != 1:
             return f"TIFF with directories of another program (tag {entry.tag}), which would be lost"
     return ""
 
 
 def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
-    """What lies behind everything that the directories account for."""
-    layout, offset = directory.read_header(data)
-    if directory.read(data, offset, layout).entries.keys() & _OLD_JPEG:
+    """What lies behind everything that the directories account for; nothing where they do not tell all lengths."""
+    layout, pages = _pages(data)
+    if any(page.entries.keys() & _OLD_JPEG for page in pages):
         return b""  # whose tables have no length
-    behind = data[_end(data, offset, layout) :]
+    told = [pages[0].entries[tag] for tag in _PICTURES.values() if tag in pages[0].entries]
+    length = sum(sum(directory.integers(data, entry, layout)) for entry in told)
+    assert isinstance(image, TiffImagePlugin.TiffImageFile)
+    bits = image.width * image.height * sum(image.tag_v2.get(_BITS, (1,)))
+    if not length or (image.info.get("compression") == "raw" and length * 8 < bits):
+        return b""  # else the picture's own pixels might pass for it
+    behind = data[max(_end(data, page.start, layout) for page in pages) :]
     return behind if behind.strip(b"\0") else b""
 
 
@@ -161,6 +166,21 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
     elif image.mode == "P" and palette_bits == (8,):
         tags[_COLOUR_MAP] = found[_COLOUR_MAP]  # 16 bits a colour, of which Pillow keeps 8
     return metadata.exif_after_crop(_file(tags, pixels, layout), cut)
+
+
+def _pages(data: bytes) -> tuple[Layout, list[Directory]]:
+    """The directories of the file's pictures, the first of which is the one that is cropped."""
+    layout, offset = directory.read_header(data)
+    pages: list[Directory] = []
+    while offset and all(offset != page.start for page in pages):
+        pages.append(directory.read(data, offset, layout))
+        (offset,) = struct.unpack_from(layout.offset, data, pages[-1].next_at)
+    return layout, pages
+
+
+def _is_preview(data: bytes, page: Directory, layout: Layout) -> bool:
+    kind = page.entries.get(_SUBFILE_TYPE)
+    return kind is not None and bool(directory.integers(data, kind, layout)[0] & _REDUCED)
 
 
 def _numbers(kind: int, values: Iterable[int], layout: Layout) -> _Value:

@@ -18,13 +18,13 @@ _SAMSUNG_PICTURES = re.compile(rb"DepthMap_\d|DualShot_\d|FlipPhoto_\d")
 _CANON, _CANON_RECIPES = b"CANON OPTIONAL DATA\0", (b"\xff\xff\x00\xf4", b"\xff\xff\x00\xf7")
 _FOTOSTATION, _SOFT_EDIT, _PREVIEWS = 0xA1B2C3D4, 2, (3, 4)
 _WHOLE_CROPS = ((0, 0, 0, 0), (0, 0, 100_000, 100_000))  # FotoStation's left, top, right, bottom, in 1/1000 %
-# Photo Mechanic's soft crops, as IPTC data sets of record 2: left, top, right, bottom; of 65536 where it is a fraction
+# Photo Mechanic's soft crops, as IPTC data sets of record 2: left, top, right, bottom, fractions as parts of 65536
 _MECHANIC_CROPS = (*range(209, 213), *range(217, 221), *range(236, 240))
 _ZIP_END, _ZIP_END_SIZE, _ZIP64 = b"PK\x05\x06", 22, b"PK\x06\x07"
 
 
 class NoRoomError(ValueError):
-    """A trailer that must stay at its place in the file, which the crop's picture takes."""
+    """A trailer must stay at its place in the file, and the crop's picture takes it, or a part of it has to go."""
 
 
 def refusal(trailer: bytes) -> str:
@@ -44,7 +44,7 @@ def refusal(trailer: bytes) -> str:
             if crop not in _WHOLE_CROPS:
                 return "holds a soft crop (FotoStation), which would lie elsewhere"
         if kind == "Photo Mechanic" and any(
-            tag in _MECHANIC_CROPS and value.strip(b"\0") not in (b"", b"\1") for tag, value in _data_sets(block)
+            tag in _MECHANIC_CROPS and int.from_bytes(value) not in (0, 1 << 16) for tag, value in _data_sets(block)
         ):
             return "holds a soft crop (Photo Mechanic), which would lie elsewhere"
     return ""
@@ -61,12 +61,7 @@ def after_crop(trailer: bytes, at: int, new_at: int, size: tuple[int, int]) -> b
     Raises:
         NoRoomError: it counts from the file's beginning, and the crop's picture reaches beyond its place.
     """
-    if _counts_from_beginning(trailer, at):
-        if new_at > at:
-            raise NoRoomError("what lies behind the picture must keep its place, and the crop takes more bytes")
-        return bytes(at - new_at) + trailer
-    kept = b""
-    rest = len(trailer)
+    kept, rest = b"", len(trailer)
     for kind, start, end in _known(trailer):
         block = trailer[start:end]
         if kind == "FotoStation" and _record(block) in _PREVIEWS:
@@ -74,7 +69,12 @@ def after_crop(trailer: bytes, at: int, new_at: int, size: tuple[int, int]) -> b
         elif kind == "FotoStation" and _record(block) == _SOFT_EDIT and len(block) >= 8 + 10:
             block = struct.pack(">2i", *size) + block[8:]
         kept, rest = block + kept, start
-    return trailer[:rest] + kept
+    kept = trailer[:rest] + kept
+    if not _counts_from_beginning(trailer, at):
+        return kept
+    if new_at > at or len(kept) < len(trailer):
+        raise NoRoomError("what lies behind the picture must keep its place, which the crop cannot leave free")
+    return bytes(at - new_at) + kept
 
 
 def _known(trailer: bytes) -> Iterator[tuple[str, int, int]]:
