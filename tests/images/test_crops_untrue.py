@@ -230,6 +230,16 @@ def test_the_subject_of_exif_moves_or_goes(
     assert found[0x9003] == "2025:08:03 06:00:00" and float(found[0xA215]) == 7.0 and found[0xA002] == WIDE // 2
 
 
+@pytest.mark.parametrize("name", [b"exif", b"APP1"])
+def test_exif_and_resources_in_raw_profiles_of_png_are_set_right(name: bytes, tmp_path: Path) -> None:
+    text = b"Raw profile type " + name + b"\0\0" + zlib.compress(raw_profile(b"exif", exif_block(1)))
+    crop = unpacked(rendered(tmp_path, "a.png", png(b"zTXt", text)))
+    assert struct.pack("<HHIHH", 0xA002, 3, 1, WIDE // 2, 0) in crop
+    resources = resource(1028, b"IPTC") + resource(1036, b"small")
+    text = b"Raw profile type 8bim\0" + raw_profile(b"8bim", resources)
+    assert raw_profile(b"8bim", resource(1028, b"IPTC")) in rendered(tmp_path, "b.png", png(b"tEXt", text))
+
+
 def test_xmp_within_exif_is_set_right(tmp_path: Path) -> None:
     exif = PillowImage.Exif()
     exif[700], exif[0x010F] = WHOLE, "Pickroom Cameras"
