@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as PillowImage
 from PIL import PngImagePlugin
 
-from images.pictures import BOX, ICC, XMP, cropped, exif_block, exif_fields, expected, photograph, pixels
+from images.pictures import BOX, ICC, SIZE, XMP, cropped, exif_block, exif_fields, expected, photograph, pixels
 from pickroom.core.errors import ImageError
 from pickroom.images import crops
 
@@ -144,6 +144,7 @@ def test_safe_chunks_stay_and_untrue_ones_go(tmp_path: Path) -> None:
     source = tmp_path / "a.png"
     photograph().save(source)
     extra = [(b"saFe", b"to copy"), (b"iDOT", bytes(28)), (b"oFFs", bytes(9)), (b"caBX", b"signature")]
+    extra += [(b"acTL", struct.pack(">II", 1, 0)), (b"fcTL", struct.pack(">5IHHBB", 0, *SIZE, 0, 0, 1, 10, 0, 0))]
     source.write_bytes(with_chunks(source.read_bytes(), extra))
     assert [kind for kind, _ in without(b"IDAT", chunks_of(crops.render(source, BOX)))] == [b"IHDR", b"saFe", b"IEND"]
 

@@ -251,6 +251,31 @@ def test_iptc_of_any_type_keeps_its_bytes(kind: int, order: str, big: bool, tmp_
             assert said.stdout.strip() == "Boats at noon" and not said.stderr
 
 
+@pytest.mark.parametrize("pixels_first", [True, False])
+@pytest.mark.parametrize(("order", "big"), LAYOUTS)
+def test_gps_and_interoperability_survive(order: str, big: bool, pixels_first: bool, tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    place = struct.pack(order + "6I", 52, 1, 31, 1, 1234, 100)
+    interop = {1: (2, b"R98\0"), 0x1001: (3, struct.pack(order + "H", 64)), 0x1002: (3, struct.pack(order + "H", 48))}
+    photo = {
+        0x9003: (2, b"2025:08:03 06:00:00\0"),
+        0xA005: (4, interop),
+        0x829A: (5, struct.pack(order + "2I", 1, 250)),
+    }
+    tags = {
+        0x8769: (4, photo),
+        0x8825: (13, {1: (2, b"N\0"), 2: (5, place)}),
+        34377: (1, b"8BIM\x04\x04\0\0\0\0\0\2ip"),
+    }
+    source.write_bytes(tiff(order, big, tags, NOISE.tobytes(), pixels_first=pixels_first))
+    before, crop = exif_fields(PillowImage.open(source)), cropped(source)
+    after = exif_fields(crop)
+    assert after["gps"] == before["gps"] and len(after["gps"]) == 2 and after["exif"][0x829A] == 1 / 250
+    found = crop.getexif().get_ifd(0xA005)
+    assert (found[1], found[0x1001], found[0x1002]) == ("R98", crop.width, crop.height)
+    assert values_of(crops.render(source, BOX))[34377] == tags[34377][1]
+
+
 def canon(order: str, start: int) -> bytes:
     """A maker note as Canon's cameras write it: a directory whose offsets count from the beginning of the file."""
     owner, model = b"Anna\0".ljust(32, b"\0"), b"Firmware Version 1.0\0".ljust(24, b"\0")
@@ -290,6 +315,21 @@ def test_maker_notes_keep_their_place(
     assert after[0xA002] == struct.pack(order + "H", cropped(source).width)
     assert np.array_equal(pixels(cropped(source)), expected(source))
     assert len(data) <= source.stat().st_size + 64  # what lay before the note may lie behind it
+
+
+@pytest.mark.parametrize("size", [3, 6, 12])
+@pytest.mark.parametrize("pixels_first", [True, False])
+def test_maker_notes_of_any_length_and_place(pixels_first: bool, size: int, tmp_path: Path) -> None:
+    """One of a few bytes lies in the entry itself; some programs write one into the first directory."""
+    source, notes = tmp_path / "a.tif", [bytes(range(1, size + 1)), bytes(range(101, size + 101))]
+    tags = {0x927C: (7, notes[0]), 0x8769: (4, {0x927C: (7, notes[1]), 0x9003: (2, b"2025:08:03 06:00:00\0")})}
+    source.write_bytes(tiff(">", False, tags, NOISE.tobytes(), pixels_first=pixels_first))
+    data = crops.render(source, BOX)
+    layout, offset = directory.read_header(data)
+    main = directory.read(data, offset, layout).entries[0x927C]
+    assert data[main.start : main.start + size] == notes[0] and values_of(data)[0x927C] == notes[1]
+    if size > 4:
+        assert [data.index(note) for note in notes] == [source.read_bytes().index(note) for note in notes]
 
 
 @pytest.mark.parametrize("kind", ["u2", "i4", "f4"])

@@ -232,6 +232,7 @@ def test_archives_are_read_as_before(extension: str, joined: bool, tmp_path: Pat
 
 def test_a_crop_that_takes_the_place_is_refused(tmp_path: Path) -> None:
     assert trailers.after_crop(afcp(100, (b"TEXT", b"x")), 100, 90, (1, 1)).startswith(bytes(10) + b"AXS!")
+    assert trailers.after_crop(b"sound at 4711 QDIOBS", 100, 90, (1, 1)) == bytes(10) + b"sound at 4711 QDIOBS"
     with pytest.raises(trailers.NoRoomError, match="must keep its place"):
         trailers.after_crop(afcp(100, (b"TEXT", b"x")), 100, 101, (1, 1))
     with pytest.raises(trailers.NoRoomError):  # without its previews, what is behind them would move
@@ -257,11 +258,21 @@ def test_what_a_crop_makes_untrue_is_refused(trailer: bytes, said: str, tmp_path
     assert reason.startswith("cannot be cropped: holds ") and said in reason
 
 
-def test_previews_go_and_what_lies_behind_them_stays(tmp_path: Path) -> None:
-    """A camera's larger preview is in the index of pictures (CIPA DC-007); Samsung's trailer follows."""
+@pytest.mark.parametrize("noted", [False, True])
+def test_previews_go_and_what_lies_behind_them_stays(noted: bool, tmp_path: Path) -> None:
+    """A camera's larger preview is in the index of pictures (CIPA DC-007); Samsung's trailer follows.
+
+    Some cameras tell the preview's length in their maker note, too, without the zeros that the index counts.
+    """
     source, trailer = tmp_path / "a.jpg", samsung((0x0A01, b"Image_UTC_Data", b"1700000000000"))
-    photograph().save(source, "MPO", save_all=True, append_images=[photograph().resize((80, 60))], quality=90)
+    exif = exif_block().replace(bytes(range(30, 34)), b"SIZE")
+    options = {"save_all": True, "append_images": [photograph().resize((80, 60))], "quality": 90, "exif": exif}
+    photograph().save(source, "MPO", **options)
     data = source.read_bytes()
+    preview = data[data.rindex(b"\xff\xd8\xff") :]
+    data = data.replace(b"SIZE", struct.pack("<I", len(preview)) if noted else b"size") + bytes(9)
+    sizes = data.index(struct.pack("<I", len(preview)), data.index(b"MPF\0"))
+    data = data[:sizes] + struct.pack("<I", len(preview) + 9) + data[sizes + 4 :]
     at = data.index(struct.pack("<I", 0x030000), data.index(b"0100"))
     source.write_bytes(data[: at + 16] + struct.pack("<I", 0x010001) + data[at + 20 :] + trailer)
     crop = crops.render(source, BOX)

@@ -147,6 +147,31 @@ def test_what_a_crop_cannot_have_is_named(waiting):
     assert b"manifest" in (project.root / "crop_originals" / "signed.png").read_bytes()
 
 
+def test_a_motion_photo_keeps_its_video_and_comes_back(waiting):
+    project, _ = waiting
+    path, video = project.root / "crop" / "motion.jpg", b"\0\0\0\x10ftypmp42" + b"frames" * 90
+    write_image(path, seed=7)
+    path.write_bytes(path.read_bytes() + video)
+    before = path.read_bytes()
+    with closing(CropSession(project)) as session:
+        assert session.submit([Order("crop", "motion.jpg", BOX)]).done == ["motion.jpg"]
+        assert (project.root / "crop_cropped" / "motion.jpg").read_bytes().endswith(video)
+        assert (project.root / "crop_originals" / "motion.jpg").read_bytes() == before
+        session.press("b")
+    assert path.read_bytes() == before
+
+
+def test_a_second_picture_behind_an_image_holds_it_back(waiting):
+    project, _ = waiting
+    path = project.root / "crop" / "two.jpg"
+    write_image(path, seed=7)
+    path.write_bytes(path.read_bytes() * 2)
+    before = read_tree(project.root)
+    result = crop(project, Order("crop", "two.jpg", BOX))
+    assert result.done == [] and "holds another picture behind its end" in result.refused["two.jpg"]
+    assert read_tree(project.root) == before
+
+
 def test_a_sidecar_lost_while_the_desk_is_open_costs_no_row(waiting):
     project, (name, *_) = waiting
     with closing(CropSession(project)) as session:

@@ -6,8 +6,6 @@ Source: ISO/IEC 14496-12 (boxes), ISO/IEC 23008-12 (items), Motion Photo format 
 import struct
 from collections.abc import Iterator
 
-from PIL import ImageFile
-
 from pickroom.images.crops import metadata
 
 _PICTURE = (b"ftyp", b"meta", b"mdat", b"free", b"skip")
@@ -28,7 +26,7 @@ def refusal(data: bytes) -> str:
     return ""
 
 
-def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
+def trailer(_image: object, data: bytes) -> bytes:
     """Boxes of other programs, such as the video of a Motion Photo, and what lies behind the last box."""
     kept, at = b"", 0
     for kind, start, end in _own(data):

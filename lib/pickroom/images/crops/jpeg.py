@@ -47,11 +47,12 @@ def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
         kinds = [str(entry["Attribute"]["MPType"]) for entry in image.mpinfo[0xB002][1:]]
         if not all(kind.startswith("Large Thumbnail") for kind in kinds):
             return f"holds {len(kinds) + 1} pictures (MPO), of which only one would be cropped"
-    if any(name == "APP1" and b"hdrgm:Version" in data for name, data in image.applist):
+    if any(name == "APP1" and b"hdrgm:Version" in content for name, content in image.applist):
         return "holds an HDR gain map, which would be lost"
     if not image.quantization:
         return "lossless JPEG, which would become lossy"
-    if any(name == "APP11" and data[:2] == b"JP" and data[12:16] != _JUMBF for name, data in image.applist):
+    layers = [content for name, content in image.applist if name == "APP11" and content[:2] == b"JP"]
+    if any(content[12:16] != _JUMBF for content in layers):
         return "holds layers of JPEG XT, which would be lost"
     return "" if image.mode in ("L", "RGB", "CMYK") else f"JPEG of mode {image.mode}"
 
@@ -59,14 +60,14 @@ def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
 def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     """What lies behind the end of the picture, but for the larger previews of a camera."""
     end = _segments(data)[2]
-    previews = [(start, stop) for start, stop, _ in _previews(data)]
+    previews = {start: stop for start, stop, _ in _previews(data)}
     index = _PICTURE_INDEX.search(data, 0, end)
     if index and isinstance(image, MpoImagePlugin.MpoImageFile) and image.mpinfo is not None:
         places = [(index.end() + entry["DataOffset"], entry["Size"]) for entry in image.mpinfo[0xB002][1:]]
-        previews += [(start, start + length) for start, length in places if start >= end]
+        previews |= {start: max(start + length, previews.get(start, 0)) for start, length in places if start >= end}
     behind = bytearray(data[end:])
-    for start, stop in sorted(set(previews), reverse=True):
-        del behind[start - end : stop - end]
+    for start in sorted(previews, reverse=True):
+        del behind[start - end : previews[start] - end]
     return bytes(behind) if not previews or behind.strip(b"\0") else b""
 
 

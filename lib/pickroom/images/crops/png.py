@@ -14,7 +14,7 @@ from pickroom.images.crops.regions import Cut
 _SIGNATURE_LENGTH = 8  # PNG (third edition), section 5.2
 # Chunks whose name forbids a copy by an editor that does not know them (section 5.4, safe-to-copy bit), and that are
 # as true of the crop as of the source
-_KNOWN = frozenset(b"PLTE tRNS cHRM gAMA iCCP sBIT sPLT sRGB cICP mDCV mDCv cLLI cLLi bKGD tIME pCAL sCAL".split())
+_KNOWN = frozenset(b"PLTE tRNS cHRM gAMA iCCP sBIT sPLT sRGB cICP mDCV mDCv cLLI cLLi bKGD tIME pCAL sCAL orNT".split())
 # Chunks that a crop makes untrue: how often the source has each colour, where Apple's decoder begins its second half,
 # signatures, the frame of an animation of one, and where the uncropped picture lies on a larger page
 _UNTRUE = frozenset(b"hIST iDOT dSIG caBX acTL fcTL oFFs vpAg caNv".split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,7 +157,8 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
     base_layout, base_offset = directory.read_header(base)
     new = directory.read(base, base_offset, base_layout).entries
     numbers = {tag: directory.integers(base, new[tag], base_layout) for tag in _LAYOUT & new.keys()}
-    pixels = [base[at : at + length] for at, length in zip(numbers[_OFFSETS], numbers[_LENGTHS], strict=True)]
+    strips = memoryview(base)  # not copied: a picture may fill memory
+    pixels = [strips[at : at + length] for at, length in zip(numbers[_OFFSETS], numbers[_LENGTHS], strict=True)]
     found = _tags(data, offset, layout)
     tags = {tag: value for tag, value in found.items() if tag not in _LAYOUT and tag not in _UNTRUE}
     tags |= {tag: _numbers(new[tag].type, values, layout) for tag, values in numbers.items()}
@@ -199,7 +200,8 @@ def _tags(data: bytes, offset: int, layout: Layout) -> _Tags:
             tags[entry.tag] = _Value(entry.type, 1, _tags(data, at, layout))
         else:
             value = data[entry.start : entry.start + entry.size]
-            tags[entry.tag] = _Value(entry.type, entry.count, value, entry.start if entry.tag == _MAKER_NOTE else None)
+            fixed = entry.tag == _MAKER_NOTE and entry.size > (8 if layout.big else 4)
+            tags[entry.tag] = _Value(entry.type, entry.count, value, entry.start if fixed else None)
     return tags
 
 
@@ -216,20 +218,16 @@ def _end(data: bytes, offset: int, layout: Layout) -> int:
     return max(ends)
 
 
-def _file(tags: _Tags, pixels: list[bytes], layout: Layout) -> bytes:
+def _file(tags: _Tags, pixels: list[memoryview], layout: Layout) -> bytes:
     """A TIFF file of one directory and these strips; what is true at one place only lies there."""
     data = bytearray(16 if layout.big else 8)
-    # some writers put what belongs into EXIF into the first directory
-    directories = (tags, *(value.content for value in tags.values() if isinstance(value.content, dict)))
-    notes = [value for values in directories for value in values.values() if value.at and value.count > 8]
     offsets: list[int] = []
-    for note in notes:
-        assert isinstance(note.content, bytes) and note.at is not None
-        if len(data) + sum(map(len, pixels)) + len(pixels) <= note.at:
+    for at, note in sorted(_fixed(tags)):
+        if not offsets and len(data) + sum(map(len, pixels)) + len(pixels) <= at:
             offsets = _append_strips(data, pixels)
-        if len(data) > note.at:
-            raise ValueError("maker notes in the header of the file")
-        data += bytes(note.at - len(data)) + note.content
+        if len(data) > at:
+            raise ValueError("maker notes over each other or the header")
+        data += bytes(at - len(data)) + note
     tags[_OFFSETS] = _numbers(directory.LONG, offsets or _append_strips(data, pixels), layout)
     at = _append(data, tags, layout)
     head = struct.pack(layout.order + "HHHQ", 43, 8, 0, at) if layout.big else struct.pack(layout.order + "HI", 42, at)
@@ -237,11 +235,21 @@ def _file(tags: _Tags, pixels: list[bytes], layout: Layout) -> bytes:
     return bytes(data)
 
 
-def _append_strips(data: bytearray, pixels: list[bytes]) -> list[int]:
+def _fixed(tags: _Tags) -> Iterator[tuple[int, bytes]]:
+    """(place, bytes) of the values that are true at one place only."""
+    for value in tags.values():
+        if not isinstance(value.content, bytes):
+            yield from _fixed(value.content)
+        elif value.at is not None:
+            yield value.at, value.content
+
+
+def _append_strips(data: bytearray, pixels: list[memoryview]) -> list[int]:
     offsets = []
     for strip in pixels:
         offsets.append(len(data))
-        data += strip + bytes(len(strip) % 2)  # offsets are even
+        data += strip
+        data += bytes(len(strip) % 2)  # offsets are even
     return offsets
 
 
