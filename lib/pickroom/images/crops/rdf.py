@@ -121,7 +121,7 @@ class Packet:
         self._edits[start, node.end] = b""
 
     def add(self, values: Mapping[tuple[str, str], str], prefixes: Mapping[str, str]) -> None:
-        """Write properties into the first description, as attributes; raises PacketError where there is no XMP.
+        """Write properties into the first description, as attributes; raises PacketError where nothing is XMP.
 
         Args:
             values: by namespace and name.
