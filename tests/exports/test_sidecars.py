@@ -183,7 +183,7 @@ def test_what_cannot_be_merged_is_held_back_with_its_reason(judged: Project) -> 
     held = {item.path: item.held for item in planned if item.held}
     assert held.pop(huge.relative_to(judged.root).as_posix()) == "it has more than 16 MiB"
     assert held[link.relative_to(judged.root).as_posix()] == "it is a link or a folder"
-    assert "no XML" in held[broken.relative_to(judged.root).as_posix()]
+    assert "not XML" in held[broken.relative_to(judged.root).as_posix()]
     assert (broken.read_bytes(), len(held)) == (b"<not xmp", 2)
 
 

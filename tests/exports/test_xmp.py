@@ -92,12 +92,11 @@ def test_prefix_that_means_something_else_there_is_not_taken() -> None:
 @pytest.mark.parametrize(
     ("packet", "why"),
     [
-        (b"", "no XML"),
-        (b"<a><b></a>", "no XML"),
+        (b"", "not XML"),
+        (b"<a><b></a>", "not XML"),
         (b"<html/>", "no XMP"),
         (LIGHTROOM.encode("utf-16"), "not in UTF-8"),
         (b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', "document type"),
-        (LIGHTROOM.replace("kept", "\ue00a").replace("2025", "\ue00a").encode(), "would not be written back"),
     ],
 )
 def test_packet_that_cannot_be_merged_safely_is_refused(packet: bytes, why: str) -> None:
@@ -115,7 +114,7 @@ def test_whatever_another_program_wrote_is_kept_or_refused(text: str) -> None:
     try:
         before = ElementTree.fromstring(packet)
     except ElementTree.ParseError:
-        with pytest.raises(xmp.PacketError):  # control characters are no XML
+        with pytest.raises(xmp.PacketError):  # control characters are not XML
             xmp.merge(packet, WANTED)
         return
     try:

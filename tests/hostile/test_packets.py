@@ -58,7 +58,7 @@ def test_a_hostile_packet_is_merged_whole_or_refused() -> None:
         ('<?xml version="1.0" encoding="latin-1"?>' + PACKET, "not in UTF-8"),
         ('<?xml version="1.0" encoding="shift_jis"?>' + PACKET, "not in UTF-8"),
         ('<?xml version="1.0" encoding="no-such"?>' + PACKET, "not in UTF-8"),
-        (PACKET.replace("<!-- kept -->", "<a"), "no XML"),
+        (PACKET.replace("<!-- kept -->", "<a"), "not XML"),
     ],
     ids=["deep", "wide", "another encoding", "an encoding of many bytes", "no encoding", "no end"],
 )

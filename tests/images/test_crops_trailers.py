@@ -22,7 +22,7 @@ from pickroom.core.errors import ImageError
 from pickroom.images import crops
 from pickroom.images.crops import trailers
 
-FORMATS = ["jpg", "png", "webp", "tif", "bmp", "heic"]
+FORMATS = ["jpg", "png", "webp", "tif", "bmp", "heic", "avif"]
 PREVIEW = b"\xff\xd8\xff\xdb the whole picture, small \xff\xd9"
 
 

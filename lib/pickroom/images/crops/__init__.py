@@ -6,10 +6,10 @@ Orientation tag stays as it was. Writing upright pixels with Orientation 1 would
 text chunks and maker notes could contradict the tag, and a turned JPEG would lose chroma (4:2:2 halves one axis only).
 HEIC alone is written upright: there turning is a property of the container, which libheif has already applied.
 
-What a crop does make untrue is set right: sizes in EXIF follow, previews of the uncropped picture go. Lossless formats
-keep every pixel as it was. Lossy ones are encoded once more: JPEG with its own tables, WebP, AVIF and HEIC, which do
-not say what quality they came with, at a fixed high one. A box that is the whole image gives the file's own bytes. A
-file whose extension is another format's keeps both.
+What a crop does make untrue is set right: sizes in EXIF and XMP follow, regions move with the box or go, previews of
+the uncropped picture go (FORMATS.md has the table). Lossless formats keep every pixel as it was. Lossy ones are encoded
+once more: JPEG with its own tables, WebP, AVIF and HEIC, which do not say what quality they came with, at a fixed high
+one. A box that is the whole image gives the file's own bytes. A file whose extension is another format's keeps both.
 """
 
 import io
@@ -23,11 +23,13 @@ from pickroom.core.errors import ImageError
 from pickroom.core.geometry import to_pixels, to_stored
 from pickroom.core.records import CropBox
 from pickroom.images import decode
-from pickroom.images.crops import avif, bmp, heif, jpeg, png, tiff, trailers, webp
+from pickroom.images.crops import avif, bmp, heif, jpeg, png, tiff, trailers, webp, xmp
+from pickroom.images.crops.rdf import PacketError
+from pickroom.images.crops.regions import Cut
 
 # Each has `refusal(image, data) -> str`, "" when a crop loses nothing, asked before any pixel is read;
 # `left_out(data) -> str`, what no crop can have; `trailer(image, data) -> bytes`, what lies behind the picture; and
-# `encode(image, box, orientation, data) -> bytes`, the box in pixels of `image` as Pillow decodes it.
+# `encode(image, box, cut, data) -> bytes`, the box in pixels of `image` as Pillow decodes it.
 _FORMATS: dict[str, ModuleType] = {
     "PNG": png,
     "JPEG": jpeg,
@@ -54,7 +56,7 @@ def check_croppable(source: Path) -> str:
         data = source.read_bytes()
         _refuse(image, source, data)
         left_out: str = _FORMATS[image.format or ""].left_out(data)
-        return left_out
+        return ", ".join(filter(None, (left_out, *xmp.left_out(data))))
 
 
 def render(source: Path, box: CropBox) -> bytes:
@@ -79,16 +81,18 @@ def render(source: Path, box: CropBox) -> bytes:
             if (wide, high) == size:
                 image.load()  # damage must not pass for a crop
                 return data
+            before = image.info.get("original_orientation") or 1 if image.format == "HEIF" else orientation
+            cut = Cut(size, pixels, before, orientation, trailer=bool(trailer))
             if image.format not in _TURNED_BY_DECODER:
                 pixels = to_stored(pixels, image.size, orientation)
             size = pixels[2] - pixels[0], pixels[3] - pixels[1]
-            crop: bytes = _FORMATS[image.format or ""].encode(image, pixels, orientation, data)
+            crop: bytes = _FORMATS[image.format or ""].encode(image, pixels, cut, data)
             if trailer:
                 crop += trailers.after_crop(trailer, len(data) - len(trailer), len(crop), size)
             _verify(crop, image, size, source)
         except ImageError:
             raise
-        except trailers.NoRoomError as error:
+        except (trailers.NoRoomError, PacketError) as error:
             raise ImageError(source, f"cannot be cropped: {error}") from error
         except MemoryError as error:  # or a length that a damaged file claims
             raise ImageError(source, "there is not enough memory to crop it") from error

@@ -4,54 +4,51 @@ Sources: AV1 Image File Format 1.1; ISO/IEC 14496-12 (boxes) and 23008-12 (items
 """
 
 import io
-import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
 from PIL import Image as PillowImage
 from PIL import ImageFile
 
 from pickroom.core.geometry import PixelBox
-from pickroom.images.crops import metadata
+from pickroom.images.crops import boxes, metadata, xmp
+from pickroom.images.crops.regions import Cut
 
 QUALITY = 90  # of 100: see the test that holds the second generation to a small error
-_OUTER = {b"meta": 4, b"iinf": 6, b"iprp": 0, b"ipco": 0}  # boxes that hold boxes -> bytes before these
+_OUTER = {b"meta": 12, b"iprp": 8, b"ipco": 8}  # boxes that hold boxes -> bytes before these
 _SRGB = ((1, 2), (2, 13))  # colour primaries, transfer functions (H.273) that say sRGB, or nothing
 _ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
 _ORIENTATION, _DESCRIPTION = 0x0112, 0x010E
-_LARGEST_HEAD = 1 << 24  # bytes searched for the boxes before the pixels
+trailer, left_out = boxes.trailer, boxes.left_out
 
 
-def refusal(image: ImageFile.ImageFile) -> str:
+def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
     """Why a crop would lose something, "" when it would not."""
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         return f"holds {frames} pictures, of which only one would be cropped"
-    for kind, body in _properties(image):
+    for kind, body in _properties(data):
         if kind == b"av1C" and len(body) >= 4 and (depth := _depth(body)) > 8:
             return f"AVIF of {depth} bits, which would be cut to 8"
         if kind == b"auxC" and not body[4:].startswith(_ALPHA):
             return "holds an auxiliary picture (a depth or gain map), which would be lost"
-        if kind == b"infe" and b"tmap" in body[8:14]:
-            return "holds an HDR gain map, which would be lost"
         if kind == b"colr" and body[:4] == b"nclx" and "icc_profile" not in image.info:
             primaries, transfer = struct.unpack_from(">HH", body, 4)
             if primaries not in _SRGB[0] or transfer not in _SRGB[1]:
                 return f"has colours of its own ({primaries}/{transfer} of H.273), which would read as sRGB"
-    return ""
+    return boxes.refusal(data)
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: Path) -> bytes:
+def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop with the source's chroma subsampling, ICC profile, EXIF and XMP, and its turn."""
     crop = image.crop(box)
-    coded = [body for kind, body in _properties(image) if kind == b"av1C" and len(body) >= 4]
+    coded = [body for kind, body in _properties(data) if kind == b"av1C" and len(body) >= 4]
     colour = next((body for body in coded if not body[2] & 0x10), coded[0])  # alpha has no colour
     # Pillow writes EXIF with a turn anew, which breaks what makers keep there: its place is held by as many bytes
-    exif = metadata.exif_after_crop(image.info.get("exif", b""), crop.size).removeprefix(metadata.EXIF_PREFIX)
+    exif = metadata.exif_after_crop(image.info.get("exif", b""), cut).removeprefix(metadata.EXIF_PREFIX)
     held = _held_place(len(exif))
     placed = held.tobytes() if exif else b""
-    held[_ORIENTATION] = orientation
+    held[_ORIENTATION] = cut.after
     buffer = io.BytesIO()
     crop.save(
         buffer,
@@ -59,15 +56,15 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, source: 
         quality=QUALITY,
         subsampling=_subsampling(colour),
         icc_profile=image.info.get("icc_profile", b""),
-        exif=held if orientation != 1 else placed,
-        xmp=image.info.get("xmp", b""),
+        exif=held if cut.after != 1 else placed,
+        xmp=xmp.after_crop(packet, cut) if (packet := image.info.get("xmp")) else b"",
     )
-    data = buffer.getvalue()
+    made = buffer.getvalue()
     if not exif:
-        return data
-    if data.count(placed) != 1:
+        return made
+    if made.count(placed) != 1:
         raise ValueError("its EXIF could not be written")
-    return data.replace(placed, (metadata.EXIF_PREFIX + exif).ljust(len(placed), b"\0"))
+    return made.replace(placed, (metadata.EXIF_PREFIX + exif).ljust(len(placed), b"\0"))
 
 
 def _held_place(size: int) -> PillowImage.Exif:
@@ -89,23 +86,10 @@ def _subsampling(coded: bytes) -> str:
     return {0: "4:4:4", 0x08: "4:2:2"}.get(coded[2] & 0x0C, "4:2:0")
 
 
-def _properties(image: ImageFile.ImageFile) -> Iterator[tuple[bytes, bytes]]:
-    """(kind, body) of the entries of items and of their properties."""
-    with Path(os.fsdecode(image.filename)).open("rb") as file:
-        data = file.read(_LARGEST_HEAD)
-    yield from _boxes(data, 0, len(data))
-
-
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, bytes]]:
-    while at + 8 <= end:
-        size, kind = struct.unpack_from(">I4s", data, at)
-        size = size or end - at
-        if size < 8 or kind == b"mdat":
-            return
-        inner = at + 8
+def _properties(data: bytes, at: int = 0, end: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, body) of the properties of items."""
+    for kind, start, stop in boxes.boxes(data, at, end):
         if kind in _OUTER:
-            before = _OUTER[kind] + 2 * (kind == b"iinf" and data[inner : inner + 1] != b"\0")  # a wider count
-            yield from _boxes(data, inner + before, min(at + size, end))
-        elif kind in (b"av1C", b"auxC", b"colr", b"infe"):
-            yield kind, data[inner : min(at + size, end)]
-        at += size
+            yield from _properties(data, start + _OUTER[kind], stop)
+        elif kind in (b"av1C", b"auxC", b"colr"):
+            yield kind, data[start + 8 : stop]

@@ -6,6 +6,7 @@ import struct
 from PIL import ImageFile
 
 from pickroom.core.geometry import PixelBox
+from pickroom.images.crops.regions import Cut
 
 _PROFILE_KINDS = (b"DEBM", b"KNIL")  # BITMAPV5HEADER: PROFILE_EMBEDDED, PROFILE_LINKED
 _V5_SIZE, _KIND_AT = b"\x7c\0\0\0", 14 + 56  # bV5CSType, counted from the start of the file
@@ -38,7 +39,7 @@ def left_out(data: bytes) -> str:
     return ""
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
+def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop with the source's resolution."""
     buffer = io.BytesIO()
     # (0, 0): unknown stays unknown, where Pillow would write 96 dpi

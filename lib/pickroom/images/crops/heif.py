@@ -5,7 +5,8 @@ import io
 from PIL import ImageFile
 
 from pickroom.core.geometry import PixelBox
-from pickroom.images.crops import boxes, metadata
+from pickroom.images.crops import boxes, metadata, xmp
+from pickroom.images.crops.regions import Cut
 
 QUALITY = 90  # of 100: see the test that holds the second generation to a small error
 # Of x265; libheif's own is "slow". By benchmarks/heic.py, in time of the processor: 2.5 times faster with 0.7 % more
@@ -30,14 +31,16 @@ def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
     return boxes.refusal(data)
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
+def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop, upright, with the source's chroma subsampling, colour profile, EXIF and XMP."""
     crop = image.crop(box)
     chroma = image.info.get("chroma")
     options: dict[str, object] = {"enc_params": {"preset": PRESET}} | ({"chroma": chroma} if chroma else {})
     # the plugin has set Orientation to 1 in both, and takes the other properties from `info` by itself
     if exif := image.info.get("exif"):
-        options["exif"] = metadata.exif_after_crop(exif, crop.size)
+        options["exif"] = metadata.exif_after_crop(exif, cut)
+    if packet := image.info.get("xmp"):
+        options["xmp"] = xmp.after_crop(packet, cut)
     buffer = io.BytesIO()
     crop.save(buffer, "HEIF", quality=QUALITY, **options)
     return buffer.getvalue()

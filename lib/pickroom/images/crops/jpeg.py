@@ -9,7 +9,9 @@ from PIL import Image as PillowImage
 from PIL import ImageFile, JpegImagePlugin, MpoImagePlugin
 
 from pickroom.core.geometry import PixelBox
-from pickroom.images.crops import metadata
+from pickroom.images.crops import metadata, photoshop, xmp
+from pickroom.images.crops.rdf import PacketError
+from pickroom.images.crops.regions import Cut
 
 Segment = tuple[int, bytes]  # marker, what follows its length
 
@@ -18,10 +20,16 @@ _EOI, _SOS, _COM = 0xD9, 0xDA, 0xFE
 # A marker behind coded data, where a zero is stuffed behind FF and RSTn belong to the scan (T.81, B.1.1.2 and B.1.1.5);
 # between segments, FF may be filled up and anything else is skipped
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_APP0, _APP1, _APP2, _APP11, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xEF
+_APP0, _APP1, _APP2, _APP5, _APP11, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xE5, 0xEB, 0xED, 0xEE, 0xEF
 _STANDALONE = (0x01, 0xD8)  # TEM, SOI: no length follows
 _LONGEST = 65533  # bytes in a segment besides its length
 _PHOTOSHOP = b"Photoshop 3.0\0"
+_EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
+_EXTENDED_HEAD = len(_EXTENDED) + 40  # a GUID of 32 digits, the length of the whole and the place in it
+_EXTENDED_ROOM = 65400  # bytes of extended XMP in a segment (XMP specification, part 3, 1.1.3.1)
+# previews in segments that nothing else tells apart (exiftool, JPEG.pm)
+_PREVIEW = re.compile(rb"(QVGA\0|BGTH)?\xff\xd8\xff[\xdb\xe0\xe1]")
+_NAMED = re.compile(rb"[A-Za-z_]{3}[\w ]*\0")  # how all other segments begin
 _PICTURE_INDEX = re.compile(rb"\xff\xe2..MPF\0(?=II|MM)", re.DOTALL)  # offsets count from behind it
 _EXIF = re.compile(rb"\xff\xe1(..)Exif\0\0(II|MM)", re.DOTALL)
 _MOST_PADDING = 1 << 16  # zeros between the picture and a preview
@@ -94,7 +102,7 @@ def left_out(data: bytes) -> str:
     return metadata.SIGNATURE if signed else ""
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
+def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop at the source's quality: same tables, subsampling and progression; metadata verbatim.
 
     Where the subsampling is one that Pillow cannot write (4:4:0, 4:1:1, a CMYK file's), chroma is not subsampled at
@@ -114,7 +122,7 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: by
     )
     coded, scans_at, _ = _segments(new)
     gone = [number for _, _, numbers in _previews(data) for number in numbers]
-    kept = _kept(head, crop.size, gone, ycck=_is_ycck(image, head))
+    kept = _kept(head, cut, gone, ycck=_is_ycck(image, head))
     # APP0 and APP14 say how to read the components: the source's own are true of the crop too
     kept += [segment for segment in coded if not _APP0 <= segment[0] <= _APP15]
     return b"\xff\xd8" + b"".join(_written(segment) for segment in kept) + new[scans_at:]
@@ -183,16 +191,17 @@ def _segments(data: bytes) -> tuple[list[Segment], int, int]:
     return found, scans_at, len(data)
 
 
-def _kept(head: list[Segment], size: tuple[int, int], gone: list[bytes], *, ycck: bool) -> list[Segment]:
+def _kept(head: list[Segment], cut: Cut, gone: list[bytes], *, ycck: bool) -> list[Segment]:
     """The source's metadata as it is true of the crop; numbers of EXIF that tell of what is gone become 0."""
 
     def exif_after_crop(exif: bytes) -> bytes:
         for number in gone:
             exif = exif.replace(number, bytes(len(number)), 1)
-        return metadata.exif_after_crop(exif, size)
+        return metadata.exif_after_crop(exif, cut)
 
     head = _changed(head, _APP1, metadata.EXIF_PREFIX, exif_after_crop)
-    head = _changed(head, _APP13, _PHOTOSHOP, metadata.without_thumbnails)
+    head = _changed(head, _APP13, _PHOTOSHOP, lambda resources: photoshop.after_crop(resources, cut))
+    head = _without_previews(_with_xmp(head, cut))
     kept = []
     for marker, data in head:
         if marker == _APP0 and data.startswith(b"JFIF\0"):
@@ -220,6 +229,55 @@ def _changed(head: list[Segment], marker: int, prefix: bytes, change: Any) -> li
     parts = [(marker, prefix + body[at : at + room]) for at in range(0, len(body), room)]
     others = [segment for i, segment in enumerate(head) if i not in places]
     return others[: places[0]] + parts + others[places[0] :]
+
+
+def _with_xmp(head: list[Segment], cut: Cut) -> list[Segment]:
+    """XMP as it is true of the crop: each packet, and behind it the extended one that it names."""
+    found: list[Segment] = []
+    old: list[Segment] = []
+    for segment in head:
+        marker, data = segment
+        if marker != _APP1 or not data.startswith(xmp.PREFIX):
+            found.append(segment)
+            continue
+        packet = data[len(xmp.PREFIX) :]
+        prefix = _EXTENDED + xmp.named_extension(packet).encode("ascii", "replace")
+        extension = _extension(head, prefix)
+        packet, changed = xmp.jpeg_after_crop(packet, extension, cut)
+        if len(xmp.PREFIX) + len(packet) > _LONGEST:
+            raise PacketError("its XMP has no room for what changes")
+        found.append((marker, xmp.PREFIX + packet))
+        if changed != extension:
+            old += [one for one in head if one[0] == _APP1 and one[1].startswith(prefix)]
+            for at in range(0, len(changed), _EXTENDED_ROOM):
+                place = xmp.guid(changed).encode() + struct.pack(">II", len(changed), at)
+                found.append((marker, _EXTENDED + place + changed[at : at + _EXTENDED_ROOM]))
+    return [segment for segment in found if segment not in old]
+
+
+def _extension(head: list[Segment], prefix: bytes) -> bytes:
+    """The extended XMP in the segments that begin like this, "" where a part is missing."""
+    parts = {
+        struct.unpack_from(">II", data, _EXTENDED_HEAD - 8): data[_EXTENDED_HEAD:]
+        for marker, data in head
+        if marker == _APP1 and data.startswith(prefix) and len(prefix) == _EXTENDED_HEAD - 8 < len(data) - 8
+    }
+    whole = b"".join(parts[place] for place in sorted(parts, key=lambda place: place[1]))
+    return whole if {length for length, _ in parts} == {len(whole)} else b""
+
+
+def _without_previews(head: list[Segment]) -> list[Segment]:
+    """Segments but for whole previews in APP2 to APP5, which may go on in the segments behind."""
+    kept: list[Segment] = []
+    preview = False
+    for marker, data in head:
+        begins = _APP2 <= marker <= _APP5 and _PREVIEW.match(data) is not None
+        if begins or (preview and _APP2 <= marker <= _APP5 and not _NAMED.match(data)):
+            preview = b"\xff\xd9" not in data[-16:]
+        else:
+            preview = False
+            kept.append((marker, data))
+    return kept
 
 
 def _written(segment: Segment) -> bytes:

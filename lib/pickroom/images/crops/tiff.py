@@ -15,10 +15,10 @@ from PIL.Image import Transpose
 from pickroom.core.geometry import PixelBox
 from pickroom.images.crops import directory, metadata
 from pickroom.images.crops.directory import Directory, Layout
+from pickroom.images.crops.regions import Cut
 
 # TIFF 6.0, sections 8, 14, 18 and 19
 _BITS, _PHOTOMETRIC, _PREDICTOR, _COLOUR_MAP, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 258, 262, 317, 320, 338, 339
-_PHOTOSHOP = 34377  # Adobe Photoshop TIFF Technical Notes: image resources
 # How the source's pixels are laid out; the encoder says how the crop's are.
 _LAYOUT = frozenset(
     (*range(256, 260), 262, 266, 273, 277, 278, 279, 284, 288, 289, 292, 293, 317, 320, *range(322, 326), 338, 339, 347)
@@ -127,7 +127,7 @@ def left_out(data: bytes) -> str:
     return ", ".join(said for tag, said in _UNTRUE.items() if tag in tags)
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
+def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop with the source's tags, byte order and compression, turned as the source is; its pixels exactly.
 
     A compression that Pillow cannot write, or that would lose something once more, becomes Deflate. Maker notes, whose
@@ -143,8 +143,8 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: by
     predicted = image.tag_v2.get(_PREDICTOR) == _HORIZONTAL and compression not in ("raw", "packbits") and not swapped
     palette_bits = image.tag_v2.get(_BITS, (1,))
     crop = image.crop(box)  # decodes, and with that turns the image upright
-    if orientation in _TURN_BACK:
-        crop = crop.transpose(_TURN_BACK[orientation])
+    if cut.after in _TURN_BACK:
+        crop = crop.transpose(_TURN_BACK[cut.after])
     crop.info.clear()
     if swapped:
         samples = np.asarray(crop)
@@ -166,10 +166,7 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: by
         tags |= {tag: found[tag] for tag in (_PHOTOMETRIC, _SAMPLE_FORMAT) if tag in found}
     elif image.mode == "P" and palette_bits == (8,):
         tags[_COLOUR_MAP] = found[_COLOUR_MAP]  # 16 bits a colour, of which Pillow keeps 8
-    if _PHOTOSHOP in tags and isinstance(resources := tags[_PHOTOSHOP].content, bytes):
-        resources = metadata.without_thumbnails(resources)
-        tags[_PHOTOSHOP] = _Value(tags[_PHOTOSHOP].type, len(resources), resources)
-    return metadata.exif_after_crop(_file(tags, pixels, layout), crop.size)
+    return metadata.exif_after_crop(_file(tags, pixels, layout), cut)
 
 
 def _pages(data: bytes) -> tuple[Layout, list[Directory]]:

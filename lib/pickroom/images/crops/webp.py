@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from PIL import ImageFile
 
 from pickroom.core.geometry import PixelBox
-from pickroom.images.crops import metadata
+from pickroom.images.crops import metadata, xmp
+from pickroom.images.crops.regions import Cut
 
 LOSSY_QUALITY = 95  # of 100: see the test that holds the second generation to a small error
 _PIXELS = (b"VP8 ", b"VP8L", b"ALPH")
@@ -35,7 +36,7 @@ def left_out(data: bytes) -> str:
     return metadata.SIGNATURE if any(kind == b"C2PA" for kind, _ in _chunks(data)) else ""
 
 
-def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: bytes) -> bytes:
+def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop among the source's other chunks; the colours under transparent pixels too if lossless."""
     lossless = any(kind == b"VP8L" for kind, _ in _chunks(data))
     crop = image.crop(box)
@@ -43,7 +44,7 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, orientation: int, data: by
     crop.info.clear()
     # quality, for lossless: effort, libwebp's usual
     crop.save(buffer, "WEBP", lossless=lossless, exact=lossless, quality=80 if lossless else LOSSY_QUALITY)
-    return _combine(data, buffer.getvalue(), crop.size)
+    return _combine(data, buffer.getvalue(), cut)
 
 
 def _end(data: bytes) -> int:
@@ -61,7 +62,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 8 + (16 if kind == b"ANMF" else size + (size & 1))
 
 
-def _combine(source: bytes, encoded: bytes, size: tuple[int, int]) -> bytes:
+def _combine(source: bytes, encoded: bytes, cut: Cut) -> bytes:
     pixels = [chunk for chunk in _chunks(encoded) if chunk[0] in _PIXELS]
     kept: list[tuple[bytes, bytes]] = []
     for kind, content in _chunks(source):
@@ -69,7 +70,9 @@ def _combine(source: bytes, encoded: bytes, size: tuple[int, int]) -> bytes:
             kept += pixels  # at the place of the first
             pixels = []
         elif kind == b"EXIF":
-            kept.append((kind, metadata.exif_after_crop(content, size)))
+            kept.append((kind, metadata.exif_after_crop(content, cut)))
+        elif kind == b"XMP ":
+            kept.append((kind, xmp.after_crop(content, cut)))
         elif kind not in _LEFT:
             kept.append((kind, content))
     header = [content for kind, content in _chunks(encoded) if kind == b"VP8X"]
@@ -77,6 +80,7 @@ def _combine(source: bytes, encoded: bytes, size: tuple[int, int]) -> bytes:
         # the encoder's lossless pixels say by themselves whether there is alpha, in bit 28 behind their signature
         alpha = bool(header) or any(kind == b"VP8L" and content[4] & 0x10 for kind, content in kept)
         flags = sum({_FLAGS.get(kind, 0) for kind, _ in kept}) | (_ALPHA if alpha else 0)
+        size = cut.stored_size
         canvas = struct.pack("<I", size[0] - 1)[:3] + struct.pack("<I", size[1] - 1)[:3]
         kept.insert(0, (b"VP8X", bytes((flags, 0, 0, 0)) + canvas))
     body = b"".join(
