@@ -65,13 +65,13 @@ class ConsistencyConfig:
     # there
     blur: float = 1.0
     noise: float = 4.0  # 8-bit units; detail weaker than this is noise, and its form means nothing
-    map_side: int = 12  # cells a side of the stored map of departures
     aspect_tolerance: float = 0.02  # members whose width / height differ by a larger share are not compared
 
     @property
     def hash(self) -> str:
         """Hex SHA-256 over these settings and the method's version."""
-        text = json.dumps({"version": _VERSION, "names": NAMES, **asdict(self)}, sort_keys=True)
+        # maps of so many cells a side are made no more; stored comparisons are found by what they were made with
+        text = json.dumps({"version": _VERSION, "names": NAMES, "map_side": 12, **asdict(self)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -80,8 +80,6 @@ class Consistency:
     """What the comparison of n members found; row i belongs to member i."""
 
     values: np.ndarray  # (n, len(NAMES)) float32, finite
-    # (n, map_side, map_side) float32, >= 0: the largest departure in each cell, in units of what is usual
-    maps: np.ndarray
     peaks: np.ndarray  # (n, 4) float32: the box of the place where a member departs most, as fractions of the image
 
 
@@ -141,7 +139,7 @@ def compare(members: Sequence[np.ndarray], config: ConsistencyConfig) -> Consist
     values = np.concatenate([statistics.reshape(n, -1), _leads(statistics), at_places], axis=1)
     edges = [(across.start / cols, down.start / rows, across.stop / cols, down.stop / rows) for down, across in windows]
     peaks = np.asarray(edges, dtype=np.float32).reshape(n, 4)
-    return Consistency(values.astype(np.float32), _pooled(combined, config.map_side), peaks)
+    return Consistency(values.astype(np.float32), peaks)
 
 
 def _without_noise(levels: np.ndarray, config: ConsistencyConfig) -> np.ndarray:
@@ -223,15 +221,3 @@ def _window(departure: np.ndarray, reach: int = 2) -> tuple[slice, slice]:
     row, col = np.unravel_index(int(np.argmax(departure)), departure.shape)
     down = slice(max(0, int(row) - reach), min(departure.shape[0], int(row) + reach + 1))
     return down, slice(max(0, int(col) - reach), min(departure.shape[1], int(col) + reach + 1))
-
-
-def _pooled(maps: np.ndarray, side: int) -> np.ndarray:
-    """The largest value in each of side x side cells; a grid smaller than that is repeated."""
-    rows, cols = maps.shape[1:]
-    found = np.empty((len(maps), side, side), dtype=np.float32)
-    for down in range(side):
-        top, bottom = down * rows // side, max(down * rows // side + 1, -(-(down + 1) * rows // side))
-        for across in range(side):
-            left, right = across * cols // side, max(across * cols // side + 1, -(-(across + 1) * cols // side))
-            found[:, down, across] = maps[:, top:bottom, left:right].max(axis=(1, 2))
-    return found
