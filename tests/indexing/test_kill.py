@@ -17,7 +17,7 @@ import pytest
 
 from pickroom.features import store
 from pickroom.features.choice import EncoderConfig
-from pickroom.features.vectors import load_vectors, open_store
+from pickroom.features.store import load_vectors, open_store
 from pickroom.indexing import work
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed

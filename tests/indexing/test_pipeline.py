@@ -19,8 +19,7 @@ from PIL import Image as PillowImage
 
 from pickroom.core.errors import ConflictError, LockedError, ProjectError, StoreError, UsageError
 from pickroom.features.choice import EncoderConfig, bind_spec
-from pickroom.features.store import save_spec
-from pickroom.features.vectors import cosines, load_vectors, open_store
+from pickroom.features.store import cosines, load_vectors, open_store, save_spec
 from pickroom.indexing import projects, work
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed

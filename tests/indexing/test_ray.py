@@ -16,7 +16,7 @@ from pickroom.core.errors import UsageError
 from pickroom.features import bundled
 from pickroom.features.choice import EncoderConfig
 from pickroom.features.reading import DecodedImage, EmbedItem, ImageSource
-from pickroom.features.vectors import cosines, load_vectors, open_store
+from pickroom.features.store import cosines, load_vectors, open_store
 from pickroom.indexing import projects, ray_engine
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed

@@ -12,8 +12,7 @@ import pytest
 from pickroom.core.errors import StoreError
 from pickroom.features import openclip
 from pickroom.features.reading import ImageSource
-from pickroom.features.store import VectorRow, VectorStore
-from pickroom.features.vectors import open_store, read_vectors
+from pickroom.features.store import VectorRow, VectorStore, open_store, read_vectors
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed, embed_project
 from pickroom.indexing.plan import make_plan

@@ -11,10 +11,10 @@ from pickroom.core.geometry import corners_match, iou
 from pickroom.core.records import CropBox
 from pickroom.features.candidates import Candidates
 from pickroom.learn import metrics
-from pickroom.learn.calibration import Calibration, fit_calibration
+from pickroom.learn.crops.model import Calibration, fit_calibration
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import Rate
-from pickroom.learn.promotion import Rival, evaluate_crop_gate, judge
+from pickroom.learn.training import Rival, evaluate_crop_gate, judge
 
 
 def pick(chosen: int, *stages: float | None, project: str = "p") -> Pick:
@@ -108,4 +108,3 @@ def test_a_word_on_crop_or_none_counts_only_if_it_beats_the_same_answer_for_all(
         "new": right / of if of else None,
         "majority": majority / of if of else None,
     }
-    assert evaluate_crop_gate({"overall": Rate(1, 2).to_dict()}) is None, "a ranker says nothing of crops"

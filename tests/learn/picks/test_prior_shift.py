@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pickroom.features.pick_features import stage_values
-from pickroom.learn.picks.prior_shift import adapted, lower_counts
+from pickroom.learn.picks.model import adapted, lower_counts
 
 PRIOR = 0.35
 KNOWN = {"learned from": (350, 1000)}

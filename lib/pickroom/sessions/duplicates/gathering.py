@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 
 from pickroom.core.errors import ImageError, StoreError, UsageError
 from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED
-from pickroom.features.vectors import load_vectors
+from pickroom.features.store import load_vectors
 from pickroom.files import apply_marks
 from pickroom.groups.image_features import fingerprint
 from pickroom.images import decode, thumbnails
