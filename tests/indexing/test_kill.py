@@ -18,10 +18,10 @@ import pytest
 from pickroom.features import store
 from pickroom.features.choice import EncoderConfig
 from pickroom.features.store import load_vectors, open_store
-from pickroom.indexing import work
+from pickroom.indexing import plan
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
-from pickroom.indexing.work import IndexTask
+from pickroom.indexing.plan import IndexTask
 from pickroom.storage import atomic
 from pickroom.store.workspace import Project
 
@@ -63,7 +63,7 @@ def test_dying_at_any_write_leaves_a_whole_store(
     assert len(expected) == 6
 
     done: list[str] = []
-    real_work, real_write, real_unlink = work.index_images, os.write, Path.unlink
+    real_work, real_write, real_unlink = plan.index_images, os.write, Path.unlink
     monkeypatch.setattr(
         "pickroom.indexing.engines.index_images",
         lambda encoder, source, tasks: [done.extend(embedded(tasks)), real_work(encoder, source, tasks)][1],
@@ -169,7 +169,7 @@ def test_a_killed_process_is_gone_on_with(
     assert len(before) == 8
 
     done: list[str] = []
-    real = work.index_images
+    real = plan.index_images
     monkeypatch.setattr(
         "pickroom.indexing.engines.index_images",
         lambda encoder, source, tasks: [done.extend(embedded(tasks)), real(encoder, source, tasks)][1],

@@ -20,10 +20,9 @@ from pickroom.features.store import cosines, load_vectors, open_store
 from pickroom.indexing import projects, ray_engine
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
-from pickroom.indexing.plan import make_plan
+from pickroom.indexing.plan import index_images, make_plan
 from pickroom.indexing.ray_engine import RayWorker
 from pickroom.indexing.report import EmbedReport
-from pickroom.indexing.work import index_images
 from pickroom.store import images
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace

@@ -19,14 +19,13 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image as PillowImage
 
 from pickroom.core.errors import UsageError
-from pickroom.features.device import usable_cores
+from pickroom.features.device import open_session, usable_cores
 from pickroom.features.encoder import (
     FLOAT32,
     EncoderSpec,
     Features,
     Pixels,
     Preprocessing,
-    open_session,
     reduce_channels,
     weights_hash,
 )

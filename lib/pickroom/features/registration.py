@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from pickroom.features.encoder import open_session
+from pickroom.features.device import open_session
 
 _HALF = 2  # times: all is measured at half the size, and lengths below are in its pixels
 _WIDE = 12  # what changes over more is light, and left out

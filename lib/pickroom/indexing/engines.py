@@ -17,7 +17,7 @@ from typing import Literal, Protocol, TypeVar
 from pickroom.features.choice import Chosen, EncoderConfig
 from pickroom.features.device import device_words, usable_cores
 from pickroom.features.reading import ImageSource
-from pickroom.indexing.work import IndexedRows, IndexTask, index_images
+from pickroom.indexing.plan import IndexedRows, IndexTask, index_images
 
 T = TypeVar("T")
 

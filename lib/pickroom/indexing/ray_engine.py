@@ -18,7 +18,7 @@ from pickroom.features.device import device_words, pick_device, usable_cores
 from pickroom.features.encoder import EncoderSpec, Tower
 from pickroom.features.reading import ImageSource
 from pickroom.indexing.engines import EmbedConfig, Publish, batch_size
-from pickroom.indexing.work import IndexTask, index_images
+from pickroom.indexing.plan import IndexTask, index_images
 
 _DOING = "embedding through Ray"
 _STORE_BYTES = 512 << 20  # of a Ray started here: the weights once, and a few batches

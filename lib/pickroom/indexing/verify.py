@@ -9,8 +9,7 @@ import numpy as np
 from pickroom.features.encoder import Encoder
 from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.store import VectorRow, Vectors, VectorStore, cosines, read_vectors
-from pickroom.indexing.plan import EmbedPlan
-from pickroom.indexing.work import IndexTask, index_images
+from pickroom.indexing.plan import EmbedPlan, IndexTask, index_images
 from pickroom.storage import atomic
 
 SAMPLE = 20

@@ -112,7 +112,7 @@ class Columns:
         """(N, 4) variance of each utility from blocks that a candidate has no values of, given prior variances."""
         found = np.zeros(features.mask.shape)
         for name in self._plain():
-            absent = features.mask & ~features.present[_source(name)]
+            absent = features.mask & ~features.present[source_of(name)]
             if name == HIGHEST:
                 absent &= _is_highest(features)
             found[absent] += variances[name]
@@ -155,7 +155,7 @@ def fit_columns(features: PickFeatures, config: ColumnsConfig) -> Columns:
         blocks[name] = (at, at + values.shape[2])
         at += values.shape[2]
         # together the columns of a block vary by 1 within a group
-        here = features.mask & features.present[_source(name)]
+        here = features.mask & features.present[source_of(name)]
         count = np.maximum(here.sum(axis=1), 1)[:, None, None]
         apart = (values - (values * here[..., None]).sum(axis=1, keepdims=True) / count)[here]
         arrays[f"{name}/size"] = np.asarray(1 / max(float(np.sqrt((apart**2).sum(axis=1).mean())), 1e-6))
@@ -212,7 +212,7 @@ def _raw(features: PickFeatures, arrays: Mapping[str, np.ndarray], names: Sequen
     """Name -> (N, 4, d) float32 before a block is scaled as a whole; 0 where it has no values."""
     found: dict[str, np.ndarray] = {}
     for name in names:
-        block = _source(name)
+        block = source_of(name)
         here = (features.mask & features.present[block])[..., None]
         if name == "stage":
             values = features.blocks[block]
@@ -230,9 +230,9 @@ def _raw(features: PickFeatures, arrays: Mapping[str, np.ndarray], names: Sequen
     return found
 
 
-def _source(name: str) -> str:
-    """The block of features that a block of columns is made of."""
-    return name.partition(", ")[0]
+def source_of(name: str) -> str:
+    """The block of features that a block of columns is made of: `vector` of `project vector`."""
+    return name.removeprefix(PROJECT).partition(", ")[0]
 
 
 def _is_highest(features: PickFeatures) -> np.ndarray:
