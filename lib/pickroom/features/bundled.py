@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image as PillowImage
 
 from pickroom.core.errors import UsageError
-from pickroom.features.device import open_session, usable_cores
+from pickroom.features.device import usable_cores
 from pickroom.features.encoder import (
     FLOAT32,
     EncoderSpec,
@@ -29,6 +29,7 @@ from pickroom.features.encoder import (
     reduce_channels,
     weights_hash,
 )
+from pickroom.features.registration import open_session
 from pickroom.features.torch_file import read_state_dict
 
 # repeats, kernel, stride of the first, expansion, channels out (efficientnet_lite_builder.py, _DEFAULT_BLOCKS_ARGS)

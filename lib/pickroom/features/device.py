@@ -1,9 +1,8 @@
-"""Devices: which one runs a network of PyTorch, how many cores there are, and ONNX graphs on them."""
+"""Devices: which one runs a network of PyTorch, and how many cores there are."""
 
 import os
 import platform
 from collections.abc import Sequence
-from typing import Any
 
 from pickroom.core.errors import UsageError
 
@@ -51,18 +50,3 @@ def device_words(device: str) -> str:
     if device == "mps":
         return f"GPU of this Mac ({platform.machine()}, MPS)"
     return f"CPU, {usable_cores()} cores ({platform.machine()})"
-
-
-def open_session(graph: bytes, threads: int = 1) -> Any:
-    """An `onnxruntime.InferenceSession` of a serialised graph; it may be called from several threads.
-
-    Args:
-        threads: that one call computes with.
-    """
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors only
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
