@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 
 from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.images import thumbnails
+from pickroom.images.decode import read_rgb
 from pickroom.storage import atomic
 from support.encoding import photograph
 
@@ -28,7 +29,7 @@ def test_a_jpeg_is_decoded_at_the_smallest_scale_that_is_large_enough(
     photograph(0, SIZE).save(tmp_path / "a.jpg", quality=95)
     picture = ImageSource(tmp_path, None).read(item_of(tmp_path / "a.jpg"), least)
     assert picture.rgb.size == expected and (picture.width, picture.height) == SIZE
-    whole = ImageSource(tmp_path, None).read_whole(item_of(tmp_path / "a.jpg"))
+    whole = read_rgb(tmp_path / "a.jpg")
     assert whole.size == SIZE
     small = [np.asarray(image.resize((40, 50), PillowImage.Resampling.BOX)) for image in (picture.rgb, whole)]
     assert np.abs(small[0].astype(int) - small[1].astype(int)).mean() < 2  # the same picture

@@ -16,7 +16,7 @@ from pickroom.features.store import VectorRow, VectorStore, open_store, read_vec
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed, embed_project
 from pickroom.indexing.plan import make_plan
-from pickroom.indexing.verify import Verification, verify
+from pickroom.indexing.report import Verification, verify
 from pickroom.store.workspace import Project
 from support.encoding import photograph
 

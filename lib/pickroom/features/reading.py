@@ -72,13 +72,6 @@ class ImageSource:
             rgb = decode.load_rgb(image, path)
         return DecodedImage(thumbnails.to_srgb(rgb, profile), width, height)
 
-    def read_whole(self, item: EmbedItem) -> PillowImage.Image:
-        """Every pixel of an image, upright and in sRGB; raises ImageError."""
-        path = self.path(item)
-        with decode.open_image(path) as image:
-            profile = image.info.get("icc_profile")
-            return thumbnails.to_srgb(decode.load_rgb(image, path), profile)
-
     def _preview(self, item: EmbedItem, least_side: int) -> PillowImage.Image | None:
         small_jpeg = max(item.width or 0, item.height or 0) <= thumbnails.LONG_SIDE and _is_jpeg(item.filename)
         if self.previews is None or small_jpeg:  # such a file decodes as fast as its preview, and is the real thing

@@ -20,8 +20,8 @@ from pickroom.features.choice import Chosen, EncoderConfig, bind, choose
 from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.store import VectorRow, VectorStore
 from pickroom.indexing import plan
-from pickroom.indexing import verify as check
-from pickroom.indexing.engines import EmbedConfig, Engine, LocalEngine, in_batches
+from pickroom.indexing import report as check
+from pickroom.indexing.engines import EmbedConfig, Engine, LocalEngine, in_batches, started_ray
 from pickroom.indexing.plan import EmbedPlan, IndexedRows
 from pickroom.indexing.report import Bar, Bars, EmbedReport, bar, silent
 from pickroom.storage import append_log
@@ -244,9 +244,7 @@ def _engine(chosen: Chosen, source: ImageSource, config: EmbedConfig) -> Iterato
     if config.engine == "local":
         yield LocalEngine(chosen, source, config)
         return
-    from pickroom.indexing import ray_engine
-
-    with ray_engine.started(chosen, source, config) as engine:
+    with started_ray(chosen, source, config) as engine:
         yield engine
 
 
