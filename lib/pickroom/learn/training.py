@@ -126,7 +126,7 @@ def _train_crops(
 ) -> tuple[int, bool, dict[str, Any]]:
     """A crop model's version, whether it recommends, and its metadata."""
     started = time.monotonic()
-    path = training_sets.freeze(workspace, frozen)
+    training_sets.freeze(workspace, frozen)
     reporter.phase("making features")
     rows, missing = _features(workspace, frozen, task, config, reporter)
     model, how = _fit(task, rows, reporter)
@@ -138,14 +138,7 @@ def _train_crops(
     metadata = {
         "made_at": utc_now(),
         "projects": list(frozen.projects),
-        "data": {
-            "hash": frozen.hash,
-            "file": path.relative_to(workspace.root).as_posix(),
-            "examples": len(frozen.examples),
-            "used": rows.split.counts,
-            "without_features": dict(missing),
-            "projects": frozen.manifest()["projects"],
-        },
+        "data": frozen.origin(workspace) | {"used": rows.split.counts, "without_features": dict(missing)},
         "features": {"hash": task.feature_hash, "encoder": frozen.encoder},
         **model.describe(),
         "settings": task.to_dict(),

@@ -64,6 +64,12 @@ class TrainingSet:
         """Hex SHA-256 of the frozen file."""
         return hashlib.sha256(self.lines.encode()).hexdigest()
 
+    def origin(self, workspace: Workspace) -> dict[str, Any]:
+        """What the metadata of a version says of the set it was made from."""
+        path = set_path(workspace, self.kind, self.hash).relative_to(workspace.root)
+        own = {"hash": self.hash, "file": path.as_posix(), "examples": len(self.examples)}
+        return {**own, "projects": self.manifest()["projects"]}
+
     def manifest(self) -> dict[str, Any]:
         counts = {project_id: 0 for project_id in self.projects}
         for example in self.examples:

@@ -223,8 +223,8 @@ def promote(
     learner = state.learner
     known = dict(zip(decision_prints(picks).tolist(), picks, strict=True))
     learned = [known[key] for key in learner.learned.tolist()]
-    path = training_sets.freeze(workspace, made)
-    metadata = metadata_of(workspace, made, path, task, learner, learned, verdict) | {
+    training_sets.freeze(workspace, made)
+    metadata = metadata_of(workspace, made, task, learner, learned, verdict) | {
         "metrics": scores(learned, learner.chances.astype(np.float64)),
         "headline": "in time",
         "seconds": round(time.monotonic() - began, 1),
@@ -251,7 +251,6 @@ def save_version(workspace: Workspace, learner: Learner, learned: Sequence[Pick]
 def metadata_of(
     workspace: Workspace,
     made: TrainingSet,
-    path: Path,
     task: PickTask,
     learner: Learner,
     learned: Sequence[Pick],
@@ -261,14 +260,7 @@ def metadata_of(
     return {
         "made_at": utc_now(),
         "projects": list(made.projects),
-        "data": {
-            "hash": made.hash,
-            "file": path.relative_to(workspace.root).as_posix(),
-            "examples": len(made.examples),
-            "used": {"learned": len(learned)},
-            "without_features": {},
-            "projects": made.manifest()["projects"],
-        },
+        "data": made.origin(workspace) | {"used": {"learned": len(learned)}, "without_features": {}},
         "features": {"hash": task.feature_hash, "encoder": made.encoder},
         "model": learner.model.describe() if learner.model else None,
         "settings": task.to_dict(),
@@ -301,7 +293,7 @@ def train_picks(
         TrainingStopped: somebody asked it to stop.
     """
     began = time.monotonic()
-    path = training_sets.freeze(workspace, frozen)
+    training_sets.freeze(workspace, frozen)
     picks = in_time([example for example in frozen.examples if isinstance(example, Pick)])
     _require(frozen, len(picks), Counter())
     reporter.phase("making features")
@@ -332,7 +324,7 @@ def train_picks(
         headline = "project held out"
         reports[headline] = scores(others, learner.model.chances(features.take(rest)))
     verdict = judge(workspace, learner, task, frozen.encoder)
-    metadata = metadata_of(workspace, frozen, path, task, learner, learned, verdict) | {
+    metadata = metadata_of(workspace, frozen, task, learner, learned, verdict) | {
         "tried": compared_weights(learned, inputs, task, learner.model),
         "metrics": reports[headline],
         "headline": headline,
