@@ -65,6 +65,12 @@ def test_a_project_that_is_known_is_changed_less() -> None:
     assert np.abs(own - chances).max() < np.abs(new - chances).max() / 2
 
 
+def test_doubt_after_few_groups_is_not_read_as_another_share() -> None:
+    _, stage, _ = scored(40, 0.2, 5)
+    unsure = np.tile([0.32, 0.32, 0.36, 0.0], (40, 1))
+    np.testing.assert_array_equal(adapted(unsure, stage, ["p"] * 40, {"p": (4, 20)}), unsure)
+
+
 def test_lower_picks_are_counted_by_project() -> None:
     _, stage, meant = scored(50, 0.4, 7)
     chosen = np.where(meant, 1, 2)

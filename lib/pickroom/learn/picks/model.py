@@ -18,6 +18,7 @@ from pickroom.learn.picks.columns import Columns, ColumnsConfig, fit_columns
 from pickroom.learn.picks.preference import Preference, fit_preference
 
 AS_BEFORE = 10.0  # groups: the share of the projects learned from weighs so much, so that a few groups change little
+_LEAST_LEARNED = 100  # groups: from fewer a model says little, and what is doubt would be read as another share
 _ROUNDS = 100
 _LEAST = 0.005  # of the share
 
@@ -58,7 +59,7 @@ def adapted(chances: np.ndarray, stage: np.ndarray, projects: Sequence[str], kno
     """
     found = np.array(chances, dtype=np.float64)
     lower_picks, groups = (sum(count[place] for count in known.values()) for place in (0, 1))
-    if not 0 < lower_picks < groups:
+    if not 0 < lower_picks < groups or groups < _LEAST_LEARNED:
         return found
     usable, place = _highest(stage)
     usable &= found.sum(axis=1) > 0
