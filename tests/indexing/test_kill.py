@@ -134,14 +134,14 @@ def forget(project: Project) -> None:
 CHILD = """
     import os, signal, sys
     from pathlib import Path
-    from pickroom.indexing import engines, work
+    from pickroom.indexing import engines, plan
     from pickroom.features.choice import EncoderConfig
     from pickroom.indexing.engines import EmbedConfig
     from pickroom.indexing.pipeline import embed
     from pickroom.store.workspace import Workspace
 
     home, names = sys.argv[1:]
-    real, batches = work.index_images, []
+    real, batches = plan.index_images, []
 
     def dying(encoder, source, tasks):
         with open(names, "a") as file:
