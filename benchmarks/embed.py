@@ -29,13 +29,12 @@ from pickroom.features import device as devices
 from pickroom.features import openclip
 from pickroom.features.choice import Chosen
 from pickroom.features.encoder import EncoderSpec, Pixels
-from pickroom.features.processed_log import ProcessedLine, ProcessedLog
 from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.store import VectorRow, VectorStore
-from pickroom.features.vectors import cosines, read_vectors
+from pickroom.features.store import VectorRow, VectorStore, cosines, read_vectors
 from pickroom.indexing import engines
 from pickroom.indexing.engines import EmbedConfig, in_batches
-from pickroom.indexing.work import IndexedRows, IndexTask
+from pickroom.indexing.pipeline import ProcessedLine, ProcessedLog
+from pickroom.indexing.plan import IndexedRows, IndexTask
 from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pickroom import cli
-from pickroom.features import bundled, vectors
-from pickroom.features.vectors import cosines
+from pickroom.features import bundled, store
+from pickroom.features.store import cosines
 from pickroom.images.decode import read_rgb
 from pickroom.learn import checkpoints
 from pickroom.store.workspace import Workspace
@@ -100,7 +100,7 @@ def test_float32_vectors_are_those_of_the_present_encoder(old: Workspace, pickro
     tower = bundled.load()
     spec = tower.spec()
     assert spec.encoder_id == FLOAT32
-    found = vectors.load_vectors(project, patches=True)
+    found = store.load_vectors(project, patches=True)
     assert found.matrix.shape == (22, spec.dim)
     assert found.patches is not None and found.patches.shape[1:] == (9, 9, 64)
     name = found.filenames[0]
@@ -112,12 +112,12 @@ def test_float32_vectors_are_those_of_the_present_encoder(old: Workspace, pickro
 
 def test_bfloat16_vectors_are_read_and_offered_anew(old: Workspace, pickroom: Pickroom) -> None:
     project = old.project("half")
-    assert vectors.load_vectors(project).spec.dtype == "bfloat16"
+    assert store.load_vectors(project).spec.dtype == "bfloat16"
     said = pickroom("embed", "half", code=1)
     assert "which version 0.1 made" in said and "--change-encoder" in said
     pickroom("embed", "half", "--encoder", "bundled", "--change-encoder", "--no-regions")
     assert old.project("half").manifest.encoder == FLOAT32
-    assert vectors.load_vectors(old.project("half")).spec.dtype == "float32"
+    assert store.load_vectors(old.project("half")).spec.dtype == "float32"
 
 
 def test_models_are_listed_loaded_and_judged(old: Workspace, pickroom: Pickroom) -> None:

@@ -30,9 +30,9 @@ from pickroom.indexing import projects
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
 from pickroom.learn import metrics
-from pickroom.learn.crops.baselines import every
 from pickroom.learn.crops.features import CropFeatures, UncroppedImage, crop_features
 from pickroom.learn.crops.fitting import fit_crops
+from pickroom.learn.crops.model import baseline_boxes
 from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, is_crop
 from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace
@@ -182,7 +182,7 @@ def cross_validate(
         took += time.process_time() - began
         # the baselines learn from photographs as they are, like those they are asked about: the stronger for it
         drawn = train[is_crop(boxes[train]) & plain[train]]
-        own = every(features.take(drawn), boxes[drawn], features.take(test))
+        own = baseline_boxes(features.take(drawn), boxes[drawn], features.take(test))
         own |= {"mean": np.tile(boxes[drawn].mean(axis=0), (len(test), 1))}
         own |= {"ridge": _ridge(features.take(drawn), boxes[drawn], features.take(test))}
         for name, some in own.items():

@@ -32,6 +32,7 @@ PEOPLE = "ABCD"
 CHANCE = "chance"
 LEAST_GAIN, MOST_CALIBRATION, LEAST_PREDICTIONS = 0.03, 0.10, 2000
 Blocks = dict[str, np.ndarray]  # name -> (images, d) float32
+Recorded = dict[tuple[str, int], dict[tuple[int, str], float]]  # (kind, picks) -> (split, person) -> top-1
 
 
 @dataclass
@@ -192,6 +193,9 @@ def measure(
                 if name == "ours":
                     figures[f"{kind}_{picks}"] = float(np.mean(one.right))
             say(f"  {name.ljust(22)} {'   '.join(cells)}")
+        cells = [f"{picks}: {of_version_0_1(old, found['ours', kind, picks].runs, kind, picks)}" for picks in PICKS]
+        if old:
+            say(f"  version 0.1, where it was asked (its top-1, and ours there): {'   '.join(cells)}")
         for picks in PICKS:
             own = found["ours", kind, picks].runs
             for name in ("linear Bradley-Terry", "nearest images", "version 0.1"):
@@ -222,9 +226,19 @@ def measure(
     return figures, missed
 
 
-def recorded(path: Path) -> dict[tuple[str, int], dict[tuple[int, str], float]]:
-    """(kind of split, picks) -> (number, person) -> top-1 of version 0.1."""
-    found: dict[tuple[str, int], dict[tuple[int, str], float]] = defaultdict(dict)
+def of_version_0_1(old: Recorded, ours: dict[tuple[int, str], float], kind: str, picks: int) -> str:
+    """Top-1 of version 0.1 and ours on the runs that both were asked about, and how many splits these are."""
+    theirs = old.get((kind, picks), {})
+    both = sorted(ours.keys() & theirs.keys())
+    if not both:
+        return "none"
+    means = (np.mean([one[run] for run in both]) for one in (theirs, ours))
+    return f"{' '.join(f'{mean:.3f}' for mean in means)} in {len({number for number, _ in both})} splits"
+
+
+def recorded(path: Path) -> Recorded:
+    """What version 0.1 was asked and answered."""
+    found: Recorded = defaultdict(dict)
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         values = json.loads(line)
         found[values["split"], values["picks"]][values["number"], values["person"]] = values["right"]

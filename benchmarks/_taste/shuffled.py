@@ -9,9 +9,8 @@ import numpy as np
 from _taste.portraits import Blocks, groups_of
 from pickroom.features.candidates import Candidates
 from pickroom.learn.examples import Pick
-from pickroom.learn.picks.betting import ENOUGH
 from pickroom.learn.picks.columns import ColumnsConfig
-from pickroom.learn.picks.learner import Learner
+from pickroom.learn.picks.learner import ENOUGH, Learner
 
 FINALISES, GROUPS, MOST = 100, 2, 0.05  # a run's finalises, groups in each, and the share of runs promoted at most
 _CONFIG = ColumnsConfig(directions=16, deviating=2, curved=())  # a fit of milliseconds: there are many thousands

@@ -91,7 +91,8 @@ def series(given: argparse.Namespace) -> None:
 
     taste.ask, crops.cross_validate = asked, validated
     photos = [word for folder in given.photos for word in ("--photos", str(folder))]
-    sys.argv = ["taste.py", *photos, "--seed", str(given.seed), "--home", str(given.home)]
+    size = ["--groups", str(given.groups)] if given.groups else []
+    sys.argv = ["taste.py", *photos, "--seed", str(given.seed), "--home", str(given.home), *size]
     taste.main()
 
 
@@ -203,6 +204,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True, help="where the projects are made and found again")
     parser.add_argument("--out", type=Path, required=True, help="the file of answers, appended to")
     parser.add_argument("--seed", type=int, default=23)
+    parser.add_argument("--groups", type=int, help="groups a project of the series; by default, as taste.py has it")
     parser.add_argument("--splits", type=int, default=20)
     given = parser.parse_args()
     torch.set_num_threads(1)

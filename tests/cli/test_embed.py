@@ -16,8 +16,7 @@ import pytest
 from pickroom.cli import main
 from pickroom.features import openclip
 from pickroom.features.device import device_words, present
-from pickroom.features.store import VectorRow, VectorStore
-from pickroom.features.vectors import open_store
+from pickroom.features.store import VectorRow, VectorStore, open_store
 from pickroom.images.decode import read_rgb
 from pickroom.store.workspace import Project
 

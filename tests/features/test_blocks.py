@@ -7,7 +7,7 @@ import pytest
 
 from pickroom.core.errors import StoreError
 from pickroom.features.blocks import BLOCKS, BlockRow, BlockStore, load_blocks
-from pickroom.features.vectors import ImageRows
+from pickroom.features.store import ImageRows
 from pickroom.store.workspace import Project, Workspace
 
 SPEC = BLOCKS[0]

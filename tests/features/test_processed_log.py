@@ -6,7 +6,7 @@ import json
 import threading
 from pathlib import Path
 
-from pickroom.features.processed_log import ProcessedLine, ProcessedLog
+from pickroom.indexing.pipeline import ProcessedLine, ProcessedLog
 
 
 def line(name: str, project: str = "p") -> ProcessedLine:

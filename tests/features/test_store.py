@@ -14,8 +14,7 @@ from pickroom.core.errors import StoreError
 from pickroom.features import parts
 from pickroom.features import store as module
 from pickroom.features.encoder import EncoderSpec, Preprocessing
-from pickroom.features.store import VectorRow, VectorStore, read_spec, save_spec
-from pickroom.features.vectors import read_vectors
+from pickroom.features.store import VectorRow, VectorStore, read_spec, read_vectors, save_spec
 from pickroom.store.workspace import Workspace
 
 PREPROCESSING = Preprocessing(8, 8, "squash", "bicubic", (0.5,) * 3, (0.5,) * 3)

@@ -15,8 +15,7 @@ from conftest import write_image
 from pickroom.core.errors import ConflictError, UsageError
 from pickroom.features import openclip
 from pickroom.features.choice import EncoderConfig
-from pickroom.features.store import save_spec
-from pickroom.features.vectors import load_vectors
+from pickroom.features.store import load_vectors, save_spec
 from pickroom.history.vectors import SPEC, import_cache
 from pickroom.indexing import projects
 from pickroom.indexing.engines import EmbedConfig

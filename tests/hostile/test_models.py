@@ -20,9 +20,8 @@ from hostile.guard import attempt, survive
 from hostile.mutations import damaged, json_bytes
 from pickroom.analysis import catalogue
 from pickroom.core.errors import StoreError
-from pickroom.features import vectors
 from pickroom.features.encoder import EncoderSpec
-from pickroom.features.store import VectorRow, VectorStore
+from pickroom.features.store import VectorRow, VectorStore, read_vectors
 from pickroom.history.vectors import SPEC
 from pickroom.integrity import inspection
 from pickroom.learn import checkpoints
@@ -122,7 +121,7 @@ def test_damaged_vectors_are_one_line_or_set_aside(workspace: Workspace) -> None
         path.write_bytes(damaged(rng, whole) if rng.random() < 0.9 else rng.randbytes(rng.randrange(3000)))
 
         def use() -> None:
-            vectors.read_vectors(VectorStore(workspace, SPEC, "p"))
+            read_vectors(VectorStore(workspace, SPEC, "p"))
             store.known()
 
         outcome = attempt(use)
@@ -150,7 +149,7 @@ def test_a_column_whose_name_is_no_text_is_one_line(workspace: Workspace) -> Non
     store.append([VectorRow("a.png", "0" * 64, 4, 4, 9, 9, np.ones(512, np.float32), None, None)])
     (path,) = store.vectors.files()
     path.write_bytes(path.read_bytes().replace(b"mtime_ns", b"mtime\xff\xffs"))
-    assert attempt(vectors.read_vectors, VectorStore(workspace, SPEC, "p")) == "refused"
+    assert attempt(read_vectors, VectorStore(workspace, SPEC, "p")) == "refused"
     _, (problem,) = catalogue.collect(workspace)
     assert "its vectors cannot be read" in problem.what
 

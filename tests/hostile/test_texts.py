@@ -25,7 +25,6 @@ from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.naming import sidecar_name
 from pickroom.core.records import CropBox
 from pickroom.demo import truth
-from pickroom.features.processed_log import ProcessedLog
 from pickroom.features.store import read_spec
 from pickroom.files import sidecars
 from pickroom.groups import image_features
@@ -33,6 +32,7 @@ from pickroom.history import vectors
 from pickroom.history.importing import read_logs
 from pickroom.images import metadata
 from pickroom.indexing import projects
+from pickroom.indexing.pipeline import ProcessedLog
 from pickroom.maintenance.reclaim import delete
 from pickroom.maintenance.token_budget import TokenLedger
 from pickroom.store.connect import connect

@@ -16,8 +16,8 @@ from PIL import Image as PillowImage
 from pickroom.cli import main
 from pickroom.features.blocks import BlockStore, available, load_blocks
 from pickroom.features.choice import EncoderConfig
+from pickroom.features.store import load_vectors
 from pickroom.features.technical import COLUMNS, measure
-from pickroom.features.vectors import load_vectors
 from pickroom.images import decode
 from pickroom.indexing import pipeline
 from pickroom.indexing.engines import EmbedConfig

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pickroom.features import openclip
-from pickroom.features.torch_encoder import TorchEncoder
+from pickroom.features.openclip import TorchEncoder
 from pickroom.indexing import engines, pipeline
 from pickroom.indexing.engines import EmbedConfig, in_batches
 from pickroom.indexing.pipeline import embed

@@ -17,11 +17,11 @@ import pytest
 
 from pickroom.features import store
 from pickroom.features.choice import EncoderConfig
-from pickroom.features.vectors import load_vectors, open_store
-from pickroom.indexing import work
+from pickroom.features.store import load_vectors, open_store
+from pickroom.indexing import plan
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
-from pickroom.indexing.work import IndexTask
+from pickroom.indexing.plan import IndexTask
 from pickroom.storage import atomic
 from pickroom.store.workspace import Project
 
@@ -63,7 +63,7 @@ def test_dying_at_any_write_leaves_a_whole_store(
     assert len(expected) == 6
 
     done: list[str] = []
-    real_work, real_write, real_unlink = work.index_images, os.write, Path.unlink
+    real_work, real_write, real_unlink = plan.index_images, os.write, Path.unlink
     monkeypatch.setattr(
         "pickroom.indexing.engines.index_images",
         lambda encoder, source, tasks: [done.extend(embedded(tasks)), real_work(encoder, source, tasks)][1],
@@ -134,14 +134,14 @@ def forget(project: Project) -> None:
 CHILD = """
     import os, signal, sys
     from pathlib import Path
-    from pickroom.indexing import engines, work
+    from pickroom.indexing import engines, plan
     from pickroom.features.choice import EncoderConfig
     from pickroom.indexing.engines import EmbedConfig
     from pickroom.indexing.pipeline import embed
     from pickroom.store.workspace import Workspace
 
     home, names = sys.argv[1:]
-    real, batches = work.index_images, []
+    real, batches = plan.index_images, []
 
     def dying(encoder, source, tasks):
         with open(names, "a") as file:
@@ -169,7 +169,7 @@ def test_a_killed_process_is_gone_on_with(
     assert len(before) == 8
 
     done: list[str] = []
-    real = work.index_images
+    real = plan.index_images
     monkeypatch.setattr(
         "pickroom.indexing.engines.index_images",
         lambda encoder, source, tasks: [done.extend(embedded(tasks)), real(encoder, source, tasks)][1],

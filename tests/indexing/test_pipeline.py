@@ -19,9 +19,8 @@ from PIL import Image as PillowImage
 
 from pickroom.core.errors import ConflictError, LockedError, ProjectError, StoreError, UsageError
 from pickroom.features.choice import EncoderConfig, bind_spec
-from pickroom.features.store import save_spec
-from pickroom.features.vectors import cosines, load_vectors, open_store
-from pickroom.indexing import projects, work
+from pickroom.features.store import cosines, load_vectors, open_store, save_spec
+from pickroom.indexing import plan, projects
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
 from pickroom.indexing.report import EmbedReport
@@ -55,9 +54,9 @@ def counts(report: EmbedReport) -> tuple[int, int, int, int]:
 def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The name of every image that goes through a forward pass."""
     names: list[str] = []
-    real = work.index_images
+    real = plan.index_images
 
-    def watched(encoder: object, source: object, tasks: list) -> work.IndexedRows:
+    def watched(encoder: object, source: object, tasks: list) -> plan.IndexedRows:
         names.extend(task.item.filename for task in tasks if task.vector)
         return real(encoder, source, tasks)  # type: ignore[arg-type]
 
@@ -354,9 +353,9 @@ def test_images_that_move_while_they_are_embedded_are_found_again(
 ) -> None:
     project = photo_project(2)
     victim = sorted(project.root.iterdir())[-1]
-    real = work.index_images
+    real = plan.index_images
 
-    def moving(encoder: object, source: object, tasks: list) -> work.IndexedRows:
+    def moving(encoder: object, source: object, tasks: list) -> plan.IndexedRows:
         if victim.exists():
             (project.root / "selected").mkdir()
             victim.rename(project.root / "selected" / victim.name)

@@ -16,14 +16,12 @@ from pickroom.core.errors import UsageError
 from pickroom.features import bundled
 from pickroom.features.choice import EncoderConfig
 from pickroom.features.reading import DecodedImage, EmbedItem, ImageSource
-from pickroom.features.vectors import cosines, load_vectors, open_store
-from pickroom.indexing import projects, ray_engine
-from pickroom.indexing.engines import EmbedConfig
+from pickroom.features.store import cosines, load_vectors, open_store
+from pickroom.indexing import engines, projects
+from pickroom.indexing.engines import EmbedConfig, RayWorker
 from pickroom.indexing.pipeline import embed
-from pickroom.indexing.plan import make_plan
-from pickroom.indexing.ray_engine import RayWorker
+from pickroom.indexing.plan import index_images, make_plan
 from pickroom.indexing.report import EmbedReport
-from pickroom.indexing.work import index_images
 from pickroom.store import images
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
@@ -34,7 +32,7 @@ MakeProject = Callable[..., Project]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a Ray cluster of one core that runs on this machine before anyone asks for it."""
-    ray_engine._import()  # as the engine itself: with patience, where the machine is busy
+    engines._import()  # as the engine itself: with patience, where the machine is busy
     from ray.cluster_utils import Cluster
 
     running = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 256 << 20})
@@ -56,10 +54,10 @@ class SlowRay:
 
 def test_a_start_that_takes_too_long_is_tried_again_and_never_a_traceback() -> None:
     busy = SlowRay(1)
-    ray_engine._start(busy, None)
+    engines._start(busy, None)
     assert busy.calls == 2
     with pytest.raises(UsageError, match=r"no Ray cluster can be used .*timed out") as caught:
-        ray_engine._start(SlowRay(9), None)
+        engines._start(SlowRay(9), None)
     assert "\n" not in caught.value.line and "--engine local" in caught.value.line
 
 
@@ -161,7 +159,7 @@ def test_a_worker_does_what_the_local_engine_does(
     # without the seconds that Ray takes to start: the class that Ray runs, called as Ray calls it
     project = photo_project(2)
     tower = bundled.load()
-    monkeypatch.setattr(ray_engine, "_fetched", lambda tower: tower)
+    monkeypatch.setattr(engines, "_fetched", lambda tower: tower)
     source = ImageSource(project.root, None)
     with open_read_only(project.database) as connection:
         scanned = images.readable(connection)

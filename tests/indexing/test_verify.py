@@ -12,12 +12,11 @@ import pytest
 from pickroom.core.errors import StoreError
 from pickroom.features import openclip
 from pickroom.features.reading import ImageSource
-from pickroom.features.store import VectorRow, VectorStore
-from pickroom.features.vectors import open_store, read_vectors
+from pickroom.features.store import VectorRow, VectorStore, open_store, read_vectors
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed, embed_project
 from pickroom.indexing.plan import make_plan
-from pickroom.indexing.verify import Verification, verify
+from pickroom.indexing.report import Verification, verify
 from pickroom.store.workspace import Project
 from support.encoding import photograph
 

@@ -11,10 +11,11 @@ from pickroom.core.geometry import corners_match, iou
 from pickroom.core.records import CropBox
 from pickroom.features.candidates import Candidates
 from pickroom.learn import metrics
-from pickroom.learn.calibration import Calibration, fit_calibration
+from pickroom.learn.crops.model import MARK, Calibration, CropTask, fit_calibration
+from pickroom.learn.evaluation import marks
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import Rate
-from pickroom.learn.promotion import Rival, evaluate_crop_gate, judge
+from pickroom.learn.training import Rival, evaluate_crop_gate, judge
 
 
 def pick(chosen: int, *stages: float | None, project: str = "p") -> Pick:
@@ -108,4 +109,18 @@ def test_a_word_on_crop_or_none_counts_only_if_it_beats_the_same_answer_for_all(
         "new": right / of if of else None,
         "majority": majority / of if of else None,
     }
-    assert evaluate_crop_gate({"overall": Rate(1, 2).to_dict()}) is None, "a ranker says nothing of crops"
+
+
+def test_success_marks_are_shown_as_reached_or_not() -> None:
+    scored = {"normal": {"value": 0.88}, "anomaly": {"value": 0.76}}
+    assert marks(scored) == [
+        "mark for first version: normal 88% of 85% (reached), anomaly 76% of 70% (reached)",
+        "mark for success: normal 88% of 90% (not reached), anomaly 76% of 75% (reached)",
+    ]
+    assert marks({"normal": {"value": None}, "anomaly": {"value": None}}) == []
+    box = np.array([[0.0, 0.0, 0.5, 0.8]], dtype=np.float32)
+    for shift, words in ((0.05, "a mean IoU of 0.7, is reached"), (0.2, "a mean IoU of 0.7, is not reached")):
+        moved = box + np.array([shift, 0, shift, 0], dtype=np.float32)
+        scored = metrics.score_crops(moved, box).to_dict()
+        mark = {"mean_iou": MARK, "reached": scored["mean_iou"] >= MARK}
+        assert words in CropTask().words({**scored, "mark": mark})

@@ -13,15 +13,13 @@ import pytest
 from pickroom.features.sources import FeatureSources
 from pickroom.files.batch import undo_batch
 from pickroom.learn import checkpoints, splits, training_sets
-from pickroom.learn.crops.model import CropTask
+from pickroom.learn.crops.model import Baselines, CropTask
 from pickroom.learn.crops.proposer import CropConfig
 from pickroom.learn.models import model_of
 from pickroom.learn.picks.columns import ColumnsConfig
 from pickroom.learn.picks.task import PickTask
-from pickroom.learn.promotion import LEAST_ROWS
 from pickroom.learn.splits import SplitConfig
-from pickroom.learn.tasks import Baselines
-from pickroom.learn.training import TrainConfig, Trained, train
+from pickroom.learn.training import LEAST_ROWS, Trained, train
 from pickroom.learn.training_sets import KINDS, Kind
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
@@ -119,7 +117,7 @@ def trained_once(learned_once: Project, tmp_path_factory: pytest.TempPathFactory
     project = copy_of(learned_once, tmp_path_factory.mktemp("trained"))
     decide(project, range(60, 62), crop=False)
     for kind in KINDS:
-        train(project.workspace, kind, ["p"], TrainConfig(HALF), TASKS[kind])
+        train(project.workspace, kind, ["p"], HALF, TASKS[kind])
         checkpoints.make_current(project.workspace, kind, 1, "a test")
     return project
 
@@ -131,7 +129,7 @@ def trained(trained_once: Project, tmp_path: Path) -> Project:
 
 def again(project: Project, kind: Kind, situation: Situation) -> Trained:
     situation.change(project)
-    return train(project.workspace, kind, situation.projects, TrainConfig(situation.split), TASKS[kind])
+    return train(project.workspace, kind, situation.projects, situation.split, TASKS[kind])
 
 
 @pytest.mark.parametrize("name", SITUATIONS)

@@ -18,7 +18,7 @@ from pickroom.learn.models import model_of
 from pickroom.learn.picks.task import PickTask
 from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped
 from pickroom.learn.splits import SplitConfig
-from pickroom.learn.training import TrainConfig, train
+from pickroom.learn.training import train
 from pickroom.store import images
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project
@@ -116,7 +116,7 @@ def test_several_projects_are_learned_from_and_one_is_held_out_whole(tmp_path: P
     assert both.metadata["data"]["used"] == {"learned": 54}
     assert set(both.metadata["metrics"]["by_project"]) == {"p", "q"}
 
-    held = train(workspace, "ranker", ["p"], TrainConfig(SplitConfig(holdout="q")), quick)
+    held = train(workspace, "ranker", ["p"], SplitConfig(holdout="q"), quick)
     assert held.metadata["projects"] == ["p", "q"] and held.metadata["headline"] == "project held out"
     assert held.metadata["data"]["used"] == {"learned": 30}
     assert set(held.metadata["metrics"]["by_project"]) == {"q"}
@@ -170,7 +170,7 @@ def test_one_training_of_a_model_at_a_time(learned: Project, quick: PickTask) ->
 
 def test_too_little_or_no_vectors_is_one_clear_line(learned: Project, quick: PickTask) -> None:
     with pytest.raises(UsageError, match="nothing is left to train on"):
-        train(learned.workspace, "ranker", ["p"], TrainConfig(SplitConfig(holdout="p")), quick)
+        train(learned.workspace, "ranker", ["p"], SplitConfig(holdout="p"), quick)
     unbound = learned.with_manifest(encoder=None)
     with pytest.raises(StoreError, match=r"has no vectors.*pickroom embed p"):
         train(unbound.workspace, "ranker", ["p"], task=quick)

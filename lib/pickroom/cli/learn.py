@@ -127,12 +127,12 @@ def train(
         float, typer.Option(help="Compare with groups of an override weighed so; never used to recommend.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the model; the same one gives the same model.")] = 1,
-    device: Annotated[str, typer.Option(help="cuda, mps or cpu, which these small networks are fastest on.")] = "cpu",
+    device: Annotated[str, typer.Option(hidden=True, help="No effect: both models are trained on the CPU.")] = "cpu",
 ) -> None:
     """Train a model on decisions; it recommends once it has been shown to be better."""
     from pickroom.learn import progress
     from pickroom.learn.splits import SplitConfig
-    from pickroom.learn.training import TrainConfig, train
+    from pickroom.learn.training import train
     from pickroom.learn.training_sets import require_kind
 
     workspace, kind = console.workspace_here(), require_kind(model)
@@ -142,7 +142,7 @@ def train(
         return
     task = _task(kind, anomaly_weight, override_weight, seed)
     if watch:
-        options = ["--seed", str(seed), "--device", device, *(["--holdout", holdout] if holdout else [])]
+        options = ["--seed", str(seed), *(["--holdout", holdout] if holdout else [])]
         for weight in anomaly_weight or ():
             options += ["--anomaly-weight", str(weight)]
         options += ["--override-weight", str(override_weight)] if override_weight != 1 else []
@@ -150,10 +150,9 @@ def train(
         return
     if not projects:
         raise UsageError("no project is named", doing=f"training the {kind}", hint=f"pickroom train {kind} PROJECT...")
-    config = TrainConfig(SplitConfig(holdout=holdout), device)
     shown = _Shown()
     with console.listing_items(prefix=""), shown:
-        made = train(workspace, kind, projects, config, task, shown, _stops_by_signal)
+        made = train(workspace, kind, projects, SplitConfig(holdout=holdout), task, shown, _stops_by_signal)
     unsound = _unsound(workspace, [*projects, *([holdout] if holdout else [])])
     console.show([*made.lines, f"report: {made.report}"])
     console.fail_if(unsound)
@@ -168,14 +167,14 @@ def evaluate(
     seed: Annotated[int | None, typer.Option(help="Of the sample; else another one each time.")] = None,
 ) -> None:
     """How every version of the models does on decisions that it was not trained on."""
-    from pickroom.learn import describing
+    from pickroom.learn import evaluation
     from pickroom.learn.evaluation import evaluate
 
     with console.progress_bar("Reading groups") as progress:
         found = evaluate(workspace := console.workspace_here(), projects, sample, seed, progress)
     unsound = _unsound(workspace, projects)
     values = found.to_dict() | {"unsound_rows": unsound}
-    console.show(describing.evaluation_lines(found), values)
+    console.show(evaluation.evaluation_lines(found), values)
     console.fail_if(unsound + sum(bool(score.damaged) for score in found.versions))
 
 
@@ -232,7 +231,7 @@ def _task(kind: Kind, anomaly_weights: list[float] | None, override_weight: floa
 
 def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[str]) -> None:
     """Follow the training that runs; where none does, start one and follow that."""
-    from pickroom.learn import background, progress
+    from pickroom.learn import progress
 
     started = None
     if not progress.is_running(workspace, kind):
@@ -242,7 +241,7 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
                 doing="looking for a training to follow",
                 hint="name projects to start one",
             )
-        started = background.start(workspace, kind, ["train", kind, *projects, *options])
+        started = progress.start_command(workspace, kind, ["train", kind, *projects, *options])
     try:
         with _Shown() as shown:
             last = progress.follow(workspace, kind, shown, (lambda: started.starting) if started else None)

@@ -18,12 +18,12 @@ def open_folder(
 ) -> None:
     """Pick from a folder in the browser, at once: its project is made, or found again; the rest is read meanwhile."""
     from pickroom.indexing import opening
-    from pickroom.learn import background
+    from pickroom.learn.progress import start_command
 
     workspace = console.workspace_here()
     with console.progress_bar("Reading the first images") as progress:
         project = opening.open_folder(workspace, folder, progress)
-    background.start(workspace, opening.job_name(project.id), ["index", project.id])
+    start_command(workspace, opening.job_name(project.id), ["index", project.id])
     from pickroom.app.server import app_server  # seconds of imports, while the background has begun
 
     app_server.run(workspace, project.id, port=port, browser=browser)

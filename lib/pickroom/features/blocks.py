@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 from pickroom.features import faces, technical
 from pickroom.features.choice import bound_spec
 from pickroom.features.parts import Parts, floats_column, floats_type
-from pickroom.features.vectors import ImageRows, open_store
+from pickroom.features.store import ImageRows, open_store
 from pickroom.storage.locking import exclusive
 from pickroom.store.workspace import Project
 

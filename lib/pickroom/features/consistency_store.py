@@ -107,14 +107,12 @@ class _Cache:
     """The part files of one project and configuration."""
 
     def __init__(self, workspace: Workspace, project_id: str, config: ConsistencyConfig, *, read: bool = True) -> None:
-        floats, cells = len(NAMES), config.map_side**2
         self.config = config
         schema = pa.schema(
             [
                 pa.field("members_hash", pa.string(), nullable=False),
                 pa.field("filename", pa.string(), nullable=False),
-                ("values", _floats(floats)),
-                ("map", _floats(cells)),
+                ("values", _floats(len(NAMES))),
                 ("peak", _floats(4)),
                 ("error", pa.string()),
             ]
@@ -130,7 +128,7 @@ class _Cache:
         table = self.parts.table(self.parts.schema.names)
         self.errors = table["error"].to_pylist()
         self.columns = {}
-        for name in ("values", "map", "peak"):
+        for name in ("values", "peak"):
             out = np.zeros((table.num_rows, self.parts.schema.field(name).type.list_size), dtype=np.float32)
             rows_of(table[name], out)
             self.columns[name] = out
@@ -149,9 +147,7 @@ class _Cache:
         if error:
             found.reasons[row] = error
         else:
-            side = self.config.map_side
-            maps = self.columns["map"][places].reshape(-1, side, side)
-            found.consistency[row] = Consistency(self.columns["values"][places], maps, self.columns["peak"][places])
+            found.consistency[row] = Consistency(self.columns["values"][places], self.columns["peak"][places])
         return True
 
     def keep(
@@ -173,7 +169,6 @@ class _Cache:
                 columns["filename"].append(name)
                 known = result if isinstance(result, Consistency) else None
                 columns["values"].append(known.values[place] if known else None)
-                columns["map"].append(known.maps[place].ravel() if known else None)
                 columns["peak"].append(known.peaks[place] if known else None)
                 columns["error"].append(None if known else result)
         if columns["filename"]:

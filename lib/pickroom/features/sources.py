@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pickroom.core.errors import ProjectError
 from pickroom.features.blocks import Block, load_blocks
-from pickroom.features.vectors import Vectors, load_vectors
+from pickroom.features.store import Vectors, load_vectors
 from pickroom.images.scan import list_images
 from pickroom.store.workspace import Project
 

@@ -17,7 +17,7 @@ from scipy.fft import dctn
 
 from pickroom.core.errors import ImageError
 from pickroom.core.records import Group, Image
-from pickroom.features.vectors import load_vectors
+from pickroom.features.store import load_vectors
 from pickroom.groups.similar import ImageFeatures
 from pickroom.images import decode, thumbnails
 from pickroom.images.scan import Progress

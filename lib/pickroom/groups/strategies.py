@@ -57,7 +57,7 @@ def by_capture(project: Project, captures: Mapping[str, Capture], left_out: Sequ
         left_out: what the stages left out; an image that says no time keeps that reason.
     """
     # numpy, pyarrow and imagehash are no part of a scan of images that say no time
-    from pickroom.features.vectors import load_vectors
+    from pickroom.features.store import load_vectors
     from pickroom.groups.bursts import ALONE, Looks, group_by_capture
     from pickroom.groups.image_features import fingerprints
 

@@ -21,7 +21,7 @@ from pickroom.files.preflight import project_lock
 from pickroom.history import skip_reasons
 from pickroom.history.parsed_rows import crop_rank, pick_key
 from pickroom.history.report import EXAMPLES, FileReport, ImportReport
-from pickroom.indexing import past_picks
+from pickroom.indexing import regrouping
 from pickroom.indexing.projects import register
 from pickroom.storage import atomic, leftovers
 from pickroom.store import legacy
@@ -263,7 +263,7 @@ class StagedImport:
             with suppress(ProjectError):  # registered meanwhile
                 register(self._workspace, project_id)
         for project_id in projects & set(self._workspace.project_ids()):
-            past_picks.refresh(self._workspace.project(project_id))
+            regrouping.refresh_imported(self._workspace.project(project_id))
         return written
 
     def _publish(self, projects: Iterable[str]) -> list[Path]:

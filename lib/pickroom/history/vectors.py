@@ -25,11 +25,10 @@ from pickroom.core.records import Image
 from pickroom.features.choice import Chosen, EncoderConfig, bind, bind_spec, bound_spec, choose
 from pickroom.features.encoder import EncoderSpec
 from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.store import VectorRow, VectorStore, save_spec
-from pickroom.features.vectors import cosines
+from pickroom.features.store import VectorRow, VectorStore, cosines, save_spec
 from pickroom.history.logged_paths import ProjectNames, split_path
 from pickroom.history.project_folders import project_folders
-from pickroom.indexing.work import IndexTask, index_images
+from pickroom.indexing.plan import IndexTask, index_images
 from pickroom.storage import atomic
 from pickroom.store import images
 from pickroom.store.connect import open_read_only

@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,18 +17,61 @@ from pickroom.core.records import Image, Ungrouped
 from pickroom.features import blocks
 from pickroom.features.blocks import BlockRow, BlockStore
 from pickroom.features.choice import Chosen, EncoderConfig, bind, choose
-from pickroom.features.processed_log import Outcome, ProcessedLine, ProcessedLog
 from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.store import VectorRow, VectorStore
 from pickroom.indexing import plan
-from pickroom.indexing import verify as check
-from pickroom.indexing.engines import EmbedConfig, Engine, LocalEngine, in_batches
-from pickroom.indexing.plan import EmbedPlan
+from pickroom.indexing import report as check
+from pickroom.indexing.engines import EmbedConfig, Engine, LocalEngine, in_batches, started_ray
+from pickroom.indexing.plan import EmbedPlan, IndexedRows
 from pickroom.indexing.report import Bar, Bars, EmbedReport, bar, silent
-from pickroom.indexing.work import IndexedRows
+from pickroom.storage import append_log
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only, transaction
-from pickroom.store.workspace import Project, Workspace
+from pickroom.store.workspace import Project, Workspace, utc_now
+
+Outcome = Literal["embedded", "recognised", "error", "imported"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessedLine:
+    """One image done: by which encoder, and how it ended."""
+
+    project_id: str
+    encoder_id: str
+    filename: str
+    content_hash: str | None
+    file_size: int | None
+    mtime_ns: int | None
+    outcome: Outcome
+    error: str | None = None
+
+
+class ProcessedLog:
+    """`processed_images.jsonl` of a workspace; several processes may append at the same time.
+
+    It says which content a file of a name, size and time had, so that a file that was only touched is not read again.
+    It is never taken as a sign that a vector exists: the store alone decides.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, lines: Iterable[ProcessedLine]) -> None:
+        """Write lines in one go."""
+        append_log.append(self.path, ({**asdict(line), "timestamp": utc_now()} for line in lines))
+
+    def read(self, project_id: str) -> Iterator[ProcessedLine]:
+        """The lines of one project, oldest first; lines that are torn or foreign are passed over."""
+        for values in append_log.read(self.path, holding=project_id):
+            values.pop("timestamp", None)
+            try:
+                line = ProcessedLine(**values)
+                hash(line)  # a list where a text should be would come up later
+            except TypeError:
+                continue
+            if line.project_id == project_id:
+                yield line
+
 
 _ROUNDS = 3  # plans made, where files move while they are embedded
 _COPIES = 500  # rows of known content copied at a time
@@ -200,9 +244,7 @@ def _engine(chosen: Chosen, source: ImageSource, config: EmbedConfig) -> Iterato
     if config.engine == "local":
         yield LocalEngine(chosen, source, config)
         return
-    from pickroom.indexing import ray_engine
-
-    with ray_engine.started(chosen, source, config) as engine:
+    with started_ray(chosen, source, config) as engine:
         yield engine
 
 

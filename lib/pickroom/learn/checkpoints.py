@@ -32,7 +32,7 @@ class Checkpoint:
 
     name: str
     version: int
-    model: dict[str, np.ndarray]  # arrays by name, see `TrainingTask.rebuild`
+    model: dict[str, np.ndarray]  # arrays by name, see `CropTask.rebuild`
     seen: np.ndarray  # (n,) int64: prints of the files it was fitted on, see `splits.prints`
     metadata: dict[str, Any]  # what its JSON file holds
 

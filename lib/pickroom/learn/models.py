@@ -9,10 +9,10 @@ from pickroom.learn.checkpoints import Checkpoint
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.picks import current
 from pickroom.learn.picks.task import PickTask
-from pickroom.learn.tasks import Task
 from pickroom.learn.training_sets import Kind, require_kind
 from pickroom.store.workspace import Project
 
+Task = PickTask | CropTask
 DEFAULT_TASKS: dict[Kind, Task] = {"ranker": PickTask(), "crop_proposer": CropTask()}
 
 

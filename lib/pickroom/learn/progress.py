@@ -1,10 +1,14 @@
 """A training seen from outside: a small file says how far it is, another one asks it to stop.
 
 `data/ai_data/logs/training_<name>.json` is rewritten as the training goes on; one training of a model runs at a time.
+`data/ai_data/models/ranker_state.json` says in short how the model that learns on does, for the deck's header.
 """
 
+import contextlib
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +16,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from pickroom.core.errors import PickroomError
+from pickroom.core.quantities import plural
 from pickroom.learn.examples import TrainingStep
+from pickroom.learn.metrics import wilson
 from pickroom.storage import atomic, json_records
 from pickroom.storage.locking import exclusive, is_held
 from pickroom.store.workspace import Workspace, utc_now
@@ -205,3 +213,108 @@ def stop_path(workspace: Workspace, name: str) -> Path:
 
 def lock_path(workspace: Workspace, name: str) -> Path:
     return workspace.logs / f"training_{name}.lock"
+
+
+_NICENESS = 10  # a deck that is being used comes first
+_WORDS_KEPT = 2000  # characters of what it said last
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """A command that runs, and writes its status under `name` (see `progress`)."""
+
+    workspace: Workspace
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    log_start: int = 0  # bytes that earlier commands of this name wrote
+
+    @property
+    def starting(self) -> bool:
+        """It runs, and has written no status yet."""
+        if self.process.poll() is not None:
+            return False
+        status = read_status(self.workspace, self.name)
+        return status is None or status.pid != self.process.pid
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def words(self) -> str:
+        """What it said last, on stdout or stderr."""
+        said = self.log.read_bytes()[self.log_start :].decode(errors="replace")
+        return said[-_WORDS_KEPT:].strip()
+
+
+def start_command(workspace: Workspace, name: str, command: Sequence[str]) -> Background:
+    """Start a `pickroom` command, its words kept in a log file; it outlives whoever started it.
+
+    Args:
+        name: under which it tells how far it is.
+        command: its arguments, without `--home`.
+
+    Raises:
+        PickroomError: no process can be started, or no log written.
+    """
+    log = workspace.logs / f"training_{name}.log"
+    arguments = [sys.executable, "-m", "pickroom.cli", *command, "--home", str(workspace.root)]
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as words:
+            log_start = words.tell()
+            process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C, or a kernel's end, is not meant for it
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+    except OSError as error:
+        raise PickroomError(
+            f"it cannot be started ({error})", doing="training in the background", subject=log
+        ) from None
+    with contextlib.suppress(OSError):  # it has just ended, or may not be made nicer: it runs all the same
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+    return Background(workspace, name, process, log, log_start)
+
+
+class Summary(msgspec.Struct):
+    """How the state does.
+
+    Attributes:
+        decisions: it has learned.
+        last, right: of the last 100 of them, how many there are and how many it was right about before it learned them.
+        version: that recommends with it; 0 before any.
+    """
+
+    decisions: int
+    last: int
+    right: float
+    version: int
+
+    @property
+    def words(self) -> str:
+        """`model right in 84 % of the last 100 (76-90 %), 240 decisions learned`."""
+        learned = f"{plural(self.decisions, 'decision')} learned"
+        if not self.last:
+            return learned
+        low, high = (100 * edge for edge in wilson(self.right, self.last))
+        share = 100 * self.right / self.last
+        return f"model right in {share:.0f} % of the last {self.last} ({low:.0f}-{high:.0f} %), {learned}"
+
+
+def read_summary(workspace: Workspace) -> Summary | None:
+    """How the state does; None where nothing was learned yet. Raises StoreError where the file is damaged."""
+    return json_records.read(Summary, _summary_path(workspace), doing="looking for what was learned", hint="delete it")
+
+
+def write_summary(workspace: Workspace, summary: Summary) -> None:
+    """Replace the file."""
+    atomic.write_text(_summary_path(workspace), json.dumps(msgspec.to_builtins(summary)) + "\n")
+
+
+def _summary_path(workspace: Workspace) -> Path:
+    return workspace.models / "ranker_state.json"

@@ -5,12 +5,11 @@ from typing import Any
 
 from pickroom.core.errors import PickroomError
 from pickroom.learn import checkpoints, progress, training_sets
-from pickroom.learn.background import Background, start
+from pickroom.learn.models import Task
 from pickroom.learn.picks import current
-from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped
+from pickroom.learn.progress import Background, ProgressReporter, Status, TrainingStopped, start_command
 from pickroom.learn.reading import inspect_all
 from pickroom.learn.recommending import recommend
-from pickroom.learn.tasks import Task
 from pickroom.learn.training import train
 from pickroom.learn.training_sets import Kind
 from pickroom.store.workspace import Project, Workspace
@@ -52,7 +51,7 @@ def retrain(
 
 def start_retraining(project: Project) -> Background:
     """The same in a process of its own; `watching` tells how far it is, under `NAME`."""
-    return start(project.workspace, NAME, [COMMAND, project.id])
+    return start_command(project.workspace, NAME, [COMMAND, project.id])
 
 
 def together(workspace: Workspace, project: Project) -> tuple[list[str], list[str]]:

@@ -1,42 +1,37 @@
-"""A training from end to end: check, freeze, features, fit, evaluate, save, promote; it can be watched and stopped."""
+"""A training from end to end: check, freeze, features, fit, evaluate, save, promote; it can be watched and stopped.
+
+Picks are replayed in their order (`picks/current.py`). The crop model is fitted on one part of the crops and evaluated
+on the rest. It may recommend only if it beats the current version and the baselines on the same held-out rows.
+"""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from pickroom.core.errors import ConflictError, MissingExtraError, NotYetError, StoreError, UsageError
-from pickroom.features import device as devices
+from pickroom.core.quantities import plural
 from pickroom.features.sources import FeatureSources
-from pickroom.learn import checkpoints, describing, progress, splits, training_sets
-from pickroom.learn.examples import TrainingStep
-from pickroom.learn.models import default_task, model_of
+from pickroom.learn import checkpoints, evaluation, progress, splits, training_sets
+from pickroom.learn.crops.features import CropFeatures
+from pickroom.learn.crops.model import CropModel, CropTask, Evidence
+from pickroom.learn.examples import CropExample, TrainingStep
+from pickroom.learn.models import Task, default_task, model_of
+from pickroom.learn.picks.current import Verdict, train_picks
 from pickroom.learn.picks.task import PickTask
-from pickroom.learn.picks.training import train_picks
 from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped
-from pickroom.learn.promotion import LEAST_ROWS, Rival, Verdict, evaluate_crop_gate, judge
 from pickroom.learn.splits import HELD_OUT, TRAIN, Split, SplitConfig
-from pickroom.learn.tasks import Evidence, Task, TrainingTask
 from pickroom.learn.training_sets import Kind, TrainingSet
 from pickroom.store import written_files
 from pickroom.store.workspace import Workspace, utc_now
 
 LEAST_TRAIN = 20  # rows; fewer would be learned by heart
+LEAST_ROWS = 8  # of a comparison; fewer decide nothing
 _FOLDS = 3  # of the rows that are not held out, to fit confidence on
-
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """What the person may choose of a training."""
-
-    # which rows are held out; a project of its own with `holdout`
-    split: SplitConfig = field(default_factory=SplitConfig)
-    # "cuda", "mps" or "cpu", which these small networks are fastest on; None is the best there is
-    device: str | None = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +48,37 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows of a set that have features, side by side with them."""
+    """Crops that have features, side by side with them."""
 
-    task: TrainingTask
-    examples: list[Any]
-    features: Any
+    examples: list[CropExample]
+    features: CropFeatures
     split: Split
 
-    def of(self, *sides: int) -> tuple[list[Any], Any]:
-        rows = np.flatnonzero(np.isin(self.split.sides, sides))
+    def of(self, side: int) -> tuple[list[CropExample], CropFeatures]:
+        rows = self.split.rows(side)
         return [self.examples[row] for row in rows], self.features.take(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """The current version on the new one's held-out rows, in the order of the new one's figures.
+
+    Attributes:
+        figures: (N,) its figure of each row; tie_break: as the new version's.
+        unseen: (N,) bool: rows of which it was trained on no file; only these are compared.
+    """
+
+    label: str
+    figures: np.ndarray
+    tie_break: float
+    unseen: np.ndarray
 
 
 def train(
     workspace: Workspace,
     kind: Kind,
     project_ids: Sequence[str],
-    config: TrainConfig | None = None,
+    config: SplitConfig | None = None,
     task: Task | None = None,
     show: Callable[[Status], None] | None = None,
     recorder: Callable[[ProgressReporter], None] | None = None,
@@ -77,6 +86,7 @@ def train(
     """Train one model on the decisions of some projects, and let it recommend if it has earned that.
 
     Args:
+        config: which rows are held out; of picks only a project of its own.
         show: called with each change of the progress.
         recorder: called once with what the training tells its progress to (it can be asked to stop).
 
@@ -88,8 +98,8 @@ def train(
         LockedError: another process trains this model.
         TrainingStopped: somebody asked it to stop.
     """
-    config, task = config or TrainConfig(), task or default_task(kind)
-    holdout = config.split.holdout
+    config, task = config or SplitConfig(), task or default_task(kind)
+    holdout = config.holdout
     wanted = sorted({*project_ids, *([holdout] if holdout else [])})
     if holdout and wanted == [holdout]:
         raise UsageError("nothing is left to train on", doing="training", hint="name a project besides --holdout")
@@ -100,69 +110,42 @@ def train(
         if recorder:
             recorder(reporter)
         with reporter.ending():
-            made = _train(workspace, kind, wanted, config, task, reporter)
+            reporter.phase("checking the decisions")
+            frozen = training_sets.collect(workspace, kind, wanted)
+            if isinstance(task, PickTask):
+                version, promoted, metadata = train_picks(workspace, frozen, task, holdout, reporter)
+            else:
+                version, promoted, metadata = _train_crops(workspace, frozen, task, config, reporter)
+            made = _report(workspace, task, version, promoted, metadata)
         reporter.end("done", "\n".join(made.lines))
         return made
 
 
-def _train(
-    workspace: Workspace,
-    kind: Kind,
-    project_ids: Sequence[str],
-    config: TrainConfig,
-    task: Task,
-    reporter: ProgressReporter,
-) -> Trained:
+def _train_crops(
+    workspace: Workspace, frozen: TrainingSet, task: CropTask, config: SplitConfig, reporter: ProgressReporter
+) -> tuple[int, bool, dict[str, Any]]:
+    """A crop model's version, whether it recommends, and its metadata."""
     started = time.monotonic()
-    device = "cpu" if kind == "ranker" else devices.pick_device(devices.present(), config.device)
-    reporter.phase("checking the decisions")
-    frozen = training_sets.collect(workspace, kind, project_ids)
-    if isinstance(task, PickTask):
-        version, promoted, metadata = train_picks(workspace, frozen, task, config.split.holdout, reporter)
-        return _report(workspace, task, version, promoted, metadata)
-    path = training_sets.freeze(workspace, frozen)
-    return _train_on(workspace, frozen, path, config, cast(TrainingTask, task), device, reporter, started)
-
-
-def _train_on(
-    workspace: Workspace,
-    frozen: TrainingSet,
-    path: Path,
-    config: TrainConfig,
-    task: TrainingTask,
-    device: str,
-    reporter: ProgressReporter,
-    started: float,
-) -> Trained:
+    training_sets.freeze(workspace, frozen)
     reporter.phase("making features")
     rows, missing = _features(workspace, frozen, task, config, reporter)
     model, how = _fit(task, rows, reporter)
     reporter.phase("evaluating")
     held_out, features = rows.of(HELD_OUT)
-    learned = rows.of(TRAIN)
-    baselines = task.baselines(*learned, held_out, features)
+    baselines = task.baselines(*rows.of(TRAIN), held_out, features)
     verdict, previous = _verdict(workspace, task, frozen, model, held_out, features, baselines.judged)
     metrics = task.score(model, held_out, features)
-    need = evaluate_crop_gate(metrics)
     metadata = {
         "made_at": utc_now(),
         "projects": list(frozen.projects),
-        "data": {
-            "hash": frozen.hash,
-            "file": path.relative_to(workspace.root).as_posix(),
-            "examples": len(frozen.examples),
-            "used": rows.split.counts,
-            "without_features": dict(missing),
-            "projects": frozen.manifest()["projects"],
-        },
+        "data": frozen.origin(workspace) | {"used": rows.split.counts, "without_features": dict(missing)},
         "features": {"hash": task.feature_hash, "encoder": frozen.encoder},
         **model.describe(),
         "settings": task.to_dict(),
         "tried": [],
         "fitted": how,
         "split": rows.split.to_dict(),
-        "seeds": {"split": config.split.seed, "model": task.seed},
-        "device": {"name": device, "words": devices.device_words(device)},
+        "seeds": {"split": config.seed, "model": task.seed},
         "seconds": round(time.monotonic() - started, 1),
         "metrics": metrics,
         "baselines": baselines.scored,
@@ -171,13 +154,17 @@ def _train_on(
             "current": verdict.promoted,
             "reason": verdict.reason,
             **verdict.compared,
-            **({} if need is None else {"crop_or_none": need}),
+            "crop_or_none": evaluate_crop_gate(metrics),
         },
     }
-    return _publish(workspace, task, frozen, rows, model, metadata, verdict)
+    keys = frozenset().union(*(splits.file_keys(example) for example in rows.of(TRAIN)[0]))
+    version = checkpoints.save(workspace, task.name, model.state(), metadata, splits.prints(keys))
+    if verdict.promoted:
+        checkpoints.make_current(workspace, task.name, version, verdict.reason)
+    return version, verdict.promoted, metadata
 
 
-def _fit(task: TrainingTask, rows: _Rows, reporter: ProgressReporter) -> tuple[Any, str]:
+def _fit(task: CropTask, rows: _Rows, reporter: ProgressReporter) -> tuple[CropModel, str]:
     """A model of the rows that are not held out, and how its confidence was fitted, in words.
 
     Few rows are too dear to be set apart for that: confidence is fitted on what models of the other folds say of each
@@ -204,25 +191,25 @@ def _fit(task: TrainingTask, rows: _Rows, reporter: ProgressReporter) -> tuple[A
 
 
 def _features(
-    workspace: Workspace, frozen: TrainingSet, task: TrainingTask, config: TrainConfig, reporter: ProgressReporter
+    workspace: Workspace, frozen: TrainingSet, task: CropTask, config: SplitConfig, reporter: ProgressReporter
 ) -> tuple[_Rows, Counter[str]]:
     """The rows that have features, and why the others have none."""
-    examples = list(frozen.examples)
+    examples = [example for example in frozen.examples if isinstance(example, CropExample)]
     if not examples:
         raise _too_little(frozen, f"none of the decisions is an example for the {frozen.kind}")
-    split = splits.split(examples, config.split)
+    split = splits.split(examples, config)
     _require_enough(frozen, task, split, Counter())  # before the images are read, which takes long
     sources = FeatureSources(workspace.project(project_id) for project_id in frozen.projects)
     features = task.features(examples, sources, reporter.count)
     missing = Counter(_kind_of(reason) for reason in features.missing.values())
     kept = np.array([row for row in range(len(examples)) if row not in features.missing], dtype=np.int64)
-    rows = _Rows(task, [examples[row] for row in kept], features.take(kept), Split(split.sides[kept], split.config))
+    rows = _Rows([examples[row] for row in kept], features.take(kept), Split(split.sides[kept], split.config))
     splits.require_apart(rows.examples, rows.split.sides)
     _require_enough(frozen, task, rows.split, missing)
     return rows, missing
 
 
-def _require_enough(frozen: TrainingSet, task: TrainingTask, split: Split, missing: Counter[str]) -> None:
+def _require_enough(frozen: TrainingSet, task: CropTask, split: Split, missing: Counter[str]) -> None:
     """Raise NotYetError where a version could not be learned, or not be judged."""
     counts = split.counts
     learned = counts["train"]
@@ -236,11 +223,11 @@ def _require_enough(frozen: TrainingSet, task: TrainingTask, split: Split, missi
 
 def _verdict(
     workspace: Workspace,
-    task: TrainingTask,
+    task: CropTask,
     frozen: TrainingSet,
-    model: Any,
-    held_out: list[Any],
-    features: Any,
+    model: CropModel,
+    held_out: list[CropExample],
+    features: CropFeatures,
     baselines: dict[str, np.ndarray],
 ) -> tuple[Verdict, dict[str, Any] | None]:
     """Whether the new version may recommend, and how the current one does on the same rows."""
@@ -269,25 +256,65 @@ def _verdict(
     return judge(figures, tie, baselines, rival, note), previous
 
 
-def _publish(
-    workspace: Workspace,
-    task: TrainingTask,
-    frozen: TrainingSet,
-    rows: _Rows,
-    model: Any,
-    metadata: dict[str, Any],
-    verdict: Verdict,
-) -> Trained:
-    keys = frozenset().union(*(splits.file_keys(example) for example in rows.of(TRAIN)[0]))
-    version = checkpoints.save(workspace, task.name, model.state(), metadata, splits.prints(keys))
-    if verdict.promoted:
-        checkpoints.make_current(workspace, task.name, version, verdict.reason)
-    return _report(workspace, task, version, verdict.promoted, metadata)
+def evaluate_crop_gate(scored: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether what a crop proposer predicts of "a crop or none" counts: only if the same answer for all is no better.
+
+    Never wrong counts too, where every held-out image was cropped, or none.
+
+    Args:
+        scored: the version's metrics on its held-out rows.
+
+    Returns:
+        {"counts": bool, "new": its share of right answers, "majority": that of the same answer for all}.
+    """
+    new, majority = scored["need"]["right"], scored["need_without_asking"]["right"]
+    counts = new > majority or new == scored["need"]["of"] > 0
+    return {"counts": counts, "new": scored["need"]["value"], "majority": scored["need_without_asking"]["value"]}
+
+
+def judge(
+    figures: np.ndarray,
+    tie_break: float,
+    baselines: Mapping[str, np.ndarray],
+    rival: Rival | None,
+    note: str = "",
+) -> Verdict:
+    """Hold a new version's figures of (N,) held-out rows against the baselines' and the current version's.
+
+    Args:
+        tie_break: on the rows that are compared with the rival's; the higher the better.
+        note: why the current version takes no part, "" where there is none or it does.
+    """
+    count = len(figures)
+    if count < LEAST_ROWS:
+        return Verdict(False, f"only {plural(count, 'held-out row')}: too few to tell", {"rows": count})
+    own = float(figures.mean())
+    compared: dict[str, Any] = {"rows": count, "new": own}
+    compared["baselines"] = {name: float(values.mean()) for name, values in baselines.items()}
+    name, best = max(compared["baselines"].items(), key=lambda pair: pair[1])
+    beaten = f'the baseline "{name}" ({own:.3f} to {best:.3f} on {count} rows)'
+    if own <= best:
+        return Verdict(False, f"it does not beat {beaten}", compared)
+    if rival is None:
+        return Verdict(True, "; ".join(part for part in (f"it beats {beaten}", note) if part), compared)
+    rows = int(rival.unseen.sum())
+    compared["previous"] = {"version": rival.label, "rows": rows}
+    if rows < LEAST_ROWS:
+        those = f"all but {rows} of" if rows else "all of"
+        what = f"{rival.label} was trained on {those} the held-out rows: it cannot be compared fairly"
+        return Verdict(False, f"it beats {beaten}, but {what}", compared)
+    new, old = float(figures[rival.unseen].mean()), float(rival.figures[rival.unseen].mean())
+    compared["previous"] |= {"new": new, "previous": old}
+    words = f"{rival.label} ({new:.3f} to {old:.3f} on {rows} rows that neither was trained on)"
+    if new > old or (new == old and tie_break > rival.tie_break):
+        how = "" if new > old else ", by the smaller loss"
+        return Verdict(True, f"it beats {words}{how}, and {beaten}", compared)
+    return Verdict(False, f"it does not beat {words}", compared)
 
 
 def _report(workspace: Workspace, task: Task, version: int, promoted: bool, metadata: dict[str, Any]) -> Trained:
     """Write the short report of a version."""
-    lines = describing.lines_of(task, version, metadata)
+    lines = evaluation.lines_of(task, version, metadata)
     name = f"training_{task.name}_v{version}_{metadata['made_at'][:10]}.md"
     report = written_files.free_path(workspace, workspace.summaries / name)
     text = [f"# {task.name} v{version}", "", *(f"- {line}" for line in lines), ""]

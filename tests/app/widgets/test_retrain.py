@@ -13,12 +13,12 @@ from conftest import write_image
 from pickroom.app.widgets.deck import Deck, Retrain
 from pickroom.indexing.projects import start
 from pickroom.learn import progress, retraining
-from pickroom.learn.background import Background
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.crops.proposer import CropConfig
+from pickroom.learn.models import Task
 from pickroom.learn.picks.columns import ColumnsConfig
 from pickroom.learn.picks.task import PickTask
-from pickroom.learn.tasks import Task
+from pickroom.learn.progress import Background
 from pickroom.learn.training_sets import Kind
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Project, Workspace

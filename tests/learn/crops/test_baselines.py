@@ -9,7 +9,7 @@ import pytest
 
 from learn.crops.crop_rows import spotted
 from pickroom.core.geometry import CONSTANT_CROP
-from pickroom.learn.crops.baselines import best_constant, every, nearest_past
+from pickroom.learn.crops.model import baseline_boxes, best_constant, nearest_past
 from pickroom.learn.metrics import ious
 
 
@@ -42,7 +42,7 @@ def test_the_nearest_past_crop_is_that_of_the_most_similar_image() -> None:
 def test_every_baseline_answers_even_with_next_to_nothing_to_go_by(rows: int) -> None:
     train, boxes = spotted(5)
     asked, _ = spotted(7, seed=1)
-    found = every(train.take(range(rows)), boxes[:rows], asked)
+    found = baseline_boxes(train.take(range(rows)), boxes[:rows], asked)
     assert set(found) == {"constant", "full_frame", "nearest"}
     for name, some in found.items():
         assert some.shape == (7, 4) and np.isfinite(some).all(), name

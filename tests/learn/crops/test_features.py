@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pickroom.core.errors import ProjectError
 from pickroom.features.encoder import EncoderSpec, Preprocessing, reduce_channels
 from pickroom.features.sources import FeatureSources
-from pickroom.features.vectors import Vectors, load_vectors
+from pickroom.features.store import Vectors, load_vectors
 from pickroom.learn.crops.features import UncroppedImage, covered, crop_features, shape_values
 from pickroom.store.workspace import Project
 

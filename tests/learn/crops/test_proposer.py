@@ -12,9 +12,8 @@ import pytest
 from learn.crops.crop_rows import spotted
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.features.encoder import reduce_channels
-from pickroom.learn.crops.baselines import best_constant
 from pickroom.learn.crops.fitting import fit_crops
-from pickroom.learn.crops.model import CropModel
+from pickroom.learn.crops.model import CropModel, best_constant
 from pickroom.learn.crops.proposer import CropConfig, CropProposer, is_crop, keeps_aspect
 from pickroom.learn.examples import TrainingStep
 from pickroom.learn.metrics import ious

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pickroom.files.batch import undo_batch
-from pickroom.learn import checkpoints, models, summary
+from pickroom.learn import checkpoints, models, progress
 from pickroom.learn.picks import current
 from pickroom.learn.picks.task import PickTask
 from pickroom.learn.recommending import recommend
@@ -30,7 +30,7 @@ def test_decisions_that_show_skill_make_a_version_that_recommends(updated: Proje
     assert checkpoints.current(updated.workspace, "ranker") == 1
     metadata = checkpoints.read_metadata(updated.workspace, "ranker", 1)
     assert metadata["verdict"]["current"] and metadata["verdict"]["e_values"]["highest stage"] >= 20
-    found = summary.read(updated.workspace)
+    found = progress.read_summary(updated.workspace)
     assert found is not None and (found.decisions, found.version) == (60, 1)
     assert "% of the last 60 (" in found.words and found.words.endswith("60 decisions learned")
     assert recommend(updated).by_model == 4

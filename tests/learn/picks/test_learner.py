@@ -8,8 +8,7 @@ import pytest
 from learn.picks.test_model import CONFIG, made
 from pickroom.features.candidates import Candidates
 from pickroom.learn.examples import Pick
-from pickroom.learn.picks.betting import ENOUGH, Bet
-from pickroom.learn.picks.learner import CURRENT, FIRST_FIT, Learner, decision_prints, replay
+from pickroom.learn.picks.learner import CURRENT, ENOUGH, FIRST_FIT, Bet, Learner, decision_prints, replay
 
 
 def picks_of(chosen: np.ndarray, seed: int) -> list[Pick]:

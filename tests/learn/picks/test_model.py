@@ -27,8 +27,8 @@ def made(
     mask[:, :3] = True
     blocks = {name: rng.standard_normal((*shape, width)).astype(np.float32) for name, width in SIZES.items()}
     blocks["vector"] /= np.linalg.norm(blocks["vector"], axis=2, keepdims=True)
-    known = [1.0 + place for place in range(4)] if stages else [None] * 4
-    blocks["stage"] = np.tile(stage_values(known), (count, 1, 1))
+    known = stage_values([1.0, 2.0, 3.0] if stages else [None] * 3)
+    blocks["stage"] = np.tile(np.concatenate([known, np.zeros((1, 4), np.float32)]), (count, 1, 1))
     utility = 2 * blocks["technical"][:, :, 0] + rng.gumbel(size=shape)
     names = np.array([f"p{row % projects}" for row in range(count)], dtype=object)
     images = np.where(mask, np.array([[f"{seed} {row} {place}" for place in range(4)] for row in range(count)]), "")
@@ -105,6 +105,22 @@ def test_projects_deviate_and_a_new_one_has_room() -> None:
     learned = model.learn(third.take(np.arange(40)), np.full(40, 1))
     assert learned.columns.projects[-1] == "p2"
     assert (learned.chances(third.take(np.arange(40, 80))).argmax(axis=1) == 1).mean() > 0.8
+
+
+def test_a_departure_counts_by_itself_in_the_highest_stage() -> None:
+    features, _ = made(300, 16, stages=True)
+    departs = features.blocks["consistency"][:, :, 0]
+    # the highest stage always departs; it is passed over where it departs more than is usual of it
+    departs[:, 2] += 4
+    model = fit_model(features, np.where(departs[:, 2] > 5, 1, 2), CONFIG)
+    asked, _ = made(300, 17, stages=True)
+    asked.blocks["consistency"][:, 2, 0] += 4
+    said, odd = model.chances(asked), asked.blocks["consistency"][:, 2, 0] > 5
+    assert (said.argmax(axis=1) == np.where(odd, 1, 2)).mean() > 0.9
+    # what lower stages have in their numbers says nothing
+    blocks = asked.blocks | {"consistency": asked.blocks["consistency"].copy()}
+    blocks["consistency"][:, 0, 0] += 4
+    assert np.abs(model.chances(replace(asked, blocks=blocks)) - said).mean() < 0.1
 
 
 def test_an_image_met_again_is_known() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pickroom.features.pick_features import stage_values
-from pickroom.learn.picks.prior_shift import adapted, lower_counts
+from pickroom.learn.picks.model import adapted, lower_counts
 
 PRIOR = 0.35
 KNOWN = {"learned from": (350, 1000)}
@@ -63,6 +63,12 @@ def test_a_project_that_is_known_is_changed_less() -> None:
     new = adapted(chances, stage, ["p"] * 40, KNOWN)
     own = adapted(chances, stage, ["p"] * 40, {**KNOWN, "p": (35, 100)})
     assert np.abs(own - chances).max() < np.abs(new - chances).max() / 2
+
+
+def test_doubt_after_few_groups_is_not_read_as_another_share() -> None:
+    _, stage, _ = scored(40, 0.2, 5)
+    unsure = np.tile([0.32, 0.32, 0.36, 0.0], (40, 1))
+    np.testing.assert_array_equal(adapted(unsure, stage, ["p"] * 40, {"p": (4, 20)}), unsure)
 
 
 def test_lower_picks_are_counted_by_project() -> None:

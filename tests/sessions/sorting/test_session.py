@@ -12,7 +12,7 @@ import pytest
 
 from conftest import read_tree, write_image
 from pickroom.core.errors import UsageError
-from pickroom.features.vectors import Vectors
+from pickroom.features.store import Vectors
 from pickroom.files.batch import undo_batch
 from pickroom.indexing import projects
 from pickroom.sessions.sorting import suggest

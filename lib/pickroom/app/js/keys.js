@@ -16,7 +16,7 @@ function spell({ key: typed, code, ctrlKey, metaKey, altKey, shiftKey }) {
   let key = String(typed).replace(FULL_WIDTH, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0));
   if (ctrlKey || metaKey || (altKey && !AS_TYPED.includes(key))) return null; // Option types brackets on some Macs
   const shift = shiftKey ? "Shift+" : "";
-  const foreign = /[^\x00-\x7f]/.test(key) && !/\p{Script=Latin}/u.test(key);
+  const foreign = /\P{ASCII}/u.test(key) && !/\p{Script=Latin}/u.test(key);
   if (foreign || ["Process", "Unidentified"].includes(key) || SIGNS[code]?.includes(key)) {
     key = /^(?:Key|Numpad)([A-Z\d]|Enter)$/.exec(code)?.[1] ?? PLACES[shift + code] ?? code;
   }

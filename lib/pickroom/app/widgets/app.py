@@ -25,7 +25,7 @@ from pickroom.core.naming import WAITING_FOLDERS, is_image_name
 from pickroom.core.quantities import plural
 from pickroom.images import thumbnails
 from pickroom.indexing import opening, projects
-from pickroom.learn import background
+from pickroom.learn import progress
 from pickroom.store import groups
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
@@ -203,7 +203,7 @@ class App(ipywidgets.VBox):
         try:
             if folder:
                 project = opening.open_folder(self.workspace, Path(folder))
-                background.start(self.workspace, opening.job_name(project.id), ["index", project.id])
+                progress.start_command(self.workspace, opening.job_name(project.id), ["index", project.id])
                 self.place = AppPlace(project.id, theme=self.place.theme)
             self.bar.html, self.bar.query = self.place.bar(), self.place.query()
             self.job.follow(self.place.project)

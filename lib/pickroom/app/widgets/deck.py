@@ -19,7 +19,7 @@ from pickroom.app.widgets.stage import PointerEvent
 from pickroom.automation.order import Order
 from pickroom.core.errors import PickroomError
 from pickroom.learn import progress
-from pickroom.learn.background import Background
+from pickroom.learn.progress import Background
 from pickroom.sessions.crop import state as machine
 from pickroom.sessions.crop.editing import Handle, Point
 from pickroom.sessions.crop.session import CropSession

@@ -13,7 +13,7 @@ import traitlets
 from pickroom.app.widgets.stage import style_sheet, widget_module
 from pickroom.core.errors import PickroomError
 from pickroom.indexing.opening import job_name
-from pickroom.learn import background, progress
+from pickroom.learn import progress
 from pickroom.learn.progress import Status
 from pickroom.store.workspace import Workspace
 
@@ -77,7 +77,7 @@ class IndexingLine(Links):
         if press == "pause":
             progress.request_stop(self._workspace, name)
         elif self._project_id and not progress.is_running(self._workspace, name):
-            background.start(self._workspace, name, ["index", self._project_id])
+            progress.start_command(self._workspace, name, ["index", self._project_id])
 
 
 def indexing_line(status: Status, rate: float) -> str:

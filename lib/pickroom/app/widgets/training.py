@@ -19,13 +19,13 @@ from pickroom.app.widgets.desk import Home, shown
 from pickroom.core.errors import NotYetError, PickroomError
 from pickroom.features.sources import FeatureSources
 from pickroom.images import thumbnails
-from pickroom.learn import describing
+from pickroom.learn import evaluation
 from pickroom.learn.evaluation import Evaluation, evaluate
 from pickroom.learn.models import default_task
 from pickroom.learn.progress import Status
 from pickroom.learn.recommending import recommend
 from pickroom.learn.splits import SplitConfig
-from pickroom.learn.training import TrainConfig, Trained, train
+from pickroom.learn.training import Trained, train
 from pickroom.learn.training_sets import KINDS, Kind
 from pickroom.store.workspace import Workspace
 
@@ -56,8 +56,9 @@ class TrainingPage:
         task: Any = default_task(kind)
         if kind == "ranker" and anomaly_weights:
             task = replace(task, anomaly_weights=tuple(anomaly_weights))
-        config = TrainConfig(SplitConfig(holdout=holdout))
-        self.trained[kind] = train(self.workspace, kind, self.project_ids, config, task, self._tell)
+        self.trained[kind] = train(
+            self.workspace, kind, self.project_ids, SplitConfig(holdout=holdout), task, self._tell
+        )
         return _paragraph(self.trained[kind].lines)
 
     @shown
@@ -73,7 +74,7 @@ class TrainingPage:
 
         def numbers() -> str:
             self.evaluation = evaluate(self.workspace, self.project_ids, 0)
-            return _paragraph(describing.evaluation_lines(self.evaluation))
+            return _paragraph(evaluation.evaluation_lines(self.evaluation))
 
         def sheet() -> str:
             if not sample:
@@ -84,7 +85,7 @@ class TrainingPage:
             for one in drawn.sample:
                 cells = "".join(self._cell(one, place, sources) for place in range(len(one["images"])))
                 rows.append(
-                    f'<p style="margin: 12px 0 4px">{escape(describing.sample_line(one))}</p><div>{cells}</div>'
+                    f'<p style="margin: 12px 0 4px">{escape(evaluation.sample_line(one))}</p><div>{cells}</div>'
                 )
             return "".join(rows)
 

@@ -3,26 +3,193 @@
 Training and recommending meet here (DESIGN.md, invariant 5): both go through `crop_features`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
+from pickroom.core.geometry import CONSTANT_CROP
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics
-from pickroom.learn.calibration import Calibration, fit_calibration
-from pickroom.learn.crops import baselines
 from pickroom.learn.crops.features import FEATURE_HASH, CropFeatures, crop_features
 from pickroom.learn.crops.fitting import fit_crops
 from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop
 from pickroom.learn.examples import CropExample, Progress
-from pickroom.learn.metrics import Rate
-from pickroom.learn.tasks import Baselines, Evidence
+from pickroom.learn.metrics import Rate, ious
 from pickroom.learn.training_sets import Kind
+
+_CLIP = 1e-4  # a raw confidence of 0 or 1 has no logit
+_BIAS_SD, _SLOPE_SD = 1.0, 0.5  # of the priors, about 0 and 1, in logits
+_LEAST_SLOPE = 0.05  # more confident must never mean less probable
+LEAST_ROWS = 10  # fewer say nothing: the raw confidence stays
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Confidence as the probability that a box is the user's: logit(p) = bias + slope x logit(raw).
+
+    Platt's scaling (Platt 1999), with priors that keep it at "as it is", the default, until there is evidence. It never
+    changes a box.
+    """
+
+    bias: float = 0.0
+    slope: float = 1.0
+    lower: float = 0.0  # 0; other versions of Pickroom added it where a lower stage was picked
+    rows: int = 0  # it was fitted on
+
+    def __call__(self, raw: np.ndarray) -> np.ndarray:
+        """(N,) calibrated probabilities of (N,) raw confidences in [0, 1]."""
+        return 1 / (1 + np.exp(-(self.bias + self.slope * _logit(raw))))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
+    """The most probable scaling given some rows.
+
+    Args:
+        raw: (N,) confidences in [0, 1].
+        right: (N,) bool: whether the user agreed.
+    """
+    if len(raw) < LEAST_ROWS:
+        return Calibration(rows=len(raw))
+    from scipy.optimize import minimize
+
+    target = np.asarray(right, dtype=np.float64)
+    inputs = np.stack([np.ones(len(raw)), _logit(raw)], axis=1)
+    centre, scale = np.array([0.0, 1.0]), np.array([_BIAS_SD, _SLOPE_SD])
+
+    def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        score = inputs @ weights
+        pull = (weights - centre) / scale
+        loss = np.logaddexp(0, score).sum() - (target * score).sum() + 0.5 * (pull**2).sum()
+        return float(loss), inputs.T @ (1 / (1 + np.exp(-score)) - target) + pull / scale
+
+    found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=[(None, None), (_LEAST_SLOPE, None)])
+    bias, slope = (round(float(value), 6) for value in found.x)
+    return Calibration(bias, slope, rows=len(raw))
+
+
+def _logit(values: np.ndarray) -> np.ndarray:
+    clipped = np.clip(np.asarray(values, dtype=np.float64), _CLIP, 1 - _CLIP)
+    return np.log(clipped / (1 - clipped))
+
+
+_FIRST_STEP, _LAST_STEP = 0.08, 0.0005  # fractions of the image, of the search for the best constant box
+_SAMPLE = 2000  # crops it is searched on: the mean of more moves it by less than the last step
+_CHUNK = 1024  # rows of the similarity matrix at a time
+
+
+def baseline_boxes(train: CropFeatures, boxes: np.ndarray, features: CropFeatures) -> dict[str, np.ndarray]:
+    """Name -> (N, 4) float32 boxes of each baseline for N images.
+
+    Args:
+        train: features of M images, and their crops (M, 4) float32 as fractions, none NaN.
+    """
+    return {
+        "constant": np.repeat(best_constant(boxes)[None], len(features), axis=0),
+        "full_frame": np.tile(np.array([0, 0, 1, 1], dtype=np.float32), (len(features), 1)),
+        "nearest": nearest_past(train, boxes, features),
+    }
+
+
+def best_constant(boxes: np.ndarray) -> np.ndarray:
+    """(4,) float32: the one box with the highest mean IoU to (M, 4) boxes; LESSONS.md's where there are none.
+
+    A pattern search (Hooke & Jeeves 1961) from the median box: the mean IoU has no gradient worth the name at its top.
+    """
+    if not len(boxes):
+        return np.array(CONSTANT_CROP.to_list(), dtype=np.float32)
+    known = np.asarray(boxes, dtype=np.float64)
+    if len(known) > _SAMPLE:
+        known = known[np.random.RandomState(0).permutation(len(known))[:_SAMPLE]]
+    best = np.median(known, axis=0)
+    score = _mean_iou(best, known)
+    step = _FIRST_STEP
+    while step >= _LAST_STEP:
+        moves = [sign * step * row for row in _MOVES for sign in (-1, 1)]
+        tried = [np.clip(best + move, 0, 1) for move in moves]
+        scores = [_mean_iou(box, known) for box in tried]
+        place = int(np.argmax(scores))
+        if scores[place] > score:
+            best, score = tried[place], scores[place]
+        else:
+            step /= 2
+    return best.astype(np.float32)
+
+
+def nearest_past(train: CropFeatures, boxes: np.ndarray, features: CropFeatures) -> np.ndarray:
+    """(N, 4) float32: the crop of the image whose vector is most similar (cosine, the mean vector taken out)."""
+    if not len(train):
+        return np.tile(best_constant(boxes), (len(features), 1))
+    mean = train.vector.mean(axis=0)
+    past, here = (_unit(vectors - mean) for vectors in (train.vector, features.vector))
+    starts = range(0, len(here), _CHUNK)
+    nearest = [(here[start : start + _CHUNK] @ past.T).argmax(axis=1) for start in starts]
+    return np.asarray(boxes, np.float32)[np.concatenate([np.zeros(0, dtype=np.int64), *nearest])]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _mean_iou(box: np.ndarray, boxes: np.ndarray) -> float:
+    if (box[:2] >= box[2:]).any():
+        return 0.0
+    return float(ious(np.broadcast_to(box, boxes.shape), boxes).mean())
+
+
+# one edge at a time, both edges of an axis, the size about its middle
+_MOVES = np.array(
+    [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 1, -1, -1]],
+    dtype=np.float64,
+)
 
 NAME: Kind = "crop_proposer"
 MARK = 0.7  # the mean IoU that counts as success
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a model says of N rows that it was not fitted on, compared with the person's own choice.
+
+    The rows are those of `CropTask.judged`, in its order: not every row that is asked about can be judged.
+
+    Attributes:
+        raw: (N,) confidences before calibration; right: (N,) whether the person agreed.
+        figures: (N,) what a version is judged by; losses: (N,) what decides between equals, the lower the better.
+    """
+
+    raw: np.ndarray
+    right: np.ndarray
+    figures: np.ndarray
+    losses: np.ndarray
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Evidence]) -> Evidence:
+        """Several as one; nothing of none."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([np.zeros(0), *(getattr(p, name) for p in pieces)]) for name in names))
+
+    @property
+    def figure(self) -> float:
+        return float(self.figures.mean()) if len(self.figures) else 0.0
+
+    @property
+    def tie_break(self) -> float:
+        return -float(self.losses.mean()) if len(self.losses) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """What a version has to beat, learned from the same rows as it and asked about the same others."""
+
+    judged: dict[str, np.ndarray]  # name -> (N,) figures, row by row as those of `Evidence`
+    scored: dict[str, Any]  # name -> every metric, as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +293,7 @@ class CropTask:
         meant = metrics.boxes_of(own)
         boxes = drawn_boxes(train)
         cropped = np.flatnonzero(is_crop(boxes))
-        found = baselines.every(train_features.take(cropped), boxes[cropped], features.take(rows))
+        found = baseline_boxes(train_features.take(cropped), boxes[cropped], features.take(rows))
         return Baselines(
             {name: metrics.ious(some, meant) for name, some in found.items()},
             {name: self._scored(some, meant, own) for name, some in found.items()},

@@ -19,6 +19,7 @@ _CLIP = 5.0  # standard deviations: a longer tail than any seen must not decide 
 _LEAST_SCALE = 1e-3  # a value that hardly varied must not blow up later
 _SAMPLE = 4096  # candidates that scales and directions are found from
 PROJECT = "project "  # before the name of a block of deviations
+HIGHEST = "consistency, highest stage"  # the block of what departs in the image of the highest stage
 _ROOM = 2  # for projects that come later
 OWN = "own"  # the block with a column for each image that is met in several groups
 
@@ -42,7 +43,6 @@ class ColumnsConfig:
     curved: tuple[tuple[str, float, int], ...] = (
         ("technical", 1.5, 128),
         ("faces", 1.5, 128),
-        ("consistency", 0.5, 256),
     )
     projects: int = 16
     images: int = 256
@@ -53,7 +53,9 @@ class Columns:
     """Features to columns. Everything it needs is in `arrays` and `describe()`.
 
     Attributes:
-        blocks: name -> (first column, one after the last); a curved block is called "NAME, curved".
+        blocks: name -> (first column, one after the last); a curved block is called "NAME, curved". HIGHEST has the
+            numbers of `consistency` once more, for images of the highest stage only: these always depart, and what
+            departs more than usual of them counts otherwise than in a lower stage.
         projects: ids with deviations of their own; slots: how many there is room for.
         images: contents with a weight of their own.
     """
@@ -110,7 +112,9 @@ class Columns:
         """(N, 4) variance of each utility from blocks that a candidate has no values of, given prior variances."""
         found = np.zeros(features.mask.shape)
         for name in self._plain():
-            absent = features.mask & ~features.present[name.removesuffix(", curved")]
+            absent = features.mask & ~features.present[source_of(name)]
+            if name == HIGHEST:
+                absent &= _is_highest(features)
             found[absent] += variances[name]
         if self.images:
             found[features.mask & ~np.isin(features.images, self.images)] += variances[OWN]
@@ -135,13 +139,11 @@ def fit_columns(features: PickFeatures, config: ColumnsConfig) -> Columns:
             arrays["vector/directions"] = _directions(values, features.mask, config, rng)
             continue
         if name != "stage":
-            sample = values[there][rng.permutation(int(there.sum()))[:_SAMPLE]].astype(np.float64)
-            known = np.isfinite(sample)
-            count = np.maximum(known.sum(axis=0), 1)
-            mean = np.where(known, sample, 0).sum(axis=0) / count
-            arrays[f"{name}/mean"] = mean
-            spread = np.sqrt((np.where(known, sample - mean, 0) ** 2).sum(axis=0) / count)
-            arrays[f"{name}/scale"] = np.maximum(spread, _LEAST_SCALE)
+            _fit_scale(arrays, name, values[there], rng)
+        highest = there & _is_highest(features)
+        if name == "consistency" and highest.any():
+            names.append(HIGHEST)
+            _fit_scale(arrays, HIGHEST, values[highest], rng)
         if name in curved:
             reach, waves = curved[name]
             names.append(f"{name}, curved")
@@ -153,7 +155,7 @@ def fit_columns(features: PickFeatures, config: ColumnsConfig) -> Columns:
         blocks[name] = (at, at + values.shape[2])
         at += values.shape[2]
         # together the columns of a block vary by 1 within a group
-        here = features.mask & features.present[name.removesuffix(", curved")]
+        here = features.mask & features.present[source_of(name)]
         count = np.maximum(here.sum(axis=1), 1)[:, None, None]
         apart = (values - (values * here[..., None]).sum(axis=1, keepdims=True) / count)[here]
         arrays[f"{name}/size"] = np.asarray(1 / max(float(np.sqrt((apart**2).sum(axis=1).mean())), 1e-6))
@@ -171,6 +173,16 @@ def fit_columns(features: PickFeatures, config: ColumnsConfig) -> Columns:
         blocks[OWN] = (at, at + len(images))
     exact = {name: np.asarray(values, dtype=np.float64) for name, values in arrays.items()}
     return Columns(exact, blocks, projects, slots, images)
+
+
+def _fit_scale(arrays: dict[str, np.ndarray], name: str, values: np.ndarray, rng: np.random.RandomState) -> None:
+    """Write mean and scale of each of a block's numbers, NaN left out, from (n, d) values."""
+    sample = values[rng.permutation(len(values))[:_SAMPLE]].astype(np.float64)
+    known = np.isfinite(sample)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, sample, 0).sum(axis=0) / count
+    spread = np.sqrt((np.where(known, sample - mean, 0) ** 2).sum(axis=0) / count)
+    arrays[f"{name}/mean"], arrays[f"{name}/scale"] = mean, np.maximum(spread, _LEAST_SCALE)
 
 
 def _directions(values: np.ndarray, mask: np.ndarray, config: ColumnsConfig, rng: np.random.RandomState) -> np.ndarray:
@@ -200,16 +212,30 @@ def _raw(features: PickFeatures, arrays: Mapping[str, np.ndarray], names: Sequen
     """Name -> (N, 4, d) float32 before a block is scaled as a whole; 0 where it has no values."""
     found: dict[str, np.ndarray] = {}
     for name in names:
-        block = name.removesuffix(", curved")
+        block = source_of(name)
         here = (features.mask & features.present[block])[..., None]
         if name == "stage":
             values = features.blocks[block]
         elif name == "vector":
             values = np.where(here, features.blocks[block], 0) @ arrays["vector/directions"].astype(np.float32)
         else:
-            scaled = (features.blocks[block] - arrays[f"{block}/mean"]) / arrays[f"{block}/scale"]
+            scales = name if name == HIGHEST else block
+            scaled = (features.blocks[block] - arrays[f"{scales}/mean"]) / arrays[f"{scales}/scale"]
             values = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=_CLIP, neginf=-_CLIP), -_CLIP, _CLIP)
-            if name != block:
+            if name == HIGHEST:
+                here = here & _is_highest(features)[..., None]
+            elif name != block:
                 values = np.cos(values @ arrays[f"{name}/in"] + arrays[f"{name}/turn"])
         found[name] = np.where(here, values, 0).astype(np.float32)
+    return found
+
+
+def source_of(name: str) -> str:
+    """The block of features that a block of columns is made of: `vector` of `project vector`."""
+    return name.removeprefix(PROJECT).partition(", ")[0]
+
+
+def _is_highest(features: PickFeatures) -> np.ndarray:
+    """(N, 4) bool, see `pick_features.STAGE_NAMES`."""
+    found: np.ndarray = features.mask & (features.blocks["stage"][..., 0] > 0)
     return found

@@ -7,6 +7,7 @@ whenever it does not fit them any more (a finalise was undone), or the features 
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,19 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.core.errors import ConflictError, StoreError
+from pickroom.core.errors import ConflictError, NotYetError, StoreError
 from pickroom.core.quantities import plural
 from pickroom.features.pick_features import PickFeatures
 from pickroom.features.sources import FeatureSources
-from pickroom.learn import checkpoints, progress, splits, summary, training_sets
+from pickroom.learn import checkpoints, progress, splits, training_sets
 from pickroom.learn.checkpoints import Checkpoint, packed, unpacked
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import WINDOW
-from pickroom.learn.picks.betting import ENOUGH, Bet
-from pickroom.learn.picks.learner import CURRENT, Learner, decision_prints, replay
+from pickroom.learn.picks.learner import CURRENT, ENOUGH, Bet, Learner, decision_prints, replay
 from pickroom.learn.picks.model import BASELINES, PickModel, baseline_scores, right_of, scores
-from pickroom.learn.picks.task import SAID, SCORED, PickTask
-from pickroom.learn.summary import Summary
+from pickroom.learn.picks.task import SAID, SCORED, PickTask, compared_weights, split_scores
+from pickroom.learn.progress import ProgressReporter, Summary, TrainingStopped
 from pickroom.learn.training_sets import TrainingSet
 from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace, utc_now
@@ -75,7 +75,7 @@ def write_state(workspace: Workspace, state: State) -> None:
     workspace.models.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(_state_path(workspace), packed({**own, **state.learner.arrays()}))
     last = state.learner.right[-WINDOW:]
-    summary.write(workspace, Summary(len(state.learner.learned), len(last), float(last.sum()), state.version))
+    progress.write_summary(workspace, Summary(len(state.learner.learned), len(last), float(last.sum()), state.version))
 
 
 def update(
@@ -223,8 +223,8 @@ def promote(
     learner = state.learner
     known = dict(zip(decision_prints(picks).tolist(), picks, strict=True))
     learned = [known[key] for key in learner.learned.tolist()]
-    path = training_sets.freeze(workspace, made)
-    metadata = metadata_of(workspace, made, path, task, learner, learned, verdict) | {
+    training_sets.freeze(workspace, made)
+    metadata = metadata_of(workspace, made, task, learner, learned, verdict) | {
         "metrics": scores(learned, learner.chances.astype(np.float64)),
         "headline": "in time",
         "seconds": round(time.monotonic() - began, 1),
@@ -251,7 +251,6 @@ def save_version(workspace: Workspace, learner: Learner, learned: Sequence[Pick]
 def metadata_of(
     workspace: Workspace,
     made: TrainingSet,
-    path: Path,
     task: PickTask,
     learner: Learner,
     learned: Sequence[Pick],
@@ -261,14 +260,7 @@ def metadata_of(
     return {
         "made_at": utc_now(),
         "projects": list(made.projects),
-        "data": {
-            "hash": made.hash,
-            "file": path.relative_to(workspace.root).as_posix(),
-            "examples": len(made.examples),
-            "used": {"learned": len(learned)},
-            "without_features": {},
-            "projects": made.manifest()["projects"],
-        },
+        "data": made.origin(workspace) | {"used": {"learned": len(learned)}, "without_features": {}},
         "features": {"hash": task.feature_hash, "encoder": made.encoder},
         "model": learner.model.describe() if learner.model else None,
         "settings": task.to_dict(),
@@ -286,3 +278,82 @@ def _words(bet: Bet) -> str:
 
 def _state_path(workspace: Workspace) -> Path:
     return workspace.models / f"{NAME}_state.npz"
+
+
+LEAST = 20  # groups; fewer would be learned by heart
+
+
+def train_picks(
+    workspace: Workspace, frozen: TrainingSet, task: PickTask, holdout: str | None, reporter: ProgressReporter
+) -> tuple[int, bool, dict[str, object]]:
+    """Learn from every decision of a frozen set but those of a project held out; returns version, promoted, metadata.
+
+    Raises:
+        NotYetError: there is too little to learn from.
+        TrainingStopped: somebody asked it to stop.
+    """
+    began = time.monotonic()
+    training_sets.freeze(workspace, frozen)
+    picks = in_time([example for example in frozen.examples if isinstance(example, Pick)])
+    _require(frozen, len(picks), Counter())
+    reporter.phase("making features")
+    sources = FeatureSources(workspace.project(project_id) for project_id in frozen.projects)
+    features = task.features(picks, sources, reporter.count)
+    missing = Counter("no vector" if "vector" in why else why for why in features.missing.values())
+    kept = np.array([row for row in range(len(picks)) if row not in features.missing], dtype=np.int64)
+    own = kept[features.projects[kept] != holdout] if holdout else kept
+    _require(frozen, len(own), missing)
+    learned, inputs = [picks[row] for row in own], features.take(own)
+
+    def count(done: int, of: int) -> None:
+        reporter.count(done, of)
+        if reporter.stopping:
+            raise TrainingStopped("stopped", doing="training the ranker", hint="train again: it begins anew")
+
+    reporter.phase("training")
+    rivals = rival_of_current(workspace, task, frozen.encoder, learned, inputs)
+    learner = replay(learned, inputs, task.config, rivals, count)
+    assert learner.model is not None
+    reporter.phase("evaluating")
+    reports = split_scores(learned, inputs, task, learner.model, count)
+    headline = min(reports, key=lambda name: reports[name]["overall"]["value"] or 0)
+    reports["in time"] = scores(learned, learner.chances.astype(np.float64))
+    if holdout:
+        rest = kept[features.projects[kept] == holdout]
+        others = [picks[row] for row in rest]
+        headline = "project held out"
+        reports[headline] = scores(others, learner.model.chances(features.take(rest)))
+    verdict = judge(workspace, learner, task, frozen.encoder)
+    metadata = metadata_of(workspace, frozen, task, learner, learned, verdict) | {
+        "tried": compared_weights(learned, inputs, task, learner.model),
+        "metrics": reports[headline],
+        "headline": headline,
+        "splits": reports,
+    }
+    if holdout:
+        metadata["baselines"] = baseline_scores(others)
+    metadata["data"] |= {"without_features": dict(missing)}
+    metadata["seconds"] = round(time.monotonic() - began, 1)
+    usable = usable_version(workspace, task, frozen.encoder)
+    version = save_version(workspace, learner, learned, metadata)
+    state = State(learner, 0, task.feature_hash, frozen.encoder)
+    if verdict.promoted:
+        checkpoints.make_current(workspace, "ranker", version, verdict.reason)
+        write_state(workspace, adopted(state, version))
+    elif not usable:  # no other version learns on
+        write_state(workspace, state)
+    return version, verdict.promoted, metadata
+
+
+def _require(frozen: TrainingSet, count: int, missing: Counter[str]) -> None:
+    if count >= LEAST:
+        return
+    what = f"{count} groups"
+    if missing:
+        what += f"; {missing.total()} have no features, most often: {missing.most_common(1)[0][0]}"
+    names = " ".join(frozen.projects)
+    raise NotYetError(
+        f"there is too little to learn from: {what}",
+        doing="training the ranker",
+        hint=f"{LEAST} are needed: decide more, embed what is new; see: pickroom check {names}",
+    )

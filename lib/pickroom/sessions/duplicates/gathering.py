@@ -9,7 +9,7 @@ import numpy as np
 from pickroom.core.errors import ImageError, StoreError, UsageError
 from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED
 from pickroom.core.quantities import plural
-from pickroom.features.vectors import load_vectors
+from pickroom.features.store import load_vectors
 from pickroom.files import apply_marks
 from pickroom.groups.image_features import fingerprints
 from pickroom.images import decode, thumbnails

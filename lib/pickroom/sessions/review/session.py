@@ -16,7 +16,7 @@ from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.images import metadata
 from pickroom.images.metadata import InfoRow
 from pickroom.indexing.regrouping import similarity_hint
-from pickroom.learn import summary
+from pickroom.learn import progress
 from pickroom.sessions.keys import REVIEW, normalise
 from pickroom.sessions.review import state as machine
 from pickroom.sessions.review import view
@@ -162,7 +162,7 @@ class ReviewSession(ProjectSession):
     def _learned(self) -> str:
         """How the model does; "" where nothing was learned, or the file that says so is damaged: see `evaluate`."""
         try:
-            found = summary.read(self.project.workspace)
+            found = progress.read_summary(self.project.workspace)
         except StoreError:
             return ""
         return found.words if found else ""

@@ -16,7 +16,7 @@ import numpy as np
 
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.core.naming import OWNED_FOLDERS, filename_of
-from pickroom.features.vectors import Vectors, load_vectors
+from pickroom.features.store import Vectors, load_vectors
 from pickroom.store.workspace import Project
 
 LONGEST = 64  # characters
