@@ -98,7 +98,7 @@ def test_sidecars_held_back_end_with_1(export: Run, project: Project) -> None:
     image.with_name(image.name.removesuffix(".png") + ".xmp").write_text("no packet")
     code, out, _ = export("--xmp", "--execute")
     assert code == 1
-    assert "1 held back" in out and "it is no XML" in out
+    assert "1 held back" in out and "it is not XML" in out
 
 
 @pytest.mark.parametrize("kind", ["--coco", "--hf", "--pairs", "--xmp"])

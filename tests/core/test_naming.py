@@ -98,14 +98,14 @@ def test_only_the_last_dot_ends_the_stem(name: str, stem: str, extension: str) -
     assert (stem_of(name), extension_of(name)) == (stem, extension)
 
 
-@pytest.mark.parametrize("extension", ["png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "heic", "heif"])
+@pytest.mark.parametrize("extension", [*"png jpg jpeg jpe jfif webp tif tiff bmp heic heif hif avif".split()])
 def test_image_extensions_count_in_any_case(extension: str) -> None:
     assert is_image_name(f"a.{extension}")
     assert is_image_name(f"a.{extension.upper()}")
 
 
 def test_nothing_else_is_an_image() -> None:
-    assert len(IMAGE_EXTENSIONS) == 9
+    assert len(IMAGE_EXTENSIONS) == 13
     assert [name for name in ("a.gif", "a.yaml", "a.png.txt", "png", ".png", "a.decision") if is_image_name(name)] == []
 
 

@@ -23,7 +23,7 @@ from pickroom.core.records import CropBox
 from pickroom.features import reading
 from pickroom.files import cropping
 from pickroom.files.batch import undo_batch
-from pickroom.images import decode, metadata, thumbnails
+from pickroom.images import decode, generators, metadata, thumbnails
 from pickroom.indexing import projects
 from pickroom.sessions.crop.session import CropSession
 from pickroom.storage import atomic
@@ -270,7 +270,7 @@ def test_hostile_text_in_an_image_is_read_at_once(tmp_path: Path) -> None:
     def case(rng: random.Random) -> str:
         filler = rng.choice((" ", "A", 'A:"', "A: \\", ",", "\n", "A: ", '"', "Steps:"))
         text = "x\nSteps: 1," + filler * (200_000 // len(filler)) + rng.choice(("", "x", '"'))
-        assert metadata.parameters(text)["prompt"]
+        assert generators.parameters(text)["prompt"]
         return "read"
 
     survive("folders/parameters", 12, case)
