@@ -98,7 +98,10 @@ def test_only_the_last_dot_ends_the_stem(name: str, stem: str, extension: str) -
     assert (stem_of(name), extension_of(name)) == (stem, extension)
 
 
-@pytest.mark.parametrize("extension", [*"png jpg jpeg jpe jfif webp tif tiff bmp heic heif hif avif".split()])
+IMAGES = ("png", "jpg", "jpeg", "jpe", "jfif", "webp", "tif", "tiff", "bmp", "heic", "heif", "hif", "avif")
+
+
+@pytest.mark.parametrize("extension", IMAGES)
 def test_image_extensions_count_in_any_case(extension: str) -> None:
     assert is_image_name(f"a.{extension}")
     assert is_image_name(f"a.{extension.upper()}")
