@@ -37,8 +37,8 @@ from browser.lab import open_browser
 TARGETS_S = {200: 6.0, 10_000: 12.0}  # to the first painted picture, on two quiet cores
 SIDE = 2_000  # pixels of the photographs, at most
 START = datetime(2024, 5, 6, 9, 0, 0)
-PAINTED = """() => { const stage = document.querySelector('.pickroom-stage');
-    return stage && stage.dataset.images > 0 && stage.dataset.drawn === stage.dataset.images; }"""
+PAINTED = """() => { const stage = document.querySelector('.pickroom-image-view')?.dataset;
+    return stage?.settled && stage.images > 0 && stage.drawn === stage.images; }"""
 
 
 def sources(folder: Path | None) -> list[bytes]:
@@ -80,7 +80,7 @@ def measure(folder: Path, home: Path) -> tuple[float, float, float]:
             with open_browser() as browser:
                 page = browser.new_page(viewport={"width": 1280, "height": 800})
                 page.goto(address)
-                page.wait_for_function(PAINTED, timeout=600_000, polling=20)
+                page.wait_for_function(PAINTED, timeout=60_000, polling=20)
                 painted = time.monotonic() - began
             workspace = Workspace(home)
             (project_id,) = workspace.project_ids()

@@ -215,7 +215,7 @@ def lock_path(workspace: Workspace, name: str) -> Path:
     return workspace.logs / f"training_{name}.lock"
 
 
-_NICENESS = 10  # a deck that is being used comes first
+_NICENESS = 19  # a deck that is being used comes first
 _WORDS_KEPT = 2000  # characters of what it said last
 
 

@@ -101,5 +101,5 @@ def indexing_line(status: Status, rate: float) -> str:
         left = f" · {rate:,.0f} a second · {f'{minutes} min' if minutes else f'{seconds} s'} left"
     return (
         f"<span>{escape(doing)}: {status.done:,} of {status.of:,} images{left}</span>"
-        f'<span class="bar"><span style="width: {status.done / status.of:.1%}"></span></span>{pause}'
+        f'<div class="bar"><div style="width: {status.done / status.of:.1%}"></div></div>{pause}'
     )
