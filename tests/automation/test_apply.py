@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -25,6 +26,7 @@ from pickroom.core.errors import ConflictError, FileOperationError, ImageError, 
 from pickroom.core.records import CropBox, FileOp
 from pickroom.files import cropping
 from pickroom.files.batch import undo_batch
+from pickroom.indexing import projects
 from pickroom.storage import atomic
 from pickroom.store import operations
 from pickroom.store.connect import connect
@@ -115,6 +117,20 @@ def test_the_dry_run_is_the_journal_line_for_line_and_changes_nothing(place: Aut
     assert [line_of(op) for op in steps if op.undoes is None] == plan.lines()
     assert len(plan.lines()) == len(steps) > 20
     assert {op.state for op in steps} == {"done"}
+
+
+def test_the_dry_run_names_what_a_crop_cannot_have(make_project: Make) -> None:
+    project = make_project([(1, 2), (1, 2)], folder="anna")
+    signed = queue(project)[1].filenames[1]
+    file = project.root / "anna" / signed
+    body = b"caBX" + b"a signature of all pixels"
+    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    file.write_bytes(file.read_bytes()[:-12] + chunk + file.read_bytes()[-12:])
+    projects.rescan(project)
+    place = proposed(project)
+    approve_all(place)
+    (told,) = [line for line in apply.dry_run(place).summary() if signed in line]
+    assert told.startswith(f"{signed}: the crop is without its ")
 
 
 def test_companion_missing_in_the_sandbox_is_noticed(make_project: Make) -> None:

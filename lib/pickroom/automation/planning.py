@@ -42,6 +42,7 @@ class PlannedGroup:
     box: CropBox | None = None
     own_box: bool = False
     saved: SavedChoice | None = None  # what the review saved of it, None when nobody looked
+    left_out: str = ""  # what its crop cannot have of its source, with the image's name; "" for nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class ApplyPlan:
             lines.append("images: " + ", ".join(f"{count} to {name}/" for name, count in sorted(folders.items())))
         if crops:
             lines.append(f"{plural(crops, 'crop')} rendered into {CROPPED}/")
+        lines += [item.left_out for item in self.items if item.left_out]
         lines += [f"{plural(count, 'group')} left as before: {reason}" for reason, count in self.left.items()]
         return [*lines, *self.notes]
 
@@ -235,13 +237,15 @@ def _planned(
     ops = [replace(op, kind=AUTOMATION, unit=unit_of(batch)) for op in ops]
     target.require_inside(ops)
     _require(disk.reserve(ops))
+    less = ""
     if cropped is not None:
         try:
-            rendering.check_croppable(target.project.path(cropped.directory, cropped.filename))
+            less = rendering.check_croppable(target.project.path(cropped.directory, cropped.filename))
         except ImageError as error:
             raise _Refused(f"{cropped.filename}: {error.reason}") from None
     row = routing.decision(group, choice, shown, now, crop_seen=crop_seen)
-    return PlannedGroup(group, line.by, shown, way, row, tuple(ops), line.crop, own_box, saved)
+    told = f"{cropped.filename}: the crop is without its {less}" if cropped is not None and less else ""
+    return PlannedGroup(group, line.by, shown, way, row, tuple(ops), line.crop, own_box, saved, told)
 
 
 def _missing_companion(
