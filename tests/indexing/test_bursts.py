@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from pickroom.indexing import projects
+from pickroom.indexing.pipeline import embed
 from pickroom.store import captures, groups
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project, Workspace
@@ -45,6 +47,15 @@ def test_a_new_image_joins_its_burst_and_others_keep_their_id(project: Project) 
     after = {group.filenames: group.group_id for group in projects.rescan(project).groups}
     assert ("IMG_4.jpg", "IMG_5.jpg", "IMG_7.jpg") in after
     assert after["IMG_0.jpg", "IMG_1.jpg", "IMG_2.jpg"] in before
+
+
+def test_a_scan_goes_on_when_the_vectors_are_gone(project: Project) -> None:
+    embed(project)
+    project = project.workspace.project(project.id)
+    shutil.rmtree(project.workspace.embeddings)
+    take(project.root / "IMG_7.jpg", 1, 700.4)
+    projects.rescan(project)
+    assert ("burst", ("IMG_4.jpg", "IMG_5.jpg", "IMG_7.jpg")) in queue(project)
 
 
 def test_stages_come_first_and_keep_their_groups(project: Project) -> None:

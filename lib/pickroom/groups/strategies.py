@@ -2,11 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
+from pickroom.core.errors import StoreError
 from pickroom.core.records import Capture, Image, Ungrouped
 from pickroom.groups.stages import group_by_stage
 from pickroom.store import groups
@@ -61,7 +63,9 @@ def by_capture(project: Project, captures: Mapping[str, Capture], left_out: Sequ
     from pickroom.groups.bursts import ALONE, Looks, group_by_capture
     from pickroom.groups.image_features import fingerprints
 
-    vectors = load_vectors(project) if project.manifest.encoder is not None else None
+    vectors = None
+    with suppress(StoreError):  # none were made, or their folder is gone: time and hashes decide
+        vectors = load_vectors(project)
     earlier = {(one.directory, one.filename): one for one in left_out}
 
     def vector(image: Image) -> "np.ndarray | None":
@@ -71,8 +75,12 @@ def by_capture(project: Project, captures: Mapping[str, Capture], left_out: Sequ
     def make(images: Sequence[Image]) -> Made:
         places = {image.sha256: project.path(image.directory, image.filename) for image in images}
         hashes = cache(lambda: fingerprints(project.workspace, places))  # all at once, when the first is asked for
-        looks = Looks(vector, lambda image: getattr(hashes().get(image.sha256), "phash", None))
-        made, alone = group_by_capture(images, captures, looks)
+
+        def phash(image: Image) -> int | None:
+            seen = hashes().get(image.sha256)
+            return None if seen is None else seen.phash
+
+        made, alone = group_by_capture(images, captures, Looks(vector, phash))
         return made, [one if one.reason == ALONE else earlier.get((one.directory, one.filename), one) for one in alone]
 
     return Grouping("burst", make)

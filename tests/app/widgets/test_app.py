@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from pickroom.app.widgets.deck import CropDesk, Deck
 from pickroom.app.widgets.links import indexing_line
 from pickroom.core.errors import ProjectError
 from pickroom.core.records import Choice
-from pickroom.indexing import opening
+from pickroom.indexing import opening, projects
 from pickroom.learn import progress
 from pickroom.learn.progress import Status
 from pickroom.store import review_state
@@ -194,3 +195,30 @@ def test_the_line_says_how_far_the_background_is() -> None:
     assert "Paused" in indexing_line(replace(running, state="stopped"), 0)
     assert "Reading stopped: &lt;b&gt;" in indexing_line(replace(running, state="failed", message="<b>"), 0)
     assert indexing_line(replace(running, state="done"), 0) == ""
+
+
+def test_new_groups_join_only_between_two_keys(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(project.workspace, AppPlace(project.id))
+    try:
+        deck = app.here
+        assert isinstance(deck, Deck)
+        refresh, free = deck.session.refresh, list[bool]()
+
+        def watched() -> bool:
+            key = threading.Thread(target=lambda: free.append(deck.surface.lock.acquire(blocking=False)))
+            key.start()
+            key.join()
+            return refresh()
+
+        monkeypatch.setattr(deck.session, "refresh", watched)
+        take(project.root / "IMG_1.jpg", 0, 0)
+        take(project.root / "IMG_2.jpg", 0, 1)
+        projects.rescan(project)
+        app._new_images()
+        assert len(deck.session.state.cards) == 5
+        assert free == [False], "a key could have been applied in the middle of it"
+        app.go("")
+        app._new_images()  # a deck that was left is not touched any more
+        assert len(free) == 1
+    finally:
+        app.close()

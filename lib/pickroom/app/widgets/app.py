@@ -193,7 +193,8 @@ class App(ipywidgets.VBox):
 
     def _leave(self) -> None:
         if isinstance(self.here, Desk | Links):
-            self.here.close()
+            before, self.here = self.here, ipywidgets.HTML()
+            before.close()
 
     def _show(self, folder: str = "") -> None:
         """Show the place; first make it that of a folder's project, where one is given."""
@@ -218,8 +219,10 @@ class App(ipywidgets.VBox):
 
     def _new_images(self) -> None:
         """The background has brought in new groups: they join the queue of the desk that is open."""
-        if isinstance(self.here, Desk) and self.here.attempt(self.here.session.refresh):
-            self.here.redraw()
+        if isinstance(desk := self.here, Desk):
+            with desk.surface.lock:  # not while a key is being applied
+                if desk is self.here and desk.attempt(desk.session.refresh):
+                    desk.redraw()
 
     def _made(self) -> ipywidgets.Widget:
         place = self.place

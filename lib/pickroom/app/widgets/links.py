@@ -68,7 +68,7 @@ class IndexingLine(Links):
             spent = time.monotonic() - began
             rate = (status.done - done) / spent if spent > _STEADY_S else 0.0
             self.html = indexing_line(status, rate)
-            if before is not None and status != before:
+            if status != before:
                 self._news()
             before = status
 
