@@ -238,7 +238,7 @@ def _shade(number: int, count: int) -> tuple[float, float, float]:
 
 
 def contact_sheet(rows: Rows, preview: Preview) -> Figure:
-    """One line a group: the person's pick framed in blue, the recommended one in dashed red; rows of `mistakes`."""
+    """One line a group: the user's pick framed in blue, the recommended one in dashed red; rows of `mistakes`."""
     figure = _sheet(0.5, len(rows))
     for line, row in enumerate(rows):
         for place in range(_ACROSS):
@@ -252,7 +252,7 @@ def contact_sheet(rows: Rows, preview: Preview) -> Figure:
 
 
 def crop_sheet(rows: Rows, preview: Preview, most: int) -> Figure:
-    """Images whole, the person's crop in blue, the AI's in dashed red; rows of the view `crops`.
+    """Images whole, the user's crop in blue, the AI's in dashed red; rows of the view `crops`.
 
     Of more than `most` those of most and of least overlap, half of each.
     """
@@ -272,7 +272,7 @@ def crop_sheet(rows: Rows, preview: Preview, most: int) -> Figure:
 
 
 def recommender(source: str) -> str:
-    """What recommended, in words: a baseline is no AI."""
+    """What recommended, in words: a baseline is not an AI."""
     return "the baseline" if source == "baseline" else "the AI"
 
 
@@ -284,7 +284,7 @@ def how_sure(source: str, confidence: float | None) -> str:
 
 
 def _sheet(words: float, lines: int) -> Figure:
-    """`words`: inches of each line beside its pictures."""
+    """`words`: inches of each line next to its pictures."""
     spaced = ConstrainedLayoutEngine(h_pad=0.08, hspace=0.02)
     return Figure(figsize=(_CELL * _ACROSS, (_CELL + words) * lines), layout=spaced, facecolor="none")
 
