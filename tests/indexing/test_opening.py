@@ -19,6 +19,7 @@ from pickroom.learn.progress import ProgressReporter, TrainingStopped
 from pickroom.store import captures
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Workspace
+from support.reviewing import in_child, obey_permissions
 
 
 def write_images(folder: Path, count: int) -> Path:
@@ -69,6 +70,23 @@ def test_a_pause_keeps_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert projects.rescan(project, at_most=0).pending == 5
     again = ProgressReporter(project.workspace, opening.job_name(project.id), [project.id])
     assert opening.index(project, again).pending == 0
+
+
+def test_files_that_may_not_be_read_do_not_hold_it_up(tmp_path: Path) -> None:
+    project = opening.open_folder(Workspace(tmp_path / "home"), write_images(tmp_path / "card", 3))
+    write_images(tmp_path / "card", 5)
+    for name in ("IMG_003.png", "IMG_004.png"):
+        (tmp_path / "card" / name).chmod(0)
+
+    def reasons() -> dict[str, str]:
+        obey_permissions()
+        reporter = ProgressReporter(project.workspace, opening.job_name(project.id), [project.id])
+        report = opening.index(project, reporter)
+        return {one.filename: one.reason for one in report.ungrouped}
+
+    denied = "unreadable: Permission denied"
+    found = in_child(reasons)
+    assert (found["IMG_003.png"], found["IMG_004.png"]) == (denied, denied)
 
 
 def test_the_command_tells_how_it_ended(tmp_path: Path) -> None:

@@ -80,8 +80,9 @@ def index(project: Project, reporter: ProgressReporter) -> ScanReport:
 
     reporter.phase("reading images")
     report = _patiently(rescan, project, at_most=0)
-    chunk = _FIRST
-    while report.pending:
+    chunk, before = _FIRST, 0
+    while report.pending not in (0, before):  # files that may not be read stay pending: the last scan names them
+        before = report.pending
         found = read_some(project, chunk, partial(_count_on, tell, report.images - report.pending, report.images))
         report = _patiently(rescan, project, read=found, at_most=0)
         chunk = min(2 * chunk, _MOST)
