@@ -29,7 +29,7 @@ def applied(tmp_path: Path) -> tuple[Project, AutomationTarget]:
     project, _ = start_demo(Workspace(tmp_path), DemoConfig(groups=8, seed=5, long_side=96), model_like=True)
     place = sandbox.prepare(project)
     generate(place)
-    cover(place, 0.9)
+    cover(place, 0.9, drawn=False)
     session = AutoSession(place, order="folder")
     for key in ("1", "1", "1", "r", "Shift+Enter", "Shift+Enter"):
         session.press(key)
