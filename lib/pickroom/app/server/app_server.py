@@ -25,8 +25,8 @@ from pickroom.app.server.jupyter import OwnToken, PromptConnection
 from pickroom.store.workspace import Workspace
 
 PAGE = Path(__file__).parent / "picking" / "pick.ipynb"
-# A kernel that no page is connected to is stopped after so long; nothing unsaved is in it. A page that is closed stops its
-# own at once: this is for a browser that was killed.
+# A kernel that no page is connected to is stopped after so long; nothing unsaved is in it. A page that is closed stops
+# its own at once: this is for a browser that was killed.
 IDLE_S, LOOK_S = 40, 10
 _ODD = "Something went wrong here; the terminal that runs `pickroom app` says what. Reload the page to go on."
 
