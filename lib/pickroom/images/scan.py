@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +50,7 @@ Progress = Callable[[int, int], None]  # (done, of)
 # (directory, filename) -> (file size in bytes, mtime in ns, why it cannot be read)
 Unreadable = Mapping[tuple[str, str], tuple[int, int, str]]
 _AT_ONCE = 2_000  # files handed to the threads at a time: each one waiting costs memory
+_CHUNK = 8  # files that a thread takes at once: to hand over each by itself took a sixth of a scan of small ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,9 @@ def scan(
         done = 0
         for start in range(0, len(unread), _AT_ONCE):
             some = unread[start : start + _AT_ONCE]
-            for entry, result in zip(some, pool.map(partial(_examine, root, thumbnail_folder), some), strict=True):
+            chunks = [some[at : at + _CHUNK] for at in range(0, len(some), _CHUNK)]
+            results = chain.from_iterable(pool.map(partial(_examine_all, root, thumbnail_folder), chunks))
+            for entry, result in zip(some, results, strict=True):
                 if isinstance(result, _Read):
                     images.append(result.image)
                     captures[result.image.sha256] = result.capture
@@ -300,6 +304,10 @@ class _Read(NamedTuple):
     image: Image
     capture: Capture
     held: str  # the format it holds where its extension is another's, else ""
+
+
+def _examine_all(root: Path, thumbnail_folder: Path, entries: Sequence[Entry]) -> list[_Read | ImageError]:
+    return [_examine(root, thumbnail_folder, entry) for entry in entries]
 
 
 def _examine(root: Path, thumbnail_folder: Path, entry: Entry) -> _Read | ImageError:
