@@ -19,7 +19,7 @@ import ipywidgets
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.deck import CropDesk, Deck
 from pickroom.app.widgets.desk import Desk
-from pickroom.app.widgets.folders import OPEN, chooser
+from pickroom.app.widgets.projects_page import OPEN, chooser
 from pickroom.app.widgets.grid_desk import BrowseDesk, SortDesk
 from pickroom.app.widgets.links import IndexingLine, Links
 from pickroom.core.errors import PickroomError
