@@ -8,19 +8,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import ipywidgets
 
-from pickroom.app.widgets import desk_html
+from pickroom.app.widgets import desk_html, words
 from pickroom.app.widgets.deck import CropDesk, Deck
 from pickroom.app.widgets.desk import Desk
 from pickroom.app.widgets.grid_desk import BrowseDesk, SortDesk
 from pickroom.app.widgets.links import IndexingLine, Links
-from pickroom.app.widgets.projects_page import OPEN, cards, chooser, go, look_at
+from pickroom.app.widgets.projects_page import OPEN, READ, cards, chooser, go, look_at
+from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.indexing import opening, projects
 from pickroom.learn import progress
@@ -69,7 +69,6 @@ PAGES = {
     ),
     "duplicates": Page("Duplicates", _duplicates, lambda s: "" if s.pairs else "No two images are duplicates."),
 }
-READ = "read:"  # what a button sends that has the background look for new images
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +133,7 @@ class App(ipywidgets.VBox):
     """
 
     def __init__(self, workspace: Workspace, place: AppPlace) -> None:
+        words.in_app = True
         self.workspace = workspace
         self.bar = Links(self.go)  # the way from place to place
         self.job = IndexingLine(workspace, self._new_images)
@@ -150,17 +150,19 @@ class App(ipywidgets.VBox):
     def go(self, query: str) -> None:
         """Leave what is open, and open another place; whatever fails is a line where it would have been."""
         self._leave()
-        asked = query.startswith(OPEN)
-        if query == READ:
+        folder = query.removeprefix(OPEN) if query.startswith(OPEN) else ""
+        if query.startswith(READ):
+            self.place = replace(self.place, project=query.removeprefix(READ), desk="review", show="", folder="")
             self._read(self.place.project)
-        elif not asked:
+        elif not folder:
             self.place = AppPlace.of(query)
-        self._show(query.removeprefix(OPEN) if asked else "")
+        self._show(folder)
 
     def close(self) -> None:
         """End the session of the desk that is open."""
         self._leave()
         self.job.follow("")
+        words.in_app = False
         super().close()
 
     def _leave(self) -> None:
@@ -170,9 +172,9 @@ class App(ipywidgets.VBox):
     def _show(self, folder: str = "") -> None:
         """Show the place; first make it that of a folder's project, where one is given."""
         what = Path(folder).name or self.place.project
-        words = f"{PAGES[self.place.desk].label}: opening {what}…" if what else "Looking at the projects…"
+        doing = f"{PAGES[self.place.desk].label}: opening {what}…" if what else "Looking at the projects…"
         self.bar.html = self.place.bar()
-        self.content.children = [ipywidgets.HTML(desk_html.panel(words))]
+        self.content.children = [ipywidgets.HTML(desk_html.panel(doing))]
         try:
             if folder:
                 project = self._of_folder(Path(folder))
@@ -201,7 +203,8 @@ class App(ipywidgets.VBox):
 
     def _read(self, project_id: str) -> None:
         """Have the background look for new images."""
-        progress.start_command(self.workspace, opening.job_name(project_id), ["index", project_id])
+        if not progress.is_running(self.workspace, name := opening.job_name(project_id)):
+            progress.start_command(self.workspace, name, ["index", project_id])
 
     def _failed(self, error: PickroomError) -> ipywidgets.Widget:
         """Why the place cannot be opened, with a button to what helps."""
@@ -215,16 +218,16 @@ class App(ipywidgets.VBox):
     def _say_next(self, change: object = None) -> None:
         """Where the desk has nothing to do, say why, with buttons to where something waits."""
         desk, place = self.here, self.place
-        words = PAGES[place.desk].nothing(desk.session) if isinstance(desk, Desk) else ""
+        why = PAGES[place.desk].nothing(desk.session) if isinstance(desk, Desk) else ""
         if isinstance(desk, BrowseDesk) and desk.session.singles_only and not desk.session.singles:
-            words = "Every image that is in no group was looked at."
-        if not words:
+            why = "Every image that is in no group was looked at."
+        if not why:
             self.next.html = ""
             return
-        ways = [(text, place.to(place.project, page)) for page, text in look_at(self.workspace, place.project).ways()]
+        ways = [(text, place.to(place.project, page)) for page, text in look_at(self.workspace, place.project).ways]
         if not ways:
-            ways = [("Look for new images", READ), ("Projects", place.query(project=""))]
-        self.next.html = f"<span>{escape(words)}</span>" + "".join(go(query, text) for text, query in ways)
+            ways = [("Look for new images", READ + place.project), ("Projects", place.query(project=""))]
+        self.next.html = f"<span>{escape(why)}</span>" + "".join(go(query, text) for text, query in ways)
 
     def _new_images(self) -> None:
         """The background has brought in new groups: they join the queue of the desk that is open."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from html import escape
 
 import anywidget
 import traitlets
 
 from pickroom.app.widgets.stage import style_sheet, widget_module
+from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.indexing.opening import job_name
 from pickroom.learn import progress
