@@ -137,7 +137,7 @@ def test_pages_by_keys_alone_back_and_reload_keep_the_place(tmp_path: Path, chro
         page.locator(".pickroom-words", has_text="1 → delete_staging/, 1 → selected/").wait_for()
         assert urlsplit(page.url).query == "project=p&desk=browse&show=singles"
         page.reload()
-        page.locator(".pickroom-header", has_text="1 image").wait_for()
+        page.locator(".pickroom-header", has_text="1 image in no group").wait_for()
         page.wait_for_function(GRID_SETTLED, arg=0)
         page.get_by_role("button", name="Sort", exact=True).click()
         page.locator(".pickroom-header", has_text="3 images in 1 folder").wait_for()

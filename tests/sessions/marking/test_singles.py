@@ -50,6 +50,7 @@ def test_browse_shows_singles_alone_and_says_why(project: Project) -> None:
         assert session.board.layout.order == tuple(f"shoot/{name}" for name in NAMES)
         assert session.board.message == "3 images in no group; K keeps, X sets aside"
         assert "in no group: no stage in its name" in session.note(session._items["shoot/a.png"]).title
+        assert session.header() == "3 images in no group - 0 marked"
         assert len(session.press("n").layout.order) == 5 + 2 + 4
 
 
