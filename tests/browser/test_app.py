@@ -143,8 +143,7 @@ def test_pages_by_keys_alone_back_and_reload_keep_the_place(tmp_path: Path, chro
         page.locator(".pickroom-header", has_text="3 images in 1 folder").wait_for()
         page.go_back()
         page.wait_for_url("**show=singles")
-        page.wait_for_function(GRID_SETTLED, arg=0)
-        assert page.locator(".pickroom-cell").count() == 1
+        page.locator(".pickroom-header", has_text="1 image in no group").wait_for()
         page.go_forward()
         page.locator(".pickroom-header", has_text="3 images in 1 folder").wait_for()
         page.close()

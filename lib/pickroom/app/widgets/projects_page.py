@@ -103,17 +103,17 @@ def _card(card: Card, query: Callable[[str, str], str]) -> str:
         return (
             f'<section><h2>{name}</h2><p class="problem">{escape(card.problem)}</p><p class="ways">{find}</p></section>'
         )
+    review = escape(query(card.project_id, "review"))
     sources = (base64.b64encode(picture).decode() for picture in card.pictures)
-    pictures = "".join(f'<img alt="" src="data:image/jpeg;base64,{source}">' for source in sources)
+    shown = "".join(f'<img alt="" src="data:image/jpeg;base64,{source}">' for source in sources)
+    opens = f'<button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">{shown}</button>'
     share = (card.groups - card.waiting) / card.groups if card.groups else 0.0
     waiting = f"{card.waiting:,} of {card.groups:,} groups wait" if card.groups else "no group yet"
-    review = escape(query(card.project_id, "review"))
     ways = card.ways or [("review", "Review")]
     buttons = "".join(go(query(card.project_id, page), text, main=page == ways[0][0]) for page, text in ways)
     buttons += go(READ + card.project_id, "Look for new images")
     return (
-        f'<section><button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">'
-        f"{pictures}</button>"
+        f"<section>{opens if shown else ''}"
         f'<h2><button class="open" data-go="{review}">{name}</button></h2>'
         f"<p>{waiting}{'' if card.ways else ' · nothing waits'}</p>"
         f'<div class="bar"><div style="width: {share:.1%}"></div></div>'
