@@ -23,7 +23,6 @@ from pickroom.app.widgets.projects_page import OPEN, READ, cards, chooser, go, l
 from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.indexing import opening, projects
-from pickroom.learn import progress
 from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.marking.session import BrowseSession
 from pickroom.sessions.review.session import ReviewSession
@@ -153,7 +152,7 @@ class App(ipywidgets.VBox):
         folder = query.removeprefix(OPEN) if query.startswith(OPEN) else ""
         if query.startswith(READ):
             self.place = replace(self.place, project=query.removeprefix(READ), desk="review", show="", folder="")
-            self._read(self.place.project)
+            self.job.start(self.place.project)
         elif not folder:
             self.place = AppPlace.of(query)
         self._show(folder)
@@ -178,7 +177,7 @@ class App(ipywidgets.VBox):
         try:
             if folder:
                 project = self._of_folder(Path(folder))
-                self._read(project.id)
+                self.job.start(project.id)
                 self.place = AppPlace(project.id, theme=self.place.theme)
             self.bar.html, self.bar.query = self.place.bar(), self.place.query()
             self.job.follow(self.place.project)
@@ -200,11 +199,6 @@ class App(ipywidgets.VBox):
         if self.workspace.project(project_id).manifest.root:
             return projects.relocate(self.workspace, project_id, folder)
         return projects.start(self.workspace, project_id, folder, at_most=opening.FIRST)[0]
-
-    def _read(self, project_id: str) -> None:
-        """Have the background look for new images."""
-        if not progress.is_running(self.workspace, name := opening.job_name(project_id)):
-            progress.start_command(self.workspace, name, ["index", project_id])
 
     def _failed(self, error: PickroomError) -> ipywidgets.Widget:
         """Why the place cannot be opened, with a button to what helps."""
