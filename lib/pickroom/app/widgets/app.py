@@ -150,12 +150,12 @@ class App(ipywidgets.VBox):
         """Leave what is open, and open another place; whatever fails is a line where it would have been."""
         self._leave()
         folder = query.removeprefix(OPEN) if query.startswith(OPEN) else ""
-        if query.startswith(READ):
-            self.place = replace(self.place, project=query.removeprefix(READ), desk="review", show="", folder="")
-            self.job.start(self.place.project)
+        read = query.startswith(READ)
+        if read:
+            self.place = AppPlace(query.removeprefix(READ), theme=self.place.theme)
         elif not folder:
             self.place = AppPlace.of(query)
-        self._show(folder)
+        self._show(folder, read=read)
 
     def close(self) -> None:
         """End the session of the desk that is open."""
@@ -168,17 +168,17 @@ class App(ipywidgets.VBox):
         before, self.here, self.next.html = self.here, ipywidgets.HTML(), ""
         before.close()
 
-    def _show(self, folder: str = "") -> None:
-        """Show the place; first make it that of a folder's project, where one is given."""
+    def _show(self, folder: str = "", *, read: bool = False) -> None:
+        """Show the place; first make it that of a folder's project, where one is given; `read`: look for new images."""
         what = Path(folder).name or self.place.project
         doing = f"{PAGES[self.place.desk].label}: opening {what}…" if what else "Looking at the projects…"
         self.bar.html = self.place.bar()
         self.content.children = [ipywidgets.HTML(desk_html.panel(doing))]
         try:
             if folder:
-                project = self._of_folder(Path(folder))
-                self.job.start(project.id)
-                self.place = AppPlace(project.id, theme=self.place.theme)
+                self.place = AppPlace(self._of_folder(Path(folder)).id, theme=self.place.theme)
+            if folder or read:
+                self.job.start(self.workspace.project(self.place.project).id)
             self.bar.html, self.bar.query = self.place.bar(), self.place.query()
             self.job.follow(self.place.project)
             self.here = self._made()
