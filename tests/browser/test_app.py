@@ -160,6 +160,7 @@ def test_open_shows_a_folder_of_photographs_while_it_is_read(tmp_path: Path, chr
         page.wait_for_function(SETTLED, arg=0)
         page.keyboard.press("1")
         page.locator(".pickroom-header", has_text="of 20 - reviewed 1 ").wait_for()
+        assert urlsplit(page.url).query == "project=card&desk=review"  # a reload comes back here
         page.wait_for_function("() => document.querySelector('.pickroom-indexing').textContent === ''")
         page.close()
     project = Workspace(tmp_path).project("card")
