@@ -2,7 +2,9 @@
 
 export default {
   render({ model, el }) {
-    const show = () => Object.assign(el, { innerHTML: model.get("html") });
+    const show = () => {
+      el.innerHTML = model.get("html");
+    };
     const here = () => location.search.slice(1);
     const follow = (how, query = model.get("query")) => {
       if (query === null || query === here() || !document.body.dataset.voila) return;
