@@ -104,6 +104,7 @@ def test_a_project_finds_its_folder_again_in_the_page(project: Project) -> None:
         assert "the image folder is not there" in app.here.html
         app.go(AppPlace().to(project.id, "folder"))
         assert f"Where are the images of {project.id}?" in app.here.html
+        assert f'data-go="open:{away.parent}"' in app.here.html  # it begins where the folder was
         app.go(AppPlace(project.id, folder=str(away)).query())
         app.go(f"open:{away}")
         assert isinstance(app.here, Deck) and project.workspace.project(project.id).root == away
