@@ -17,7 +17,7 @@ from pickroom.core.naming import OWNED_FOLDERS
 from pickroom.core.quantities import format_bytes, plural
 from pickroom.files.preflight import moving_files
 from pickroom.storage import atomic
-from pickroom.store import decisions, groups, operations
+from pickroom.store import decisions, groups, images, operations
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.store.workspace import Project, utc_now
 
@@ -34,7 +34,7 @@ class FinishPlan:
     Attributes:
         blockers: each a line; none means that finishing can go on.
         unsound: reason -> rows that are in no report, and in the archive's copy of the database as they are.
-        decided: groups that were; undecided: those that stay as they are.
+        decided: groups that were; undecided: those that stay as they are; unseen: images in no group that stay, too.
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
         companions: files beside them that belong to an image by name, which are not delivered.
         left_behind: other files in their folders, which are not either.
@@ -47,6 +47,7 @@ class FinishPlan:
     unsound: dict[str, int]
     decided: int
     undecided: int
+    unseen: int
     bundles: tuple[str, ...]
     pictures: int
     size: int
@@ -73,6 +74,8 @@ class FinishPlan:
         if self.undecided:
             left = "is undecided and stays as it is" if self.undecided == 1 else "are undecided and stay as they are"
             lines.append(f"  {plural(self.undecided, 'group')} {left}")
+        if self.unseen:
+            lines.append(f"  {plural(self.unseen, 'image')} in no group: nobody has looked at them; they stay")
         for name in self.reports:
             lines.append(f"  report: {render.report_path(self.project, f'{name}.html').relative_to(where)}")
         target = archive.archive_folder(self.project).relative_to(where)
@@ -134,7 +137,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         waiting = decisions.incomplete_crops(connection)
         planned = operations.planned(connection)
-        undecided = groups.count_waiting(connection)
+        undecided, unseen = groups.count_waiting(connection), images.count_unseen_singles(connection)
         decided = sum(decisions.outcome_counts(connection).values())
     paths = [str(op.source or op.destination) for op in planned]
     ways = f"pickroom crop {project.id}, and for those that it does not show: pickroom check {project.id}"
@@ -161,6 +164,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
         unsound=dict(inspection.unsound.by_reason),
         decided=decided,
         undecided=undecided,
+        unseen=unseen,
         bundles=bundles,
         pictures=len(pictures),
         size=size,
@@ -179,7 +183,7 @@ def execute(project: Project, progress: archive.Progress | None = None, *, origi
         LockedError: files of this project are being moved.
         FileOperationError, StoreError: the archive could not be written; nothing is finished.
     """
-    with moving_files(project, "finishing") as images:
+    with moving_files(project, "finishing") as folders:
         planned = plan(project, originals=originals)
         if planned.blockers:
             count = len(planned.blockers)
@@ -197,7 +201,7 @@ def execute(project: Project, progress: archive.Progress | None = None, *, origi
             progress,
             planned.bundles,
         )
-        images.require(folders=OWNED_FOLDERS)  # what had gone is not in the archive
+        folders.require(folders=OWNED_FOLDERS)  # what had gone is not in the archive
         finished = project.with_manifest(status="finished", finished_at=when)
         # the archive's own copy says so too
         shutil.copyfile(finished.manifest_file, folder / finished.manifest_file.name)
@@ -210,5 +214,8 @@ def summary(project: Project) -> dict[str, Any]:
         rows = {name: analysis.rows(name, project.id) for name in _SUMMARISED}
     numbers = {name: [plain(row) for row in found] for name, found in rows.items()}
     with open_read_only(project.database) as connection:
-        undecided = groups.count_waiting(connection)
-    return {"project_id": project.id, "title": project.manifest.title, "undecided_groups": undecided, **numbers}
+        left = {
+            "undecided_groups": groups.count_waiting(connection),
+            "unseen_singles": images.count_unseen_singles(connection),
+        }
+    return {"project_id": project.id, "title": project.manifest.title, **left, **numbers}

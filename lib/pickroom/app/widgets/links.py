@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from html import escape
 
 import anywidget
 import traitlets
 
 from pickroom.app.widgets.stage import style_sheet, widget_module
+from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.indexing.opening import job_name
 from pickroom.learn import progress
@@ -22,12 +22,15 @@ _STEADY_S = 2.0  # of a phase before its rate says anything
 
 
 class Links(anywidget.AnyWidget):
-    """HTML whose `<button data-go="QUERY">` lead to other places of the app; `query` is what the address bar shows."""
+    """HTML whose `<button data-go="QUERY">` lead to other places of the app.
+
+    `query` is what the address bar shows, and what the browser's back and forward bring back; None leaves it alone.
+    """
 
     _esm = widget_module("links.js")
     _css = style_sheet("theme.css", "links.css")
     html = traitlets.Unicode().tag(sync=True)
-    query = traitlets.Unicode().tag(sync=True)
+    query = traitlets.Unicode(None, allow_none=True).tag(sync=True)
 
     def __init__(self, go: Callable[[str], None]) -> None:
         super().__init__()
@@ -73,11 +76,15 @@ class IndexingLine(Links):
             before = status
 
     def _press(self, press: str) -> None:
-        name = job_name(self._project_id)
         if press == "pause":
-            progress.request_stop(self._workspace, name)
-        elif self._project_id and not progress.is_running(self._workspace, name):
-            progress.start_command(self._workspace, name, ["index", self._project_id])
+            progress.request_stop(self._workspace, job_name(self._project_id))
+        elif self._project_id:
+            self.start(self._project_id)
+
+    def start(self, project_id: str) -> None:
+        """Have the background look for new images of a project, unless it is at it."""
+        if not progress.is_running(self._workspace, name := job_name(project_id)):
+            progress.start_command(self._workspace, name, ["index", project_id])
 
 
 def indexing_line(status: Status, rate: float) -> str:
