@@ -4,7 +4,7 @@
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -37,6 +37,12 @@ class Generated:
     def approved(self) -> int:
         """How many groups will be carried out unseen."""
         return sum(p.auto_approve for p in self.proposals) - self.looked
+
+    @property
+    def line(self) -> str:
+        """How many groups are approved, and how many are to be looked at."""
+        waiting = len(self.proposals) - self.approved
+        return f"{self.approved} approved unseen, {waiting} for you ({self.looked} of them drawn at random, blind)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +119,25 @@ def _generate(
         else:
             proposals.append(propose(group, made.get(group.group_id), approval))
     _write(target, proposals, approval, approved)
+    return _generated(target, proposals, approval, notes)
+
+
+def read_generated(target: AutomationTarget) -> Generated | None:
+    """What the last generate wrote; None before the first. Raises UsageError where a file of it is damaged."""
+    if not target.decisions.exists() or (approval := files.read_approval(target.guarantee)) is None:
+        return None
+    return _generated(target, files.read_decisions(target.decisions).values(), approval, ())
+
+
+def _generated(
+    target: AutomationTarget,
+    proposals: Iterable[files.AutomationDecision],
+    approval: files.Approval,
+    notes: Sequence[str],
+) -> Generated:
+    proposals = tuple(proposals)
     looked = sum(p.auto_approve and approval.drawn(p.group_id) for p in proposals)
-    return Generated(target, tuple(proposals), approval, looked, tuple(notes))
+    return Generated(target, proposals, approval, looked, tuple(notes))
 
 
 def propose(group: Group, made: Recommendation | None, approval: files.Approval) -> files.AutomationDecision:

@@ -67,6 +67,12 @@ class AutomationTarget:
     def is_copy(self) -> bool:
         return self.project.workspace != self.origin.workspace
 
+    def require_name(self, typed: str) -> None:
+        """Raise UsageError where the project's name must be typed before files move, and `typed` is not that name."""
+        if self.confirm and typed.strip() != self.project.id:
+            doing, hint = "asking whether to move its files", "nothing was moved"
+            raise UsageError(f"{typed!r} is not the project's name", doing=doing, hint=hint)
+
     def require_inside(self, ops: Iterable[FileOp]) -> None:
         """Raise UsageError for the first path that leads out of the project's folder: by `..`, a link, or absolute.
 

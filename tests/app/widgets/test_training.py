@@ -6,7 +6,7 @@ import ast
 import json
 from collections.abc import Callable
 
-from pickroom.app.widgets.training import training_page
+from pickroom.app.widgets.models_page import training_page
 from pickroom.store.workspace import Project, package_notebooks
 
 (NOTEBOOK,) = [path for path in package_notebooks() if path.stem == "40_train"]
