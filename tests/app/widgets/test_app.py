@@ -39,7 +39,7 @@ def project(make_project: Make) -> Project:
     return make_project([(1, 2)] * 4)
 
 
-@given(st.text(max_size=20), st.sampled_from(["review", "crop"]), st.sampled_from(["light", "dark"]))
+@given(st.text(max_size=20), st.sampled_from(list(picking.PAGES)), st.sampled_from(["light", "dark"]))
 def test_a_place_comes_back_from_its_query(project: str, desk: str, theme: str) -> None:
     place = AppPlace(project, desk if project else "review", theme)
     assert AppPlace.of(place.query()) == place
@@ -48,7 +48,7 @@ def test_a_place_comes_back_from_its_query(project: str, desk: str, theme: str) 
 @given(st.text(max_size=60))
 def test_any_query_is_a_place(query: str) -> None:
     place = AppPlace.of(query)
-    assert place.desk in picking.DESKS and place.theme in ("light", "dark")
+    assert place.desk in picking.PAGES and place.theme in ("light", "dark")
 
 
 def test_a_card_says_what_waits(project: Project) -> None:

@@ -5,10 +5,14 @@ export default {
     const show = () => {
       el.innerHTML = model.get("html");
     };
-    const follow = () => {
+    const here = () => location.search.slice(1);
+    const follow = (how) => {
       const query = model.get("query");
-      if (document.body.dataset.voila) history.replaceState(null, "", query ? `?${query}` : location.pathname);
+      if (query === null || query === here() || !document.body.dataset.voila) return;
+      history[how](null, "", query ? `?${query}` : location.pathname);
     };
+    const back = () => model.get("query") !== null && model.send({ go: here() });
+    const push = () => follow("pushState");
     el.classList.add("pickroom-links");
     el.addEventListener("click", (event) => {
       const button = event.target.closest("[data-go]");
@@ -17,8 +21,10 @@ export default {
       model.send({ go: button.dataset.go });
     });
     model.on("change:html", show); // anywidget takes both off when the view closes
-    model.on("change:query", follow);
+    model.on("change:query", push);
+    addEventListener("popstate", back);
     show();
-    follow();
+    follow("replaceState");
+    return () => removeEventListener("popstate", back);
   },
 };

@@ -1,4 +1,4 @@
-"""The picking app: one page with the projects there are, and one project's deck or crop desk at a time.
+"""The picking app: one page with the projects there are, and one page of one project at a time.
 
 It is what `pickroom app` serves. Where the user is stands in the page's address, so that a reload comes back there.
 """
@@ -11,14 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.deck import open_crop_desk, open_deck
+from pickroom.app.widgets.deck import CropDesk, Deck
 from pickroom.app.widgets.desk import Desk
 from pickroom.app.widgets.folders import OPEN, chooser
+from pickroom.app.widgets.grid_desk import BrowseDesk, SortDesk
 from pickroom.app.widgets.links import IndexingLine, Links
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import WAITING_FOLDERS, is_image_name
@@ -26,11 +28,38 @@ from pickroom.core.quantities import plural
 from pickroom.images import thumbnails
 from pickroom.indexing import opening, projects
 from pickroom.learn import progress
+from pickroom.sessions.crop.session import CropSession
+from pickroom.sessions.marking.session import BrowseSession
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.sessions.sorting.session import SortSession
 from pickroom.store import groups
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
-DESKS = {"review": "Review", "crop": "Crop"}
+
+class Page(NamedTuple):
+    """A page of one project: the text of its tab, and what opens it (its `close` ends its session)."""
+
+    label: str
+    open: Callable[[Project], ipywidgets.Widget]
+
+
+def _duplicates(project: Project) -> ipywidgets.Widget:
+    # brings SciPy: the page of a review opens without
+    from pickroom.app.widgets.duplicates_desk import DuplicatesDesk
+    from pickroom.sessions.duplicates.session import DuplicatesSession
+
+    return DuplicatesDesk(DuplicatesSession(project))
+
+
+# by what `desk` in the page's address says, in the order of the tabs; the first is where a project opens
+PAGES = {
+    "review": Page("Review", lambda project: Deck(ReviewSession(project))),
+    "crop": Page("Crop", lambda project: CropDesk(CropSession(project))),
+    "browse": Page("Browse", lambda project: BrowseDesk(BrowseSession(project))),
+    "sort": Page("Sort", lambda project: SortDesk(SortSession(project))),
+    "duplicates": Page("Duplicates", _duplicates),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +129,7 @@ def _card(card: Card, query: Callable[[str, str], str]) -> str:
     share = (card.groups - card.waiting) / card.groups if card.groups else 0.0
     waiting = f"{card.waiting:,} of {card.groups:,} groups wait" if card.groups else "no group yet"
     crops = plural(card.crops, "image") if card.crops else "none"
-    review, crop = (escape(query(card.project_id, desk)) for desk in DESKS)
+    review, crop = (escape(query(card.project_id, desk)) for desk in ("review", "crop"))
     return (
         f'<section><button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">'
         f"{pictures}</button>"
@@ -112,15 +141,12 @@ def _card(card: Card, query: Callable[[str, str], str]) -> str:
     )
 
 
-_OPEN: dict[str, Callable[..., ipywidgets.Widget]] = {"review": open_deck, "crop": open_crop_desk}
-
-
 @dataclass(frozen=True, slots=True)
 class AppPlace:
     """Where the user is."""
 
     project: str = ""  # its id, "" on the page of all projects
-    desk: str = "review"  # "review" or "crop"; only with a project
+    desk: str = "review"  # one of PAGES; only with a project
     theme: str = "light"  # "light" or "dark"
     folder: str = ""  # that the chooser shows; only without a project
 
@@ -131,7 +157,7 @@ class AppPlace:
         desk, theme = given.get("desk", ""), "dark" if given.get("theme") == "dark" else "light"
         project = given.get("project", "")
         folder = "" if project else given.get("folder", "")
-        return cls(project, desk if desk in DESKS else "review", theme, folder)
+        return cls(project, desk if desk in PAGES else "review", theme, folder)
 
     def query(self, **changes: str) -> str:
         """The place, or another one like it, as a query."""
@@ -148,7 +174,7 @@ class AppPlace:
         """The bar: where one is, and where one can go; what loads the page anew stands at the end."""
         ways = [("Projects", self.query(project="", folder=""), not self.project)]
         if self.project:
-            ways += [(text, self.query(desk=desk), desk == self.desk) for desk, text in DESKS.items()]
+            ways += [(page.label, self.query(desk=desk), desk == self.desk) for desk, page in PAGES.items()]
         tabs = "".join(
             f"<button data-go='{escape(query)}'{' aria-current=page' * on}>{text}</button>" for text, query, on in ways
         )
@@ -163,7 +189,7 @@ class App(ipywidgets.VBox):
     """The page.
 
     Attributes:
-        here: the deck, the crop desk, the projects, or the one line that says why there is nothing.
+        here: the page that is open, the projects, or the one line that says why there is nothing.
     """
 
     def __init__(self, workspace: Workspace, place: AppPlace) -> None:
@@ -192,14 +218,13 @@ class App(ipywidgets.VBox):
         super().close()
 
     def _leave(self) -> None:
-        if isinstance(self.here, Desk | Links):
-            before, self.here = self.here, ipywidgets.HTML()
-            before.close()
+        before, self.here = self.here, ipywidgets.HTML()
+        before.close()
 
     def _show(self, folder: str = "") -> None:
         """Show the place; first make it that of a folder's project, where one is given."""
         what = Path(folder).name or self.place.project
-        words = f"Opening {what}…" if what else "Looking at the projects…"
+        words = f"{PAGES[self.place.desk].label}: opening {what}…" if what else "Looking at the projects…"
         self.content.children = [ipywidgets.HTML(desk_html.panel(words))]
         try:
             if folder:
@@ -227,9 +252,8 @@ class App(ipywidgets.VBox):
     def _made(self) -> ipywidgets.Widget:
         place = self.place
         if place.project:
-            return _OPEN[place.desk](place.project, self.workspace.root)
+            return PAGES[place.desk].open(self.workspace.project(place.project))
         page = Links(self.go)
-        page.query = place.query()
         if place.folder:
             try:
                 page.html = chooser(Path(place.folder).absolute(), lambda folder: place.query(folder=folder))

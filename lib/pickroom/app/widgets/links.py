@@ -22,12 +22,15 @@ _STEADY_S = 2.0  # of a phase before its rate says anything
 
 
 class Links(anywidget.AnyWidget):
-    """HTML whose `<button data-go="QUERY">` lead to other places of the app; `query` is what the address bar shows."""
+    """HTML whose `<button data-go="QUERY">` lead to other places of the app.
+
+    `query` is what the address bar shows, and what the browser's back and forward bring back; None leaves it alone.
+    """
 
     _esm = widget_module("links.js")
     _css = style_sheet("theme.css", "links.css")
     html = traitlets.Unicode().tag(sync=True)
-    query = traitlets.Unicode().tag(sync=True)
+    query = traitlets.Unicode(None, allow_none=True).tag(sync=True)
 
     def __init__(self, go: Callable[[str], None]) -> None:
         super().__init__()
