@@ -14,6 +14,7 @@ import ipywidgets
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.stage import style_sheet
 from pickroom.core.errors import PickroomError
+from pickroom.store import copies, snapshot
 
 _TELL_S = 0.2  # between two counts on the line
 _ITEMS = 8  # of an error that names several things
@@ -125,6 +126,8 @@ class Part(ipywidgets.VBox):
         def run() -> None:
             try:
                 self.attempt(lambda: self.say(work(begun)))
+                for problem in snapshot.keep(copies.asked()):  # the databases of what it has moved
+                    self.say(problem, error=True)
             finally:
                 self._work = None
                 self.stop.layout.display = "none"
