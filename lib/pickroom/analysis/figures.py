@@ -66,7 +66,8 @@ def shares(rows: Rows) -> Figure:
 def rolling(rows: Rows) -> Figure:
     """How often the recommended pick was taken over the last 100 decisions, a line a project; rows of `rolling_100`.
 
-    A tick below marks where another version began to recommend (drawn for one project alone).
+    A tick below marks where another version began to recommend (drawn for one project alone, of rows that say it).
+    Of rows with a `baseline` a dashed line shows that.
     """
     figure, axes = _figure()
     if not rows:
@@ -75,7 +76,10 @@ def rolling(rows: Rows) -> Figure:
     for number, project_id in enumerate(projects):
         own = [row for row in rows if row["project_id"] == project_id]
         shade = KEEP if len(projects) == 1 else _shade(number, len(projects))
-        axes.plot([row["place"] for row in own], [row["selection_accuracy"] for row in own], color=shade, lw=1.6)
+        places = [row["place"] for row in own]
+        axes.plot(places, [row["selection_accuracy"] for row in own], color=shade, lw=1.6)
+        if "baseline" in own[0]:
+            axes.plot(places, [row["baseline"] for row in own], color=QUIET, lw=1, ls=(0, (4, 3)))
         axes.annotate(
             project_id if len(projects) > 1 else "",
             (own[-1]["place"], own[-1]["selection_accuracy"]),
@@ -85,11 +89,12 @@ def rolling(rows: Rows) -> Figure:
             color=shade,
             fontsize=9,
         )
-    if len(projects) == 1:
+    if len(projects) == 1 and "source" in rows[0]:
         _mark_versions(axes, rows)
-    axes.set_xlabel("decisions")
+    compared = "baseline" in rows[0]
+    axes.set_xlabel("decisions; dashed: highest stage" if compared else "decisions")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _percent(axes, "recommended pick taken, last 100")
+    _percent(axes, "right pick, last 100" if compared else "recommended pick taken, last 100")
     return figure
 
 
@@ -108,31 +113,6 @@ def calibration(rows: Rows) -> Figure:
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel("how sure the AI was")
     _percent(axes, "how often it was right")
-    return figure
-
-
-def versions(rows: Rows) -> Figure:
-    """Every model version on every project, with 95 % intervals, beside "highest stage" on the same decisions.
-
-    Rows as the training page makes them: project_id, version, value, low, high, baseline; a line a project.
-    """
-    figure, axes = _figure()
-    if not rows:
-        return _nothing(figure)
-    projects = list(dict.fromkeys(row["project_id"] for row in rows))
-    for number, project_id in enumerate(projects):
-        own = [row for row in rows if row["project_id"] == project_id]
-        shade = KEEP if len(projects) == 1 else _shade(number, len(projects))
-        x = [row["version"] + 0.06 * (number - (len(projects) - 1) / 2) for row in own]
-        below = [max(row["value"] - row["low"], 0) for row in own]
-        above = [max(row["high"] - row["value"], 0) for row in own]
-        y = [row["value"] for row in own]
-        axes.errorbar(x, y, yerr=[below, above], fmt="o-", color=shade, ms=5, lw=1.4, capsize=2, label=project_id)
-        axes.plot(x, [row["baseline"] for row in own], color=shade, lw=1, ls=(0, (4, 3)))
-    axes.set_xlabel("version; dashed: highest stage on the same decisions")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _percent(axes, "right pick")
-    axes.legend(ncols=4, frameon=False, fontsize=9, labelcolor=QUIET, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 

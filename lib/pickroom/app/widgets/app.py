@@ -52,6 +52,25 @@ def _duplicates(project: Project) -> ipywidgets.Widget:
     return DuplicatesDesk(DuplicatesSession(project))
 
 
+# these bring Matplotlib and what trains and reports
+def _automate(project: Project) -> ipywidgets.Widget:
+    from pickroom.app.widgets.automate_page import open_automate
+
+    return open_automate(project)
+
+
+def _models(project: Project) -> ipywidgets.Widget:
+    from pickroom.app.widgets.models_page import open_models
+
+    return open_models(project)
+
+
+def _reports(project: Project) -> ipywidgets.Widget:
+    from pickroom.app.widgets.reports_page import open_reports
+
+    return open_reports(project)
+
+
 # by what `desk` in the page's address says, in the order of the tabs; the first is where a project opens
 PAGES = {
     "review": Page("Review", lambda project: Deck(ReviewSession(project))),
@@ -59,6 +78,9 @@ PAGES = {
     "browse": Page("Browse", lambda project: BrowseDesk(BrowseSession(project))),
     "sort": Page("Sort", lambda project: SortDesk(SortSession(project))),
     "duplicates": Page("Duplicates", _duplicates),
+    "automate": Page("Automate", _automate),
+    "models": Page("Models", _models),
+    "reports": Page("Reports", _reports),
 }
 
 
@@ -203,6 +225,7 @@ class App(ipywidgets.VBox):
         self.here: ipywidgets.Widget = ipywidgets.HTML()
         self.place = place
         self._show()
+        getattr(self.here, "settle", lambda: None)()
 
     def go(self, query: str) -> None:
         """Leave what is open, and open another place; whatever fails is a line where it would have been."""

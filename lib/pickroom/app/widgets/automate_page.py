@@ -92,7 +92,7 @@ class AutomatePage(Page):
         self.preview = button("Show what Apply does", self._preview)
         self.apply = button("Apply", self._apply, "primary")
         self.undo = button("Undo", self._undo)
-        self.where = Part("What is decided on", self.own, self.name)
+        self.where = Part("Copy or own images", self.own, self.name)
         self.unseen = Part("What may be approved unseen", self.blind)
         self.proposals = Part("Proposals", self.generate)
         self.review = Part("Review", self.look)
@@ -161,8 +161,11 @@ class AutomatePage(Page):
         self.taken_back.enable(self.undo, ready and self._standing is not None)
 
     def _draw_unseen(self) -> None:
-        guarantee = calibrate(evidence.blind_now(self.project), self.risk)
-        self.unseen.body.value = listed([f"{line[:1].upper()}{line[1:]}." for line in guarantee.explanation])
+        blind, versions = evidence.blind_now(self.project)
+        words = [f"{line[:1].upper()}{line[1:]}." for line in calibrate(blind, self.risk).explanation]
+        if not versions:
+            words.append("No model recommends here yet, and only blind decisions on what a model recommends count.")
+        self.unseen.body.value = listed(words)
 
     def _draw_proposals(self, target: AutomationTarget | None) -> None:
         words = [
@@ -266,7 +269,9 @@ class AutomatePage(Page):
         self._desk = part.attempt(make)
         if self._desk is not None:
             back = button("Back to Automate", self._return)
-            self.children = [self._style, back, self._desk]
+            back.layout.align_self = "flex-start"
+            self._desk.children = [back, *self._desk.children]  # within: the images take what height is left
+            self.children = [self._style, self._desk]
 
     def _return(self) -> None:
         if self._desk is not None:

@@ -1,133 +1,152 @@
-"""The training page: trains both models, shows how they do next to their baselines, and a sample side by side."""
-
-from __future__ import annotations
+"""The page of the models: how often they are right and against what, their versions, training, a sample of groups."""
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from functools import cache, partial
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-import ipywidgets
-from matplotlib.figure import Figure
-
 from pickroom.analysis import figures
-from pickroom.analysis.reports.html import picture
-from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.desk import Home, shown
-from pickroom.core.errors import NotYetError, PickroomError
+from pickroom.analysis.reports.html import beside, picture
+from pickroom.app.widgets.page import Page, Part, Work, button, listed, table
+from pickroom.core.errors import PickroomError
+from pickroom.core.quantities import percent, plural
 from pickroom.features.sources import FeatureSources
 from pickroom.images import thumbnails
-from pickroom.learn import evaluation
-from pickroom.learn.evaluation import Evaluation, evaluate
-from pickroom.learn.models import default_task
-from pickroom.learn.progress import Status
-from pickroom.learn.recommending import recommend
-from pickroom.learn.splits import SplitConfig
-from pickroom.learn.training import Trained, train
-from pickroom.learn.training_sets import KINDS, Kind
-from pickroom.store.workspace import Workspace
+from pickroom.learn import evaluation, progress, retraining
+from pickroom.learn.picks.learner import ENOUGH
+from pickroom.learn.progress import Background, Status
+from pickroom.learn.standing import Standing, standing
+from pickroom.store.workspace import Project
 
+SAMPLE = 12  # groups shown side by side
 _TALL = 180  # CSS pixels of a picture of the sample
+_REASONS = 8  # listed
+_YOURS, _AI = "var(--pickroom-shape)", "var(--pickroom-red)"
+_HALO = "box-sizing: border-box; box-shadow: 0 0 0 1px white, inset 0 0 0 1px white"  # seen on any picture
 
 
-def training_page(project_ids: Sequence[str], home: Home = None) -> TrainingPage:
-    """The page of these projects in this kernel: a notebook's cells meet on it, whichever of them runs first."""
-    return _page(tuple(project_ids), str(home) if home else None)
+class ModelsPage(Page):
+    """The models that recommend in one project.
 
+    Attributes:
+        agreement, training, versions, weights, sample: the parts.
+        found: how the models stand, None before it has been read.
+    """
 
-class TrainingPage:
-    """Several projects learned from together; what there is too little for yet is a line in its place."""
+    def __init__(self, project: Project) -> None:
+        self.project, self.workspace = project, project.workspace
+        self.found: Standing | None = None
+        self.train = button("Train", self._train, "primary")
+        self.draw_sample = button(f"Show {SAMPLE} groups", self._sample)
+        self.agreement = Part("How often the recommendation is right")
+        self.training = Part("Training", self.train)
+        self.versions = Part("Versions")
+        self.weights = Part("What decides")
+        self.sample = Part("A sample, side by side", self.draw_sample)
+        parts = self.agreement, self.training, self.versions, self.weights, self.sample
+        super().__init__(*parts, looking=self.agreement)
+        words = "Groups at random that the model had not learned: your pick, and the one that it would have made."
+        self.sample.body.value = listed([words])
+        self.look()
+        if progress.is_running(self.workspace, retraining.NAME):
+            self._follow(None)
 
-    def __init__(self, project_ids: Sequence[str], home: Home = None, show: Callable[[str], None] = print) -> None:
-        self.project_ids = list(project_ids)
-        self.workspace = Workspace.find(home)
-        self.trained: dict[str, Trained] = {}  # kind -> what its last training here made
-        self.evaluation: Evaluation | None = None  # of `look`, None before
-        self._show, self._phase = show, ""
+    def look(self) -> None:
+        """Read how the models stand, and show it."""
 
-    @shown
-    def train(self, holdout: str | None = None, anomaly_weights: Sequence[float] = ()) -> str:
-        """Train both models; each recommends from then on only if it beats the current one and its baselines."""
-        return _joined(partial(self._train, kind, holdout, anomaly_weights) for kind in KINDS)
+        def work(_: Work) -> str:
+            self.found = standing(self.project)
+            self._draw(self.found)
+            return ""
 
-    def _train(self, kind: Kind, holdout: str | None, anomaly_weights: Sequence[float]) -> str:
-        task: Any = default_task(kind)
-        if kind == "ranker" and anomaly_weights:
-            task = replace(task, anomaly_weights=tuple(anomaly_weights))
-        self.trained[kind] = train(
-            self.workspace, kind, self.project_ids, SplitConfig(holdout=holdout), task, self._tell
+        self.agreement.start("Reading the decisions", work, lambda: None)
+
+    def _draw(self, found: Standing) -> None:
+        self.agreement.body.value = listed([found.headline])
+        if len(found.right) > 1:
+            over_time = picture(figures.rolling(found.over_time), "share of right picks over time")
+            sure = picture(figures.calibration(found.calibration), "how sure it was, and how often it was right")
+            words = "On the right: on the dashed line its confidence is worth what it says."
+            self.agreement.body.value += beside(over_time, sure).html + listed([words])
+        rows = [
+            (rival, f"{groups:,}", f"{value:.3g}", "shown" if value >= ENOUGH else "not shown yet")
+            for rival, groups, value in found.bets
+        ]
+        together = [f"It learns from the decisions in {', '.join(found.projects)}.", *found.left_out]
+        self.training.body.value = listed(
+            [
+                *together,
+                "A new version recommends only once it is shown to beat its baselines and the version before it.",
+            ]
         )
-        return _paragraph(self.trained[kind].lines)
+        compared = table(("compared with", "groups", "e-value", f"better ({ENOUGH:g} is enough)"), rows)
+        lines = [(v.name, "recommends" if v.current else "", v.made_at[:10], v.said, v.verdict) for v in found.versions]
+        self.versions.body.value = (
+            listed([f"What it has learned since: {found.verdict}."])
+            + compared
+            + table(("version", "", "made", "how good", "why it is used, or not"), lines)
+        )
+        bars = "".join(_bar(share, name) for name, share in found.weights.items())
+        reasons = [(reason, f"{count:,}") for reason, count in list(found.reasons.items())[:_REASONS]]
+        self.weights.body.value = (
+            f"<table>{bars}</table>" if bars else listed(["No model has learned enough to say."])
+        ) + table(("reason given for a recommendation", "groups that wait"), reasons)
 
-    @shown
-    def recommend(self) -> str:
-        """Renew what the deck shows for every undecided group of these projects."""
-        opened = [self.workspace.project(project_id) for project_id in self.project_ids]
-        return "".join(_paragraph(recommend(project).words.splitlines()) for project in opened)
+    def _train(self) -> None:
+        started = self.training.attempt(lambda: retraining.start_retraining(self.project, versions=True))
+        if started is not None:
+            self._follow(started)
 
-    @shown
-    def look(self, sample: int = 20, seed: int | None = None) -> str:
-        """Every version on decisions it was not trained on, then groups side by side: the user's choice, the AI's."""
-        self.evaluation = None
+    def _follow(self, started: Background | None) -> None:
+        """Show a training that goes on in another process, which outlives the page."""
 
-        def numbers() -> str:
-            self.evaluation = evaluate(self.workspace, self.project_ids, 0)
-            return _paragraph(evaluation.evaluation_lines(self.evaluation))
+        def work(work: Work) -> str:
+            def show(status: Status) -> None:
+                self.training.say(status.line)
 
-        def sheet() -> str:
-            if not sample:
-                return ""
-            drawn = evaluate(self.workspace, self.project_ids, sample, seed)
-            sources = FeatureSources(self.workspace.project(project_id) for project_id in self.project_ids)
+            def starting() -> bool:
+                work.check()  # the page is left: the training goes on
+                return started is not None and started.starting
+
+            last = progress.follow(self.workspace, retraining.NAME, show, starting)
+            if last is None or last.state == "failed":
+                said = started.words.splitlines() if started is not None else []
+                what = last.message if last is not None else said[-1] if said else "it ended without a word"
+                raise PickroomError(what, doing="training")
+            return " ".join(f"{line.rstrip('.')}." for line in last.message.splitlines())
+
+        def stop() -> None:
+            progress.request_stop(self.workspace, retraining.NAME)
+
+        self.training.start("Training", work, self.look, stop)
+
+    def _sample(self) -> None:
+        def work(work: Work) -> str:
+            found = self.found or standing(self.project)
+            drawn = evaluation.evaluate(self.workspace, found.projects, SAMPLE, progress=work.count)
+            sources = FeatureSources(self.workspace.project(project_id) for project_id in found.projects)
             rows = []
             for one in drawn.sample:
                 cells = "".join(self._cell(one, place, sources) for place in range(len(one["images"])))
-                rows.append(
-                    f'<p style="margin: 12px 0 4px">{escape(evaluation.sample_line(one))}</p><div>{cells}</div>'
-                )
-            return "".join(rows)
+                rows.append(f"<p>{escape(evaluation.sample_line(one))}</p><div>{cells}</div>")
+            self.sample.body.value = "".join(rows)
+            right = sum(entry["selection_match"] for entry in drawn.sample)
+            return f"Your pick in {right} of {plural(len(drawn.sample), 'group')}. Blue: yours; dashed red: the AI's."
 
-        return _joined([numbers, sheet])
-
-    def calibration(self) -> ipywidgets.HTML:
-        """How often the current ranker was right, and how sure it was, on rows it was not trained on: a picture."""
-        found = self.evaluation.versions if self.evaluation else ()
-        rows = [one.metrics.get("calibration", []) for one in found if one.kind == "ranker" and one.current]
-        longest: list[dict[str, Any]] = max(rows, key=len, default=[])
-        return _picture(figures.calibration(longest) if longest else None, "confidence, and how often it was right")
-
-    def versions(self) -> ipywidgets.HTML:
-        """Every version of the ranker on every project, next to "highest stage": a picture."""
-        rows = []
-        for one in self.evaluation.versions if self.evaluation else ():
-            if one.kind == "ranker" and one.metrics:
-                overall, baseline = one.metrics["overall"], one.baselines["highest stage"]["overall"]
-                rate = {name: overall[name] for name in ("value", "low", "high")}
-                row = {"project_id": one.project_id, "version": one.version, **rate, "baseline": baseline["value"]}
-                rows.append(row)
-        return _picture(figures.versions(rows) if rows else None, "every version of the ranker, by project")
-
-    def _tell(self, status: Status) -> None:
-        if status.phase != self._phase:
-            self._phase = status.phase
-            self._show(status.line)
+        self.sample.start("Reading groups", work, lambda: None)
 
     def _cell(self, entry: dict[str, Any], place: int, sources: FeatureSources) -> str:
-        """One image: blue below it what the user picked, a solid frame what the AI did; boxes drawn to scale."""
-        person, ai = place == entry["user_selected_index"], place == entry["ai_selected_index"]
-        frame = "outline: 3px solid #222; outline-offset: -3px;" if ai else ""
-        boxes = ""
-        if person:
-            boxes = _box(entry["final_crop_coords"], "solid #1f6fb4") + _box(entry["ai_crop_coords"], "dashed #222")
-        said = " and ".join(name for name, true in (("person", person), ("AI", ai)) if true)
+        """One image: blue frames the user's pick, dashed red the AI's; crop boxes likewise, drawn to scale."""
+        yours, ai = place == entry["user_selected_index"], place == entry["ai_selected_index"]
+        colour = _YOURS if yours else _AI if ai else "transparent"
+        frame = f"outline: 3px {'solid' if yours else 'dashed'} {colour}; outline-offset: 2px"
+        boxes = _box(entry["final_crop_coords"], f"solid {_YOURS}") + _box(entry["ai_crop_coords"], f"dashed {_AI}")
+        said = " and ".join(name for name, true in (("yours", yours), ("the AI's", ai)) if true)
         picture = self._picture(entry["project_id"], entry["images"][place], sources)
-        colour = "#1f6fb4" if person else "inherit"
         return (
-            '<div style="display: inline-block; margin-right: 8px; vertical-align: top">'
-            f'<div style="position: relative; {frame}">{picture}{boxes}</div>'
-            f'<div style="color: {colour}">{escape(said)}&nbsp;</div></div>'
+            '<div style="display: inline-block; margin: 6px; vertical-align: top">'
+            f'<div style="position: relative; {frame}">{picture}{boxes if yours else ""}</div>'
+            f"<div>{escape(said)}&nbsp;</div></div>"
         )
 
     def _picture(self, project_id: str, filename: str, sources: FeatureSources) -> str:
@@ -139,36 +158,23 @@ class TrainingPage:
             sha256 = digest.content_hashes[row] if row is not None else None
             if path is None or sha256 is None:
                 return f"<i>{escape(filename)} is not there</i>"
-            data = thumbnails.read(self.workspace.thumbnails, sha256, path)
+            data = thumbnails.read_small(self.workspace.thumbnails, sha256, path)
         except (PickroomError, OSError) as error:
             return f"<i>{escape(str(error))}</i>"
         text = base64.b64encode(data).decode()
         return f'<img src="data:image/jpeg;base64,{text}" alt="{escape(filename)}" style="height: {_TALL}px">'
 
 
-_page = cache(TrainingPage)  # the pages of this kernel
+def open_models(project: Project) -> ModelsPage:
+    """The page of the models of a project; nothing is trained before a button is pressed."""
+    return ModelsPage(project)
 
 
-def _picture(figure: Figure | None, alt: str) -> ipywidgets.HTML:
-    if figure is None:
-        return ipywidgets.HTML(desk_html.notice("No ranker has been trained on enough decisions to show this yet"))
-    return ipywidgets.HTML(picture(figure, alt).html)
-
-
-def _joined(parts: Iterable[Callable[[], str]]) -> str:
-    """Parts of a page; in place of one that there is too little for yet stands the line that says so."""
-    found: list[str] = []
-    for make in parts:
-        try:
-            found.append(make())
-        except NotYetError as error:
-            if (line := desk_html.notice(error.line)) not in found:
-                found.append(line)
-    return "".join(found)
-
-
-def _paragraph(lines: Sequence[str]) -> str:
-    return f'<pre style="white-space: pre-wrap">{escape(chr(10).join(lines))}</pre>'
+def _bar(share: float, name: str) -> str:
+    return (
+        f'<tr><td class="number">{percent(share)}</td><td class="bar"><div class="share" style="width: {share:.1%}">'
+        f"</div></td><td>{escape(name)}</td></tr>"
+    )
 
 
 def _box(box: Sequence[float] | None, stroke: str) -> str:
@@ -176,4 +182,4 @@ def _box(box: Sequence[float] | None, stroke: str) -> str:
         return ""
     left, top, right, bottom = (f"{100 * edge:.2f}%" for edge in (box[0], box[1], 1 - box[2], 1 - box[3]))
     place = f"left: {left}; top: {top}; right: {right}; bottom: {bottom}"
-    return f'<div style="position: absolute; {place}; border: 2px {stroke}; box-sizing: border-box"></div>'
+    return f'<div style="position: absolute; {place}; border: 2px {stroke}; {_HALO}"></div>'

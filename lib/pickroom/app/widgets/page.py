@@ -77,6 +77,7 @@ class Part(ipywidgets.VBox):
         self._begin = threading.Lock()  # JupyterLab hands messages to several threads
         heading = [ipywidgets.HTML(f"<h3>{escape(title)}</h3>")] if title else []
         super().__init__([*heading, self.body, ipywidgets.HBox([*controls, self.stop]), self.line])
+        self.add_class("pickroom-part")
 
     def say(self, text: str, *, error: bool = False, items: Sequence[str] = ()) -> None:
         """Write the line; `items` are listed under it."""
@@ -151,17 +152,22 @@ class Part(ipywidgets.VBox):
 
 
 class Page(ipywidgets.VBox):
-    """Parts one under the other; `inside` takes their place while it is open.
+    """Parts one under the other.
 
     Attributes:
-        parts: from the top.
+        parts: from the top; looking: the one that reads something as the page opens, None for none.
     """
 
-    def __init__(self, *parts: Part) -> None:
-        self.parts = parts
+    def __init__(self, *parts: Part, looking: Part | None = None) -> None:
+        self.parts, self.looking = parts, looking
         self._style = ipywidgets.HTML(f"<style>{style_sheet('theme.css', 'page.css')}</style>")
         super().__init__([self._style, *parts])
         self.add_class("pickroom-page")
+
+    def settle(self) -> None:
+        """Wait for what is read as the page opens: a browser loses what changes while it takes the widgets up."""
+        if self.looking is not None and self.looking.thread is not None:
+            self.looking.thread.join()
 
     def close(self) -> None:
         """End what is going on, too."""

@@ -47,6 +47,7 @@ class ReportsPage(Page):
         self.undo: dict[int, ipywidgets.Button] = {}
         self._blocked, self._count, self._open = True, _SHOWN, ""
         self.originals = ipywidgets.Checkbox(description="Also archive what the crops were made from", indent=False)
+        self.originals.layout.width = "auto"
         self.finish = button("Finish the project", self._finish, "primary")
         self.again = button("Look again", self.look)
         self.make = button("Make the report", self._make)
@@ -61,7 +62,7 @@ class ReportsPage(Page):
         self._rows = ipywidgets.VBox()
         heading, body, *rest = self.batches.children
         self.batches.children = (heading, body, self._rows, *rest)
-        super().__init__(self.finishing, self.reporting, self.batches, self.room)
+        super().__init__(self.finishing, self.reporting, self.batches, self.room, looking=self.finishing)
         self.originals.observe(lambda change: self.look(), "value")
         self.room.body.value = listed(
             ["This reads every archive back, and shows the sizes. Nothing goes before a button."]
