@@ -240,7 +240,7 @@ def test_keys_of_a_file_are_pressed_and_finalised(
     (tmp_path / "keys").write_text("# two picks, one reject\n2\n3\nx\n" + FINALISE)
     ran = pickroom("review", "p", "--keys", tmp_path / "keys")
     assert ran.code == 0
-    assert ran.out == "No group is waiting: everything is decided\n"
+    assert ran.out == "No group is waiting: every group is decided\n"
     assert ran.err == "Batch 1: 2 picked, 1 rejected · undo: pickroom undo p --batch 1\n"
     assert sorted(path.name for path in project.root.iterdir() if any(path.iterdir())) == ["delete_staging", "selected"]
 

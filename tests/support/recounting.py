@@ -89,6 +89,7 @@ def _flow(images, grouped, groups, context, decisions, kept, members, crops) -> 
         "images": len(images),
         "grouped": len(grouped),
         "ungrouped": sum((row["directory"], row["filename"]) not in grouped for row in images),
+        "unseen_singles": sum((row["directory"], row["filename"]) not in grouped for row in images),
         "groups": len(groups),
         "decided": decided,
         "undecided": len(groups) - decided,

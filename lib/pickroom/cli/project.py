@@ -168,7 +168,8 @@ def status_words(entry: dict[str, Any]) -> str:
     if entry["chosen"]:
         lines.append(f"  chosen, and not finalised: {plural(entry['chosen'], 'group')} (Shift+Enter in the deck)")
     if entry["ungrouped"]:
-        lines.append(f"  in no group: {plural(entry['ungrouped'], 'image')} (why: pickroom groups {name})")
+        unseen = f", {entry['unseen_singles']} not looked at: pickroom browse {name}" if entry["unseen_singles"] else ""
+        lines.append(f"  in no group: {plural(entry['ungrouped'], 'image')} (why: pickroom groups {name}){unseen}")
     lines += [f"  skipped: {item['files']} {item['extension']} ({item['reason']})" for item in entry["skipped"]]
     if entry["ungrouped"] and not entry["groups"]:
         lines.append(f"  next: {similarity_hint(name)}")

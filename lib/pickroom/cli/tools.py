@@ -13,7 +13,7 @@ import typer
 
 from pickroom.cli import console
 from pickroom.core.errors import UsageError
-from pickroom.core.naming import split
+from pickroom.core.naming import folder_of, split
 from pickroom.core.quantities import plural
 from pickroom.storage.json_records import from_json, parse_lines
 
@@ -62,21 +62,24 @@ def browse(
     project: console.ProjectName,
     folder: Annotated[list[str] | None, typer.Option(help="Folder of the project; repeatable; else all.")] = None,
     marks: Annotated[
-        Path | None, typer.Option(help='JSON lines {"filename", "mark": "crop"|"staging"[, "directory"]}; - is stdin.')
+        Path | None, typer.Option(help='JSON lines {"filename", "mark": "keep"|"crop"|"staging"[, "directory"]}.')
     ] = None,
     execute: Execute = False,
 ) -> None:
-    """Mark images for the crop desk or to be set aside: a dry run first; the viewer is notebooks/71_browse.ipynb."""
-    from pickroom.sessions.marking.session import BrowseSession, mark_named
+    """Mark images to keep, crop or set aside: a dry run first; the viewer is notebooks/71_browse.ipynb."""
+    from pickroom.sessions.marking.session import BrowseSession, destination, mark_word
 
     lines = (
-        read_marks(console.read_text(marks, "reading a file of marks"), "mark", mark_named)
+        read_marks(console.read_text(marks, "reading a file of marks"), "mark", mark_word)
         if marks is not None
         else None
     )
     with closing(BrowseSession(console.project_of(project), folder)) as session:
         counts = session.listing.counts
-        routes = None if lines is None else _paths(session, lines)
+        routes = None
+        if lines is not None:
+            wanted = ((path, destination(path, word)) for path, word in _paths(session, lines).items())
+            routes = {path: folder for path, folder in wanted if folder != folder_of(path)}
         extra = {"folders": {name or ".": count for name, count in counts.items() if count}}
         words = [f"  {count:>6}  {name}/" for name, count in extra["folders"].items()]
         _finish(session, routes, execute, extra, words, session.set_marks)

@@ -23,7 +23,7 @@ from pickroom.indexing.report import Bar
 from pickroom.learn.progress import ProgressReporter, TrainingStopped
 from pickroom.store.workspace import Project, Workspace
 
-_FIRST = 24  # images read before a deck opens: at most a second or two of work, and a few groups
+FIRST = 24  # images read before a deck opens: at most a second or two of work, and a few groups
 _MOST = 2_000  # images read between two groupings
 _PATIENCE_S = 600.0  # for who moves files meanwhile
 _NAME = 40  # characters of a folder's name in a project's id
@@ -49,7 +49,7 @@ def open_folder(workspace: Workspace, folder: Path, progress: Progress | None = 
             project = workspace.project(project_id)
             if project.manifest.root and project.root == root:
                 return project
-    return start(workspace, new_id(root.name, taken), root, title=root.name, progress=progress, at_most=_FIRST)[0]
+    return start(workspace, new_id(root.name, taken), root, title=root.name, progress=progress, at_most=FIRST)[0]
 
 
 def new_id(name: str, taken: list[str]) -> str:
@@ -80,7 +80,7 @@ def index(project: Project, reporter: ProgressReporter) -> ScanReport:
 
     reporter.phase("reading images")
     report = _patiently(rescan, project, at_most=0)
-    chunk, before = _FIRST, 0
+    chunk, before = FIRST, 0
     while report.pending not in (0, before):  # files that may not be read stay pending: the last scan names them
         before = report.pending
         found = read_some(project, chunk, partial(_count_on, tell, report.images - report.pending, report.images))

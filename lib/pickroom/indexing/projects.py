@@ -317,6 +317,7 @@ def status(project: Project, *, files: bool = True) -> dict[str, Any]:
             "chosen": len(review_state.touched_ids(connection)),  # of those that wait: saved, and not finalised
             "decided": decisions.outcome_counts(connection),
             "ungrouped": len(left_out),
+            "unseen_singles": images.count_unseen_singles(connection),
             "skipped": [asdict(item) for item in skipped],
             "incomplete_crops": decisions.incomplete_crops(connection),
             "planned_operations": sum(one.count for one in interrupted),

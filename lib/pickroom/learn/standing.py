@@ -1,6 +1,6 @@
 """How the models of a project stand now: right how often and against what, what is missing, what carries weight."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,11 +129,10 @@ def standing(project: Project) -> Standing:
 
 def _shares(variances: dict[str, float]) -> dict[str, float]:
     """What each block adds to the variance of utilities within a group, by the fitted prior (`fit_preference`)."""
-    total = sum(variances.values())
-    found: Counter[str] = Counter()
+    found: defaultdict[str, float] = defaultdict(float)
     for name, variance in variances.items():
-        found[_BLOCKS.get(source_of(name), source_of(name))] += variance / total  # type: ignore[assignment]
-    return dict(found.most_common())
+        found[_BLOCKS.get(source_of(name), source_of(name))] += variance / sum(variances.values())
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
 def _reasons(project: Project) -> dict[str, int]:

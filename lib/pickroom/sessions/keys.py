@@ -264,8 +264,9 @@ _BOARD = (
 BROWSE = KeyTable(
     _decides("c", "mark crop", "crop: the selection, else the active image, to crop/ for the crop desk; again: clear"),
     _decides("x", "mark staging", "set aside: to delete_staging/; again: clear"),
-    _decides("Shift+c Shift+x", "mark row crop, mark row staging", "the whole row"),
-    _decides("k", "clear", "keep as it is: clear the mark"),
+    _decides("k", "mark keep", "keep: an image of the sources to selected/; again, or on any other: clear the mark"),
+    _decides("Shift+c Shift+x Shift+k", "mark row crop, mark row staging, mark row keep", "the whole row"),
+    _looks("n", "singles", "only images in no group that nobody has looked at; again: every image"),
     _acts("m", "next marked", "next marked image"),
     *_BOARD,
 )

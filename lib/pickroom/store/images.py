@@ -45,6 +45,25 @@ def left_out(connection: sqlite3.Connection) -> list[Ungrouped]:
     return [Ungrouped(*row) for row in connection.execute(query)]
 
 
+# of a single that nobody has looked at: it can be read, and no board's batch has moved it; as in input_output.sql
+_UNSEEN = """reason IS NOT NULL
+    AND (sha256 IS NOT NULL OR reason LIKE 'duplicate name%' OR reason LIKE 'ambiguous stem%')
+    AND NOT EXISTS (SELECT 1 FROM image_marks AS m WHERE m.room IN ('browse', 'sort', 'duplicates')
+        AND m.directory = i.directory AND m.filename = i.filename AND m.batch IS NOT NULL
+        AND m.file_size = i.file_size AND m.mtime_ns = i.mtime_ns)"""
+
+
+def unseen_singles(connection: sqlite3.Connection) -> dict[str, str]:
+    """Path -> reason of every image that is in no group, and that nobody has kept, set aside or moved elsewhere."""
+    found = connection.execute(f"SELECT directory, filename, reason FROM images AS i WHERE {_UNSEEN}")
+    return {join(row["directory"], row["filename"]): row["reason"] for row in found}
+
+
+def count_unseen_singles(connection: sqlite3.Connection) -> int:
+    """How many images `unseen_singles` has."""
+    return rows.number(connection, f"SELECT count(*) FROM images AS i WHERE {_UNSEEN}")
+
+
 def names(connection: sqlite3.Connection) -> set[str]:
     """The file name of every image that is known."""
     return set(rows.column(connection, "SELECT filename FROM images"))

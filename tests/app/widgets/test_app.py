@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -18,7 +20,11 @@ import pickroom
 from pickroom.app.widgets import app as picking
 from pickroom.app.widgets.app import App, AppPlace, open_app
 from pickroom.app.widgets.deck import CropDesk, Deck
+from pickroom.app.widgets.desk import Desk
+from pickroom.app.widgets.grid_desk import BrowseDesk
 from pickroom.app.widgets.links import indexing_line
+from pickroom.app.widgets.page import Page as Parts
+from pickroom.app.widgets.projects_page import Card
 from pickroom.core.errors import ProjectError
 from pickroom.core.records import Choice
 from pickroom.indexing import opening, projects
@@ -54,25 +60,88 @@ def test_any_query_is_a_place(query: str) -> None:
 def test_a_card_says_what_waits(project: Project) -> None:
     review(project, "1", "q", *FINALISE)
     card = picking.look_at(project.workspace, project.id)
-    assert (card.waiting, card.groups, card.crops, card.problem) == (2, 4, 1, "")
+    assert (card.waiting, card.groups, card.crops, card.singles, card.problem) == (2, 4, 1, 0, "")
     assert len(card.pictures) == 2 and card.pictures[0].startswith(b"\xff\xd8")
-    page = picking.cards([card], lambda name, desk: f"{name}/{desk}")
-    assert "2 of 4 groups wait" in page and f'data-go="{project.id}/crop"' in page and " disabled" not in page
+    page = picking.cards([card], lambda name, page: f"{name}/{page}")
+    assert "2 of 4 groups wait" in page and f'data-go="{project.id}/crop">Crop 1 image<' in page
     # the picture and the title open the review, as its button does
     assert page.count(f'data-go="{project.id}/review"') == 3
 
 
-def test_with_nothing_to_crop_the_button_is_off(project: Project) -> None:
-    page = picking.cards([picking.look_at(project.workspace, project.id)], lambda name, desk: f"{name}/{desk}")
-    assert f'data-go="{project.id}/crop" disabled>Crop<' in page
+def test_a_card_leads_to_images_in_no_group(project: Project) -> None:
+    take(project.root / "alone.jpg", 0, 0)
+    projects.rescan(project)
+    card = picking.look_at(project.workspace, project.id)
+    page = picking.cards([card], AppPlace().to)
+    query = re.search(r'data-go="([^"]*)">1 image in no group<', page)
+    assert card.singles == 1 and query
+    app = App(project.workspace, AppPlace.of(unescape(query[1])))
+    try:
+        assert isinstance(app.here, BrowseDesk) and app.here.session.board.layout.order == ("alone.jpg",)
+        app.here.key_pressed("n", app.here.token())
+        assert parse_qs(app.bar.query) == {"project": [project.id], "desk": ["browse"]}
+    finally:
+        app.close()
+
+
+def test_a_card_on_which_nothing_waits_says_so(project: Project) -> None:
+    review(project, *["1"] * 4, *FINALISE)
+    page = picking.cards([picking.look_at(project.workspace, project.id)], AppPlace().to)
+    assert "0 of 4 groups wait · nothing waits" in page and ">Crop" not in page
 
 
 def test_a_card_of_a_project_that_cannot_be_opened_says_why(project: Project) -> None:
     project.root.rename(project.root.with_name("away"))
     card = picking.look_at(project.workspace, project.id)
-    page = picking.cards([card, picking.Card("<b>", title="<i>")], lambda name, desk: "")
-    assert "the image folder is not there" in page and "pickroom relocate" in page
-    assert "<i>" not in page and "data-go" not in page.partition("</section>")[0]
+    page = picking.cards([card, Card("<b>", title="<i>")], lambda name, page: "")
+    assert "the image folder is not there" in page and ">Choose its folder…<" in page.partition("</section>")[0]
+    assert "<i>" not in page
+
+
+def test_a_project_finds_its_folder_again_in_the_page(project: Project) -> None:
+    away = project.root.rename(project.root.with_name("away"))
+    app = App(project.workspace, AppPlace(project.id))
+    try:
+        assert "the image folder is not there" in app.here.html
+        app.go(AppPlace().to(project.id, "folder"))
+        assert f"Where are the images of {project.id}?" in app.here.html
+        app.go(AppPlace(project.id, folder=str(away)).query())
+        app.go(f"open:{away}")
+        assert isinstance(app.here, Deck) and project.workspace.project(project.id).root == away
+        finish_reading(project.workspace)
+    finally:
+        app.close()
+
+
+def test_every_page_opens_and_leaving_it_ends_its_session(project: Project) -> None:
+    app = App(project.workspace, AppPlace())
+    try:
+        for desk, page in picking.PAGES.items():
+            app.go(AppPlace(project.id, desk).query())
+            assert f"aria-current=page>{page.label}<" in app.bar.html
+            opened = app.here
+            assert isinstance(opened, Desk | Parts)
+            app.go("")
+            assert opened.comm is None
+            if isinstance(opened, Desk):
+                with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+                    opened.session._connection.execute("SELECT 1")
+    finally:
+        app.close()
+
+
+def test_a_page_with_nothing_to_do_leads_to_one_that_has(project: Project) -> None:
+    app = App(project.workspace, AppPlace(project.id, "sort"))
+    try:
+        assert app.next.html.startswith("<span>Only picked and cropped images are sorted, and there is none yet.<")
+        assert "desk=review" in app.next.html and ">Review 4 groups<" in app.next.html
+        app.go(AppPlace(project.id).query())
+        assert app.next.html == ""
+        for key in ("1", "1", "1", "q", *FINALISE):
+            app.here.key_pressed(key, app.here.token())
+        assert app.next.html.startswith("<span>No group waits.<") and ">Crop 1 image<" in app.next.html
+    finally:
+        app.close()
 
 
 def test_the_desks_follow_one_another_and_the_one_before_is_closed(project: Project) -> None:
@@ -88,7 +157,7 @@ def test_the_desks_follow_one_another_and_the_one_before_is_closed(project: Proj
         with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
             deck.session.press("1")
         app.go("project=nobody")
-        assert "there is no project" in app.here.value and "nobody" in app.here.value
+        assert "there is no project" in app.here.html and "nobody" in app.here.html
         app.go("")
         assert "4 of 4 groups wait" in app.here.html
     finally:
@@ -175,17 +244,17 @@ def test_a_folder_is_chosen_and_becomes_a_project(workspace: Workspace, images_f
         assert parse_qs(app.bar.query) == {"folder": [str(images_folder)]}
         app.go(f"open:{images_folder}")
         assert isinstance(app.here, Deck) and app.place.project == images_folder.name
-        progress.follow(
-            workspace, opening.job_name(images_folder.name), lambda status: None, lambda: not_begun(workspace)
-        )
+        finish_reading(workspace)
         app.go(AppPlace(folder=str(images_folder / "gone")).query())
         assert "No such file or directory" in app.here.html and "Go up" in app.here.html
     finally:
         app.close()
 
 
-def not_begun(workspace: Workspace) -> bool:
-    return progress.read_status(workspace, opening.job_name(workspace.project_ids()[0])) is None
+def finish_reading(workspace: Workspace) -> None:
+    """Wait for the background's work on the only project."""
+    name = opening.job_name(workspace.project_ids()[0])
+    progress.follow(workspace, name, lambda status: None, lambda: progress.read_status(workspace, name) is None)
 
 
 def test_the_line_says_how_far_the_background_is() -> None:

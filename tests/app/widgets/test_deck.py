@@ -121,7 +121,7 @@ def test_finalise_moves_the_files_and_shows_the_next_batch(page: Page, project: 
     assert places(project, fourth) == ("selected", "selected")
     assert set(decisions(project)) == {g.group_id for g in (first, second, third)}
     assert page.frame["frame"] == {"token": "", "cells": ()}
-    assert "everything is decided" in page.deck.header.value
+    assert "every group is decided" in page.deck.header.value
 
 
 def test_finalise_keeps_a_copy_without_the_deck_waiting(page: Page, project: Project):

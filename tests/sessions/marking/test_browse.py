@@ -10,7 +10,7 @@ import pytest
 
 from conftest import write_image
 from pickroom.sessions.crop.session import CropSession
-from pickroom.sessions.marking.session import BrowseSession, mark_named
+from pickroom.sessions.marking.session import BrowseSession, mark_word
 from pickroom.store.workspace import Project
 from support.boards import with_results
 
@@ -71,6 +71,6 @@ def test_an_image_sent_to_be_cropped_waits_on_the_crop_desk(project: Project, se
 
 
 def test_words_of_marks() -> None:
-    assert mark_named("staging") == "delete_staging"
-    with pytest.raises(ValueError, match="neither"):
-        mark_named("burn")
+    assert mark_word("keep") == "keep"
+    with pytest.raises(ValueError, match='not "keep"'):
+        mark_word("burn")

@@ -154,7 +154,7 @@ def test_an_empty_queue_says_so_and_takes_every_key(make_project: Make, open_ses
     project = make_project([(1, 2)])
     review(project, "1", *FINALISE)
     session = open_session(project)
-    assert session.view().header == "No group is waiting: everything is decided"
+    assert session.view().header == "No group is waiting: every group is decided"
     assert session.view().next_step == ""
     for key in ("1", "q", "a", "c", "x", "k", "s", "Enter", "g", "z", "i", "u", *FINALISE):
         session.press(key)

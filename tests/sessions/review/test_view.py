@@ -179,7 +179,7 @@ def batch(count: int, decided: int, position: int = 0) -> ReviewState:
         (batch(3, 2, 2), Pace(2.0, None), 0, "Group 3 of 3 - reviewed 2 (67 %) - 2.0 s/group - under a minute left"),
         (batch(3, 3), Pace(None, 0.0), 0, "Group 1 of 3 - reviewed 3 (100 %) - agreement 0 %"),
         (batch(2, 0), Pace(None, None), 240, "Group 1 of 2 - reviewed 0 (0 %) - 240 more after this batch"),
-        (batch(0, 0), Pace(None, None), 0, "No group is waiting: everything is decided"),
+        (batch(0, 0), Pace(None, None), 0, "No group is waiting: every group is decided"),
     ],
 )
 def test_header_says_where_one_is_and_how_long_it_takes(

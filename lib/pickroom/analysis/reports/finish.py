@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pickroom import integrity
 from pickroom.analysis.connection import connect
@@ -13,11 +13,11 @@ from pickroom.analysis.reports import archive, render
 from pickroom.analysis.safe_sql import plain
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ConflictError
-from pickroom.core.naming import OWNED_FOLDERS, join
+from pickroom.core.naming import OWNED_FOLDERS
 from pickroom.core.quantities import format_bytes, plural
 from pickroom.files.preflight import moving_files
 from pickroom.storage import atomic
-from pickroom.store import decisions, groups, images, marks, operations, review_state
+from pickroom.store import decisions, groups, images, operations, review_state
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.store.workspace import Project, utc_now
 
@@ -33,10 +33,9 @@ class FinishPlan:
 
     Attributes:
         blockers: each what it is, and what to do about it on the command line; none means that finishing can go on.
-        singles: images in no group that are not marked for anything.
         unsound: reason -> rows that are in no report, and in the archive's copy of the database as they are.
         decided: groups that were; undecided: those that stay as they are; chosen: of these, how many are not finalised
-            though something was chosen.
+            though something was chosen; unseen: images in no group that stay, too.
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
         companions: files beside them that belong to an image by name, which are not delivered.
         left_behind: other files in their folders, which are not either.
@@ -46,11 +45,11 @@ class FinishPlan:
 
     project: Project
     blockers: tuple[tuple[str, str], ...]
-    singles: int
     unsound: dict[str, int]
     decided: int
     undecided: int
     chosen: int
+    unseen: int
     bundles: tuple[str, ...]
     pictures: int
     size: int
@@ -82,8 +81,8 @@ class FinishPlan:
             left = "is undecided and stays as it is" if self.undecided == 1 else "are undecided and stay as they are"
             chosen = f"; {self.chosen} of them chosen, and not finalised" if self.chosen else ""
             lines.append(f"{plural(self.undecided, 'group')} {left}{chosen}")
-        if self.singles:
-            lines.append(f"{plural(self.singles, 'image')} in no group that nobody has decided on: kept where they are")
+        if self.unseen:
+            lines.append(f"{plural(self.unseen, 'image')} in no group: nobody has looked at them; they stay")
         for name in self.reports:
             lines.append(f"report: {render.report_path(self.project, f'{name}.html').relative_to(where)}")
         target = archive.archive_folder(self.project).relative_to(where)
@@ -145,10 +144,8 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         waiting = decisions.incomplete_crops(connection)
         planned = operations.planned(connection)
-        undecided = groups.count_waiting(connection)
+        undecided, unseen = groups.count_waiting(connection), images.count_unseen_singles(connection)
         chosen = len(review_state.touched_ids(connection))
-        marked = {mark.path for board in get_args(marks.BoardKind) for mark in marks.waiting(connection, board)}
-        singles = sum(join(one.directory, one.filename) not in marked for one in images.left_out(connection))
         decided = sum(decisions.outcome_counts(connection).values())
     paths = [str(op.source or op.destination) for op in planned]
     ways = f"pickroom crop {project.id}, and for those that it does not show: pickroom check {project.id}"
@@ -172,11 +169,11 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     return FinishPlan(
         project,
         blockers=tuple(blockers),
-        singles=singles,
         unsound=dict(inspection.unsound.by_reason),
         decided=decided,
         undecided=undecided,
         chosen=chosen,
+        unseen=unseen,
         bundles=bundles,
         pictures=len(pictures),
         size=size,
@@ -195,7 +192,7 @@ def execute(project: Project, progress: archive.Progress | None = None, *, origi
         LockedError: files of this project are being moved.
         FileOperationError, StoreError: the archive could not be written; nothing is finished.
     """
-    with moving_files(project, "finishing") as images:
+    with moving_files(project, "finishing") as folders:
         planned = plan(project, originals=originals)
         if planned.blockers:
             count = len(planned.blockers)
@@ -213,7 +210,7 @@ def execute(project: Project, progress: archive.Progress | None = None, *, origi
             progress,
             planned.bundles,
         )
-        images.require(folders=OWNED_FOLDERS)  # what had gone is not in the archive
+        folders.require(folders=OWNED_FOLDERS)  # what had gone is not in the archive
         finished = project.with_manifest(status="finished", finished_at=when)
         # the archive's own copy says so too
         shutil.copyfile(finished.manifest_file, folder / finished.manifest_file.name)
@@ -226,5 +223,8 @@ def summary(project: Project) -> dict[str, Any]:
         rows = {name: analysis.rows(name, project.id) for name in _SUMMARISED}
     numbers = {name: [plain(row) for row in found] for name, found in rows.items()}
     with open_read_only(project.database) as connection:
-        undecided = groups.count_waiting(connection)
-    return {"project_id": project.id, "title": project.manifest.title, "undecided_groups": undecided, **numbers}
+        left = {
+            "undecided_groups": groups.count_waiting(connection),
+            "unseen_singles": images.count_unseen_singles(connection),
+        }
+    return {"project_id": project.id, "title": project.manifest.title, **left, **numbers}

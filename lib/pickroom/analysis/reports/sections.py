@@ -107,6 +107,9 @@ class Report:
             "crops_made": "crops made",
             "ungrouped": "images in no group",
         }
+        if flow.get("ungrouped"):
+            labels |= {"singles_kept": "of these kept", "singles_set_aside": "of these set aside"}
+            labels |= {"unseen_singles": "of these not looked at"}
         tiles = _tiles("input_output", flow, labels)
         if not shares:
             return tiles
@@ -223,6 +226,9 @@ class Report:
         if flow.get("undecided"):
             undecided, groups = _numbers("input_output", flow, "undecided", "groups")
             page += html.paragraph(undecided, " of ", groups, " groups are undecided.")
+        if flow.get("unseen_singles"):
+            unseen = _number("input_output", flow, "unseen_singles")
+            page += html.paragraph("Images in no group that nobody has looked at: ", unseen, ".")
         page += html.paragraph("Crops that wait to be made: ", Number("unfinished_crops.total", len(waiting)), ".")
         if waiting:
             names = ", ".join(row["picked"] for row in waiting[:_EXAMPLES_SHOWN])

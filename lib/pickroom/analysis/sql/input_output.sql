@@ -1,12 +1,39 @@
 -- One row is one project: images in, images out. `picked` counts the images that finalised groups sent on (one each, or
--- all of a group kept whole), `set_aside` those sent to delete_staging.
-WITH scanned AS (
+-- all of a group kept whole), `set_aside` those sent to delete_staging. `ungrouped` are images in no group: of these
+-- `singles_kept` and `singles_set_aside` were moved by hand, and nobody has looked at `unseen_singles`; files that cannot
+-- be read are in none of the three.
+WITH moved AS (
+    SELECT project_id, unit AS path, sha256, destination LIKE 'delete_staging/%' AS aside
+    FROM operations
+    WHERE
+        op = 'move' AND state = 'done' AND undoes IS NULL AND source = unit AND kind IN ('browse', 'sort', 'duplicates')
+        AND split_part(unit, '/', 1) NOT IN
+        ('selected', 'crop', 'crop_auto', 'crop_cropped', 'crop_originals', 'delete_staging')
+),
+
+met AS (
+    SELECT project_id, NULL AS group_id, path, true AS legible, aside FROM moved
+    UNION ALL
+    SELECT
+        i.project_id, i.group_id, ltrim(i.directory || '/' || i.filename, '/') AS path,
+        i.sha256 IS NOT NULL OR i.reason LIKE 'duplicate name%' OR i.reason LIKE 'ambiguous stem%' AS legible,
+        NULL AS aside
+    FROM images AS i
+    ANTI JOIN moved AS m
+        ON m.project_id = i.project_id AND m.path = ltrim(i.directory || '/' || i.filename, '/')
+        AND coalesce(i.sha256 = m.sha256, true)
+),
+
+scanned AS (
     SELECT
         project_id,
         count(*) AS images,
         count(group_id) AS grouped,
-        count(*) - count(group_id) AS ungrouped
-    FROM images
+        count(*) - count(group_id) AS ungrouped,
+        count(*) FILTER (NOT aside) AS singles_kept,
+        count(*) FILTER (aside) AS singles_set_aside,
+        count(*) FILTER (group_id IS NULL AND aside IS NULL AND legible) AS unseen_singles
+    FROM met
     GROUP BY project_id
 ),
 

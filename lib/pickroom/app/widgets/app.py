@@ -5,13 +5,12 @@ It is what `pickroom app` serves. Where the user is stands in the page's address
 
 from __future__ import annotations
 
-import base64
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import ipywidgets
@@ -19,29 +18,25 @@ import ipywidgets
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.deck import CropDesk, Deck
 from pickroom.app.widgets.desk import Desk
-from pickroom.app.widgets.folders import OPEN, chooser
 from pickroom.app.widgets.grid_desk import BrowseDesk, SortDesk
 from pickroom.app.widgets.links import IndexingLine, Links
+from pickroom.app.widgets.projects_page import OPEN, cards, chooser, go, look_at
 from pickroom.core.errors import PickroomError
-from pickroom.core.naming import WAITING_FOLDERS, is_image_name
-from pickroom.core.quantities import plural
-from pickroom.images import thumbnails
 from pickroom.indexing import opening, projects
 from pickroom.learn import progress
 from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.marking.session import BrowseSession
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.sessions.sorting.session import SortSession
-from pickroom.store import groups
-from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
 
 class Page(NamedTuple):
-    """A page of one project: the text of its tab, and what opens it (its `close` ends its session)."""
+    """A page of one project."""
 
-    label: str
-    open: Callable[[Project], ipywidgets.Widget]
+    label: str  # of its tab
+    open: Callable[[Project], ipywidgets.Widget]  # its `close` ends its session
+    nothing: Callable[[Any], str] = lambda session: ""  # why a desk's session has nothing to do, "" where it has
 
 
 def _duplicates(project: Project) -> ipywidgets.Widget:
@@ -52,8 +47,8 @@ def _duplicates(project: Project) -> ipywidgets.Widget:
     return DuplicatesDesk(DuplicatesSession(project))
 
 
-# these bring Matplotlib and what trains and reports
 def _automate(project: Project) -> ipywidgets.Widget:
+    # brings, as the next two, Matplotlib and what learns and reports
     from pickroom.app.widgets.automate_page import open_automate
 
     return open_automate(project)
@@ -73,94 +68,30 @@ def _reports(project: Project) -> ipywidgets.Widget:
 
 # by what `desk` in the page's address says, in the order of the tabs; the first is where a project opens
 PAGES = {
-    "review": Page("Review", lambda project: Deck(ReviewSession(project))),
-    "crop": Page("Crop", lambda project: CropDesk(CropSession(project))),
-    "browse": Page("Browse", lambda project: BrowseDesk(BrowseSession(project))),
-    "sort": Page("Sort", lambda project: SortDesk(SortSession(project))),
-    "duplicates": Page("Duplicates", _duplicates),
+    "review": Page(
+        "Review", lambda project: Deck(ReviewSession(project)), lambda s: "" if s.state.cards else "No group waits."
+    ),
+    "crop": Page(
+        "Crop",
+        lambda project: CropDesk(CropSession(project)),
+        lambda s: "" if s.state.cards else "No image waits for a crop.",
+    ),
+    "browse": Page(
+        "Browse",
+        lambda project: BrowseDesk(BrowseSession(project)),
+        lambda s: "" if s.listing.items else "The folder holds no image.",
+    ),
+    "sort": Page(
+        "Sort",
+        lambda project: SortDesk(SortSession(project)),
+        lambda s: "" if s.listing.items else "Only picked and cropped images are sorted, and there is none yet.",
+    ),
+    "duplicates": Page("Duplicates", _duplicates, lambda s: "" if s.pairs else "No two images are duplicates."),
     "automate": Page("Automate", _automate),
     "models": Page("Models", _models),
     "reports": Page("Reports", _reports),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A project at a glance."""
-
-    project_id: str
-    title: str = ""
-    # waiting, groups: groups that wait, of all; crops: images that wait for their crop
-    waiting: int = 0
-    groups: int = 0
-    crops: int = 0
-    pictures: tuple[bytes, ...] = ()  # JPEGs of the first group that waits
-    problem: str = ""  # why it cannot be opened, "" when it can
-
-
-def look_at(workspace: Workspace, project_id: str) -> Card:
-    """What waits in a project; what cannot be read is the card's problem."""
-    try:
-        project = workspace.project(project_id)
-        project.require_root()
-        status = projects.status(project, files=False)
-        counts = status["waiting"], status["groups"], _crops(project)
-        return Card(project_id, status["title"], *counts, tuple(_pictures(project)))
-    except PickroomError as error:
-        return Card(project_id, problem=error.line)
-    except OSError as error:  # a folder that may not be listed
-        return Card(project_id, problem=f"{error.strerror or error}: {error.filename}")
-
-
-def _crops(project: Project) -> int:
-    folders = [project.root / name for name in WAITING_FOLDERS]
-    names = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
-    return sum(is_image_name(name) for name in names)
-
-
-def _pictures(project: Project) -> list[bytes]:
-    with open_read_only(project.database) as connection:
-        waiting = groups.queue(connection, project.id, 1)
-    found = []
-    for group in waiting:
-        for image in group.images:
-            path = project.path(group.directory, image.filename)
-            try:
-                found.append(thumbnails.read_small(project.workspace.thumbnails, image.sha256, path))
-            except (PickroomError, OSError):
-                return []  # a card without pictures; the deck says of each image why it cannot be shown
-    return found
-
-
-def cards(shown: Sequence[Card], query: Callable[[str, str], str], add: str = "") -> str:
-    """The page of all projects; `query` makes the place's query of (project's id, desk), `add` is the chooser's."""
-    what = "The images of a folder become a project; nothing moves before you finalise."
-    first = (
-        f"<section><h2>{'Another folder' if shown else 'No project yet'}</h2><p>{what}</p>"
-        f'<p class="ways"><button class="main" data-go="{escape(add)}">Add a folder…</button></p></section>'
-    )
-    return f'<div class="cards">{"".join(_card(card, query) for card in shown)}{first}</div>'
-
-
-def _card(card: Card, query: Callable[[str, str], str]) -> str:
-    name = escape(card.title or card.project_id)
-    if card.problem:
-        return f'<section><h2>{name}</h2><p class="problem">{escape(card.problem)}</p></section>'
-    sources = (base64.b64encode(picture).decode() for picture in card.pictures)
-    pictures = "".join(f'<img alt="" src="data:image/jpeg;base64,{source}">' for source in sources)
-    share = (card.groups - card.waiting) / card.groups if card.groups else 0.0
-    waiting = f"{card.waiting:,} of {card.groups:,} groups wait" if card.groups else "no group yet"
-    crops = plural(card.crops, "image") if card.crops else "none"
-    review, crop = (escape(query(card.project_id, desk)) for desk in ("review", "crop"))
-    return (
-        f'<section><button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">'
-        f"{pictures}</button>"
-        f'<h2><button class="open" data-go="{review}">{name}</button></h2>'
-        f"<p>{waiting} · to crop: {crops}</p>"
-        f'<div class="bar"><div style="width: {share:.1%}"></div></div>'
-        f'<p class="ways"><button class="main" data-go="{review}">Review</button>'
-        f'<button data-go="{crop}"{"" if card.crops else " disabled"}>Crop</button></p></section>'
-    )
+READ = "read:"  # what a button sends that has the background look for new images
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,33 +101,42 @@ class AppPlace:
     project: str = ""  # its id, "" on the page of all projects
     desk: str = "review"  # one of PAGES; only with a project
     theme: str = "light"  # "light" or "dark"
-    folder: str = ""  # that the chooser shows; only without a project
+    folder: str = ""  # that the chooser shows: for the project, or for a new one
+    show: str = ""  # "singles": images in no group alone; only in Browse
 
     @classmethod
     def of(cls, query: str) -> AppPlace:
         """Return the place that a page's query names. An unknown desk or theme counts as the default."""
         given = dict(parse_qsl(query))
         desk, theme = given.get("desk", ""), "dark" if given.get("theme") == "dark" else "light"
-        project = given.get("project", "")
-        folder = "" if project else given.get("folder", "")
-        return cls(project, desk if desk in PAGES else "review", theme, folder)
+        show = "singles" if desk == "browse" and given.get("show") == "singles" else ""
+        desk = desk if desk in PAGES else "review"
+        return cls(given.get("project", ""), desk, theme, given.get("folder", ""), show)
 
     def query(self, **changes: str) -> str:
         """The place, or another one like it, as a query."""
         place = replace(self, **changes)
         values = {
             "project": place.project,
-            "desk": place.desk if place.project else "",
+            "desk": place.desk if place.project and not place.folder else "",
             "theme": place.theme if place.theme != "light" else "",
-            "folder": "" if place.project else place.folder,
+            "folder": place.folder,
+            "show": place.show if place.desk == "browse" else "",
         }
         return urlencode({name: value for name, value in values.items() if value})
+
+    def to(self, project: str, page: str) -> str:
+        """The query of a project's page: one of PAGES, "singles" (Browse with these alone), "folder" (a chooser)."""
+        if page == "folder":
+            return self.query(project=project, folder=str(Path.home()))
+        desk, show = ("browse", "singles") if page == "singles" else (page, "")
+        return self.query(project=project, desk=desk, show=show, folder="")
 
     def bar(self) -> str:
         """The bar: where one is, and where one can go; what loads the page anew stands at the end."""
         ways = [("Projects", self.query(project="", folder=""), not self.project)]
         if self.project:
-            ways += [(page.label, self.query(desk=desk), desk == self.desk) for desk, page in PAGES.items()]
+            ways += [(page.label, self.to(self.project, desk), desk == self.desk) for desk, page in PAGES.items()]
         tabs = "".join(
             f"<button data-go='{escape(query)}'{' aria-current=page' * on}>{text}</button>" for text, query, on in ways
         )
@@ -212,15 +152,18 @@ class App(ipywidgets.VBox):
 
     Attributes:
         here: the page that is open, the projects, or the one line that says why there is nothing.
+        next: where the page has nothing to do: why, and buttons to where something waits.
     """
 
     def __init__(self, workspace: Workspace, place: AppPlace) -> None:
         self.workspace = workspace
         self.bar = Links(self.go)  # the way from place to place
         self.job = IndexingLine(workspace, self._new_images)
+        self.next = Links(self.go)
+        self.next.add_class("pickroom-next")
         self.content = ipywidgets.Box()
         self.content.add_class("pickroom-app-room")
-        super().__init__([self.bar, self.job, self.content])
+        super().__init__([self.bar, self.job, self.next, self.content])
         self.add_class("pickroom-app")
         self.here: ipywidgets.Widget = ipywidgets.HTML()
         self.place = place
@@ -231,7 +174,10 @@ class App(ipywidgets.VBox):
         """Leave what is open, and open another place; whatever fails is a line where it would have been."""
         self._leave()
         asked = query.startswith(OPEN)
-        self.place = replace(self.place, project="") if asked else AppPlace.of(query)
+        if query == READ:
+            self._read(self.place.project)
+        elif not asked:
+            self.place = AppPlace.of(query)
         self._show(query.removeprefix(OPEN) if asked else "")
 
     def close(self) -> None:
@@ -241,29 +187,67 @@ class App(ipywidgets.VBox):
         super().close()
 
     def _leave(self) -> None:
-        before, self.here = self.here, ipywidgets.HTML()
+        before, self.here, self.next.html = self.here, ipywidgets.HTML(), ""
         before.close()
 
     def _show(self, folder: str = "") -> None:
         """Show the place; first make it that of a folder's project, where one is given."""
         what = Path(folder).name or self.place.project
         words = f"{PAGES[self.place.desk].label}: opening {what}…" if what else "Looking at the projects…"
+        self.bar.html = self.place.bar()
         self.content.children = [ipywidgets.HTML(desk_html.panel(words))]
         try:
             if folder:
-                project = opening.open_folder(self.workspace, Path(folder))
-                progress.start_command(self.workspace, opening.job_name(project.id), ["index", project.id])
+                project = self._of_folder(Path(folder))
+                self._read(project.id)
                 self.place = AppPlace(project.id, theme=self.place.theme)
             self.bar.html, self.bar.query = self.place.bar(), self.place.query()
             self.job.follow(self.place.project)
             self.here = self._made()
+            self._say_next()
         except PickroomError as error:
-            self.here = ipywidgets.HTML(desk_html.notice(error.line))
+            self.here = self._failed(error)
         except Exception as error:
             self.here = ipywidgets.HTML(desk_html.notice(desk_html.defect(error)))
             raise
         finally:
             self.content.children = [self.here]
+
+    def _of_folder(self, folder: Path) -> Project:
+        """The project of a folder: the place's, which has lost its folder or has none yet; else found by the folder."""
+        project_id = self.place.project
+        if not project_id:
+            return opening.open_folder(self.workspace, folder)
+        if self.workspace.project(project_id).manifest.root:
+            return projects.relocate(self.workspace, project_id, folder)
+        return projects.start(self.workspace, project_id, folder, at_most=opening.FIRST)[0]
+
+    def _read(self, project_id: str) -> None:
+        """Have the background look for new images."""
+        progress.start_command(self.workspace, opening.job_name(project_id), ["index", project_id])
+
+    def _failed(self, error: PickroomError) -> ipywidgets.Widget:
+        """Why the place cannot be opened, with a button to what helps."""
+        page, place = Links(self.go), self.place
+        away = bool(place.project) and look_at(self.workspace, place.project).away
+        ways = [("Choose its folder…", place.to(place.project, "folder"))] if away else []
+        buttons = "".join(go(query, text) for text, query in (*ways, ("Projects", place.query(project="", folder=""))))
+        page.html = f'<section>{desk_html.notice(error.line)}<p class="ways">{buttons}</p></section>'
+        return page
+
+    def _say_next(self, change: object = None) -> None:
+        """Where the desk has nothing to do, say why, with buttons to where something waits."""
+        desk, place = self.here, self.place
+        words = PAGES[place.desk].nothing(desk.session) if isinstance(desk, Desk) else ""
+        if isinstance(desk, BrowseDesk) and desk.session.singles_only and not desk.session.singles:
+            words = "Every image that is in no group was looked at."
+        if not words:
+            self.next.html = ""
+            return
+        ways = [(text, place.to(place.project, page)) for page, text in look_at(self.workspace, place.project).ways()]
+        if not ways:
+            ways = [("Look for new images", READ), ("Projects", place.query(project=""))]
+        self.next.html = f"<span>{escape(words)}</span>" + "".join(go(query, text) for text, query in ways)
 
     def _new_images(self) -> None:
         """The background has brought in new groups: they join the queue of the desk that is open."""
@@ -274,21 +258,36 @@ class App(ipywidgets.VBox):
 
     def _made(self) -> ipywidgets.Widget:
         place = self.place
-        if place.project:
-            return PAGES[place.desk].open(self.workspace.project(place.project))
-        page = Links(self.go)
         if place.folder:
-            try:
-                page.html = chooser(Path(place.folder).absolute(), lambda folder: place.query(folder=folder))
-            except OSError as error:
-                above = place.query(folder=str(Path(place.folder).absolute().parent))
-                page.html = desk_html.notice(f"{error.strerror}: {place.folder}") + (
-                    f'<button data-go="{escape(above)}">Go up</button>'
-                )
-            return page
+            return self._chooser()
+        if place.project:
+            opened = PAGES[place.desk].open(self.workspace.project(place.project))
+            if isinstance(opened, BrowseDesk):
+                opened.show_singles(bool(place.show))
+                opened.observe(self._filtered, "singles")
+            if isinstance(opened, Desk):
+                opened.header.observe(self._say_next, "value")
+            return opened
+        page = Links(self.go)
         found = [look_at(self.workspace, project_id) for project_id in self.workspace.project_ids()]
-        add = place.query(folder=str(Path.home()))
-        page.html = cards(found, lambda project, desk: place.query(project=project, desk=desk), add)
+        page.html = cards(found, place.to, place.query(folder=str(Path.home())))
+        return page
+
+    def _filtered(self, change: Any) -> None:
+        """The address follows Browse's filter."""
+        self.place = replace(self.place, show="singles" if change["new"] else "")
+        self.bar.query = self.place.query()
+
+    def _chooser(self) -> ipywidgets.Widget:
+        page, place = Links(self.go), self.place
+        folder = Path(place.folder).absolute()
+        title = f"Where are the images of {place.project}?" if place.project else "Add a folder"
+        act = "They are here" if place.project else "Open this folder"
+        try:
+            page.html = chooser(folder, lambda path: place.query(folder=path), title, act)
+        except OSError as error:
+            above = go(place.query(folder=str(folder.parent)), "Go up")
+            page.html = desk_html.notice(f"{error.strerror}: {place.folder}") + above
         return page
 
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import ipywidgets
+import traitlets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Desk, Home, html, reopen
 from pickroom.app.widgets.stage import Grid, runs, sequences, spans
 from pickroom.core.errors import UsageError
-from pickroom.core.naming import STAGING, filename_of
+from pickroom.core.naming import SELECTED, STAGING, filename_of
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking.board import SIZES
 from pickroom.sessions.marking.session import BoardSession, BrowseSession
@@ -195,21 +196,36 @@ class GridDesk(Desk):
 
 
 class BrowseDesk(GridDesk):
-    """The widget of the notebook's second cell."""
+    """The widget of the notebook's second cell; `singles` is whether it shows images in no group alone."""
+
+    session: BrowseSession
+    singles = traitlets.Bool(False)
+
+    def show_singles(self, only: bool) -> None:
+        """Show only the images in no group that nobody has looked at, or every image."""
+        if only != self.session.singles_only:
+            self.session.show_singles(only)
+            self.redraw()
+
+    def draw(self) -> None:
+        super().draw()
+        self.singles = self.session.singles_only
 
     def buttons(self) -> list[str]:
-        board = self.session.board
+        board, session = self.session.board, self.session
         some = bool(board.targets)
         what = f"{len(board.selected):,} selected" if board.selected else "the active image"
+        alone = f"In no group ({len(session.singles):,})"
         return [
+            self.button("mark keep", "Keep", enabled=some, title=f"{what} to selected/; a result stays where it is"),
             self.button("mark crop", "To the crop desk", enabled=some, title=f"{what} to crop/"),
             self.button("mark staging", "Set aside", enabled=some, title=f"{what} to delete_staging/"),
-            self.button("clear", "Keep", enabled=some, title="Clear the mark"),
             self.button("next marked", "Next marked", enabled=bool(board.marks)),
+            self.button("singles", alone, kind="on" if session.singles_only else "", title="Only images in no group"),
         ]
 
     def label(self, folder: str) -> tuple[str, str]:
-        return ("set aside", "reject") if folder == STAGING else ("crop", "keep")
+        return {STAGING: ("set aside", "reject"), SELECTED: ("keep", "keep")}.get(folder, ("crop", "keep"))
 
 
 def open_browse(project_id: str, home: Home = None, folders: Sequence[str] | None = None) -> ipywidgets.Widget:

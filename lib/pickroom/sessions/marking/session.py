@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 from pickroom.core.errors import ConflictError
-from pickroom.core.naming import CROP, STAGING
+from pickroom.core.naming import CROP, OWNED_FOLDERS, SELECTED, STAGING, folder_of
 from pickroom.core.quantities import plural
 from pickroom.files import apply_marks
 from pickroom.files.apply_marks import Placement, PlaceResult
@@ -23,6 +23,7 @@ from pickroom.sessions.marking import images
 from pickroom.sessions.marking.board import Board, Layout, Section
 from pickroom.sessions.marking.images import RESULTS, BoardImages, ListedImage, Listing
 from pickroom.sessions.session import ProjectSession, latest
+from pickroom.store import images as images_table
 from pickroom.store import marks, operations
 from pickroom.store.connect import data_version, transaction
 from pickroom.store.marks import BoardKind, Mark, MarkStep
@@ -271,11 +272,14 @@ class BoardSession(ProjectSession):
         return True
 
 
-FOLDERS = {"crop": CROP, "staging": STAGING}  # as mark commands, and files of marks, name them
+FOLDERS = {"keep": SELECTED, "crop": CROP, "staging": STAGING}  # as mark commands, and files of marks, name them
 
 
 class BrowseSession(BoardSession):
-    """A user looking over folders; C and X mark, Shift+Enter moves.
+    """A user looking over folders; K, C and X mark, Shift+Enter moves.
+
+    Attributes:
+        singles_only: whether only images in no group that nobody has looked at are shown.
 
     Args:
         folders: relative to the project's root, with their sub-folders; None shows the results, then every source.
@@ -287,12 +291,20 @@ class BrowseSession(BoardSession):
     keys = KEYS
 
     def __init__(self, project: Project, folders: Sequence[str] | None = None) -> None:
+        self.singles_only = False
+        self.singles: dict[str, str] = {}  # path -> why it is in no group
         super().__init__(project, (*RESULTS, "") if folders is None else folders)
+
+    def _load(self) -> None:
+        self.singles = images_table.unseen_singles(self._connection)
+        super()._load()
 
     def sections(self) -> Iterable[Section]:
         """One section a folder: those asked for first, each with its sub-folders after it."""
         found: dict[str, list[str]] = {}
         for item in self.listing.items:
+            if self.singles_only and item.path not in self.singles:
+                continue
             found.setdefault(item.directory, []).append(item.path)
         bases = self.listing.bases
 
@@ -307,10 +319,10 @@ class BrowseSession(BoardSession):
             yield Section(folder or "(the project's folder)", folder, tuple(paths), note)
 
     def act(self, key: str, what: Command) -> None:
-        """Mark the targets, or the row; clear; go to the next marked image."""
+        """Mark the targets, or the row; show singles only, or all; go to the next marked image."""
         board = self.board
-        if what.name == "clear":
-            self.board = machine.unmark(board, key, board.targets)
+        if what.name == "singles":
+            self.show_singles(not self.singles_only)
         elif what.name == "next marked":
             order = board.layout.order
             later = [*range(board.cursor + 1, len(order)), *range(board.cursor + 1)] if order else []
@@ -320,11 +332,30 @@ class BrowseSession(BoardSession):
         else:
             how, _, word = what.name.rpartition(" ")
             paths = {"mark": board.targets, "mark row": board.row}[how]
-            self.board = machine.mark(board, key, dict.fromkeys(paths, FOLDERS[word]))
+            self.board = machine.mark(board, key, {path: destination(path, word) for path in paths})
+
+    def show_singles(self, only: bool) -> None:
+        """Show only the images in no group that nobody has looked at, or every image."""
+        self.singles_only = only
+        self.lay_out()
+        count = plural(len(self.singles), "image")
+        told = f"{count} in no group; K keeps, X sets aside" if only else "every image is shown"
+        self.board = replace(self.board, message=told, selected=frozenset())
+
+    def note(self, item: ListedImage) -> Note:
+        """As on every board; under a single, why it is in no group."""
+        note, why = super().note(item), self.singles.get(item.path)
+        return note if note.warn or why is None else note._replace(title=f"{item.path}: in no group: {why}")
 
 
-def mark_named(word: str) -> str:
-    """The folder of a mark as files of marks write it ("crop" or "staging"); raises ValueError for another word."""
+def mark_word(word: str) -> str:
+    """A mark as files of marks write it, one of `FOLDERS`; raises ValueError for another word."""
     if word not in FOLDERS:
-        raise ValueError(f'"mark" is {word!r}, neither "crop" nor "staging"')
-    return FOLDERS[word]
+        raise ValueError(f'"mark" is {word!r}, not "keep", "crop" or "staging"')
+    return word
+
+
+def destination(path: str, word: str) -> str:
+    """Where a mark, one of `FOLDERS`, sends an image; a kept result stays where it is."""
+    stays = word == "keep" and path.partition("/")[0] in OWNED_FOLDERS
+    return folder_of(path) if stays else FOLDERS[word]

@@ -126,7 +126,7 @@ def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True, lear
     if not made:
         return NO_GROUP
     if count == 0:
-        return "No group is waiting: everything is decided"
+        return "No group is waiting: every group is decided"
     parts = [f"Group {state.position + 1} of {count}", f"reviewed {state.decided} ({percent(state.decided / count)})"]
     if pace.seconds_per_group is not None:
         parts.append(f"{pace.seconds_per_group:.1f} s/group")
