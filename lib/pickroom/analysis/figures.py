@@ -19,7 +19,9 @@ from PIL import Image as PillowImage
 from pickroom.core.records import CropBox
 
 Rows = Sequence[Mapping[str, Any]]
-Preview = Callable[[str], PillowImage.Image | None]  # file name -> the picture, None where the file is not there
+Preview = Callable[
+    [Any], PillowImage.Image | None
+]  # file name, or whatever a row has -> the picture, None where the file is not there
 
 KEEP, REJECT = "#1f6fb4", "#c62f2d"
 CROP, WHOLE = "#8ab8de", "#8a8a8a"
@@ -218,14 +220,19 @@ def _shade(number: int, count: int) -> tuple[float, float, float]:
 
 
 def contact_sheet(rows: Rows, preview: Preview) -> Figure:
-    """One line a group: the user's pick framed in blue, the recommended one in dashed red; rows of `mistakes`."""
+    """One line a group: the user's pick framed in blue, the recommended one in dashed red; rows of `mistakes`.
+
+    Of rows with `final_crop_coords` and `ai_crop_coords` these boxes are drawn in the pick, likewise.
+    """
     figure = _sheet(0.5, len(rows))
     for line, row in enumerate(rows):
         for place in range(_ACROSS):
             axes = figure.add_subplot(len(rows), _ACROSS, line * _ACROSS + place + 1)
             axes.set_axis_off()
             if place == 0:
-                axes.set_title(how_sure(row["source"], row["ai_confidence"]), loc="left", fontsize=9, color=QUIET)
+                axes.set_title(
+                    how_sure(row.get("source", ""), row["ai_confidence"]), loc="left", fontsize=9, color=QUIET
+                )
             if place < len(row["images"]):
                 _candidate(axes, row, place, preview)
     return figure
@@ -276,9 +283,12 @@ def _candidate(axes: Axes, row: Mapping[str, Any], place: int, preview: Preview)
         _draw(axes, _WHOLE, size, KEEP, width=4)
     if recommended:
         _draw(axes, _WHOLE, size, REJECT, dashed=True, width=3)
-    stage = row["stages"][place] if row["stages"] else None
+    for name, colour in (("final_crop_coords", KEEP), ("ai_crop_coords", REJECT)) if picked else ():
+        if row.get(name) is not None:
+            _draw(axes, CropBox.of(row[name]), size, colour, dashed=colour == REJECT)
+    stage = row["stages"][place] if row.get("stages") else None
     words = [f"image {place + 1}" if stage is None else f"stage {stage:g}", *(["yours"] if picked else [])]
-    words += [f"{recommender(row['source'])}'s"] if recommended else []
+    words += [f"{recommender(row.get('source', ''))}'s"] if recommended else []
     colour = KEEP if picked else REJECT if recommended else QUIET
     under: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top", "fontsize": 8}
     axes.text(0.5, -0.03, " · ".join(words), color=colour, **under)

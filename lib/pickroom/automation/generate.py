@@ -4,7 +4,7 @@
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -119,25 +119,8 @@ def _generate(
         else:
             proposals.append(propose(group, made.get(group.group_id), approval))
     _write(target, proposals, approval, approved)
-    return _generated(target, proposals, approval, notes)
-
-
-def read_generated(target: AutomationTarget) -> Generated | None:
-    """What the last generate wrote; None before the first. Raises UsageError where a file of it is damaged."""
-    if not target.decisions.exists() or (approval := files.read_approval(target.guarantee)) is None:
-        return None
-    return _generated(target, files.read_decisions(target.decisions).values(), approval, ())
-
-
-def _generated(
-    target: AutomationTarget,
-    proposals: Iterable[files.AutomationDecision],
-    approval: files.Approval,
-    notes: Sequence[str],
-) -> Generated:
-    proposals = tuple(proposals)
     looked = sum(p.auto_approve and approval.drawn(p.group_id) for p in proposals)
-    return Generated(target, proposals, approval, looked, tuple(notes))
+    return Generated(target, tuple(proposals), approval, looked, tuple(notes))
 
 
 def propose(group: Group, made: Recommendation | None, approval: files.Approval) -> files.AutomationDecision:

@@ -15,7 +15,8 @@ from pickroom.app.widgets.page import Page, Part, Work, block, button, listed
 from pickroom.automation import apply as executor
 from pickroom.automation import evidence
 from pickroom.automation import sandbox as places
-from pickroom.automation.generate import generate, read_generated, recommend_first
+from pickroom.automation.decisions_file import read_decisions
+from pickroom.automation.generate import generate, recommend_first
 from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, calibrate
 from pickroom.automation.metrics import metrics_of
 from pickroom.automation.planning import ApplyPlan
@@ -67,7 +68,7 @@ class AutomatePage(Page):
 
     Attributes:
         own: whether the user's own images are meant; name: where the project's name is typed for them.
-        unseen, proposals, review, carried, taken_back, metrics: the parts.
+        unseen, proposals, carried, taken_back, metrics: the parts.
         plan: what applying would do, as it was shown last; None before.
 
     Args:
@@ -88,20 +89,17 @@ class AutomatePage(Page):
         self.name = ipywidgets.Text(placeholder=f"type {project.id} to allow it", continuous_update=True)
         self.blind = button("Decide groups blind", lambda: self._open(self.unseen, self._blind_deck))
         self.generate = button("Generate", self._generate, "primary")
-        self.look = button("Review", lambda: self._open(self.review, self._auto_deck), "primary")
+        self.look = button("Review", lambda: self._open(self.proposals, self._auto_deck), "primary")
         self.preview = button("Show what Apply does", self._preview)
         self.apply = button("Apply", self._apply, "primary")
         self.undo = button("Undo", self._undo)
         self.where = Part("Copy or own images", self.own, self.name)
         self.unseen = Part("What may be approved unseen", self.blind)
-        self.proposals = Part("Proposals", self.generate)
-        self.review = Part("Review", self.look)
+        self.proposals = Part("Proposals", self.generate, self.look)
         self.carried = Part("Apply", self.preview, self.apply)
         self.taken_back = Part("Undo", self.undo)
         self.metrics = Part("What it is worth so far")
-        super().__init__(
-            self.where, self.unseen, self.proposals, self.review, self.carried, self.taken_back, self.metrics
-        )
+        super().__init__(self.where, self.unseen, self.proposals, self.carried, self.taken_back, self.metrics)
         self.own.observe(lambda change: self._moved(), "value")
         self.name.observe(lambda change: self._allow(), "value")
         self.draw()
@@ -168,27 +166,14 @@ class AutomatePage(Page):
         self.unseen.body.value = listed(words)
 
     def _draw_proposals(self, target: AutomationTarget | None) -> None:
-        words = [
-            "Generate proposes a pick and a crop for every undecided group. It moves nothing.",
-            *([] if self.own.value or target else [f"First it copies the project to {self._folder}."]),
-        ]
-        made = read_generated(target) if target is not None else None
-        if made is not None:
-            words.append(f"Proposed so far: {plural(len(made.proposals), 'group')}, {made.line}.")
-        self.proposals.body.value = listed(words)
-        count = len(made.proposals) if made else 0
-        self.review.body.value = listed(
-            [
-                "Look at what is proposed, the groups most likely to be overridden first. No image moves."
-                if count
-                else "There is nothing to review before something is proposed."
-            ]
-        )
-        self.review.enable(self.look, count > 0)
-
-    @property
-    def _folder(self) -> Path:
-        return (self.sandbox or self.project.workspace.sandbox) / self.project.id
+        words = "Generate proposes a pick and a crop for every undecided group. It moves nothing."
+        copying = (self.sandbox or self.project.workspace.sandbox) / self.project.id
+        first = [] if self.own.value or target else [f"First it copies the project to {copying}."]
+        count = len(read_decisions(target.decisions)) if target is not None and target.decisions.exists() else 0
+        look = "Review shows what is proposed, the groups most likely to be overridden first. It moves nothing, either."
+        self.proposals.body.value = listed([words, *first, *([look] if count else [])])
+        self.look.description = f"Review {plural(count, 'group')}" if count else "Review"
+        self.proposals.enable(self.look, count > 0)
 
     def _draw_undo(self, target: AutomationTarget | None) -> None:
         self._standing, words = None, "No apply stands that could be undone."

@@ -1,9 +1,9 @@
 """The page of the models: how often they are right and against what, their versions, training, a sample of groups."""
 
-import base64
-from collections.abc import Sequence
+import io
 from html import escape
-from typing import Any
+
+from PIL import Image as PillowImage
 
 from pickroom.analysis import figures
 from pickroom.analysis.reports.html import beside, picture
@@ -18,11 +18,8 @@ from pickroom.learn.progress import Background, Status
 from pickroom.learn.standing import Standing, standing
 from pickroom.store.workspace import Project
 
-SAMPLE = 12  # groups shown side by side
-_TALL = 180  # CSS pixels of a picture of the sample
+SAMPLE = 8  # groups shown side by side
 _REASONS = 8  # listed
-_YOURS, _AI = "var(--pickroom-shape)", "var(--pickroom-red)"
-_HALO = "box-sizing: border-box; box-shadow: 0 0 0 1px white, inset 0 0 0 1px white"  # seen on any picture
 
 
 class ModelsPage(Page):
@@ -125,44 +122,25 @@ class ModelsPage(Page):
             found = self.found or standing(self.project)
             drawn = evaluation.evaluate(self.workspace, found.projects, SAMPLE, progress=work.count)
             sources = FeatureSources(self.workspace.project(project_id) for project_id in found.projects)
-            rows = []
-            for one in drawn.sample:
-                cells = "".join(self._cell(one, place, sources) for place in range(len(one["images"])))
-                rows.append(f"<p>{escape(evaluation.sample_line(one))}</p><div>{cells}</div>")
-            self.sample.body.value = "".join(rows)
+            rows = [{**one, "images": [(one["project_id"], name) for name in one["images"]]} for one in drawn.sample]
+            sheet = figures.contact_sheet(rows, lambda image: self._preview(sources, *image))
+            lines = [evaluation.sample_line(one) for one in drawn.sample]
+            self.sample.body.value = picture(sheet, "groups side by side").html + listed(lines)
             right = sum(entry["selection_match"] for entry in drawn.sample)
             return f"Your pick in {right} of {plural(len(drawn.sample), 'group')}. Blue: yours; dashed red: the AI's."
 
         self.sample.start("Reading groups", work, lambda: None)
 
-    def _cell(self, entry: dict[str, Any], place: int, sources: FeatureSources) -> str:
-        """One image: blue frames the user's pick, dashed red the AI's; crop boxes likewise, drawn to scale."""
-        yours, ai = place == entry["user_selected_index"], place == entry["ai_selected_index"]
-        colour = _YOURS if yours else _AI if ai else "transparent"
-        frame = f"outline: 3px {'solid' if yours else 'dashed'} {colour}; outline-offset: 2px"
-        boxes = _box(entry["final_crop_coords"], f"solid {_YOURS}") + _box(entry["ai_crop_coords"], f"dashed {_AI}")
-        said = " and ".join(name for name, true in (("yours", yours), ("the AI's", ai)) if true)
-        picture = self._picture(entry["project_id"], entry["images"][place], sources)
-        return (
-            '<div style="display: inline-block; margin: 6px; vertical-align: top">'
-            f'<div style="position: relative; {frame}">{picture}{boxes if yours else ""}</div>'
-            f"<div>{escape(said)}&nbsp;</div></div>"
-        )
-
-    def _picture(self, project_id: str, filename: str, sources: FeatureSources) -> str:
-        """A preview by its content; a word where the file is nowhere to be found."""
+    def _preview(self, sources: FeatureSources, project_id: str, filename: str) -> PillowImage.Image | None:
+        """An image by its content; None where it is not there, or cannot be read."""
+        vectors, path = sources.vectors(project_id), sources.path(project_id, filename)
+        sha256 = dict(zip(vectors.filenames, vectors.content_hashes, strict=True)).get(filename)
+        if path is None or sha256 is None:
+            return None
         try:
-            path = sources.path(project_id, filename)
-            digest = sources.vectors(project_id)
-            row = next((n for n, name in enumerate(digest.filenames) if name == filename), None)
-            sha256 = digest.content_hashes[row] if row is not None else None
-            if path is None or sha256 is None:
-                return f"<i>{escape(filename)} is not there</i>"
-            data = thumbnails.read_small(self.workspace.thumbnails, sha256, path)
-        except (PickroomError, OSError) as error:
-            return f"<i>{escape(str(error))}</i>"
-        text = base64.b64encode(data).decode()
-        return f'<img src="data:image/jpeg;base64,{text}" alt="{escape(filename)}" style="height: {_TALL}px">'
+            return PillowImage.open(io.BytesIO(thumbnails.read(self.workspace.thumbnails, sha256, path)))
+        except (PickroomError, OSError):
+            return None
 
 
 def open_models(project: Project) -> ModelsPage:
@@ -175,11 +153,3 @@ def _bar(share: float, name: str) -> str:
         f'<tr><td class="number">{percent(share)}</td><td class="bar"><div class="share" style="width: {share:.1%}">'
         f"</div></td><td>{escape(name)}</td></tr>"
     )
-
-
-def _box(box: Sequence[float] | None, stroke: str) -> str:
-    if box is None:
-        return ""
-    left, top, right, bottom = (f"{100 * edge:.2f}%" for edge in (box[0], box[1], 1 - box[2], 1 - box[3]))
-    place = f"left: {left}; top: {top}; right: {right}; bottom: {bottom}"
-    return f'<div style="position: absolute; {place}; border: 2px {stroke}; {_HALO}"></div>'

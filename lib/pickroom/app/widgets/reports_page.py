@@ -45,18 +45,17 @@ class ReportsPage(Page):
     def __init__(self, project: Project) -> None:
         self.project = project
         self.undo: dict[int, ipywidgets.Button] = {}
-        self._blocked, self._count, self._open = True, _SHOWN, ""
+        self._blocked, self._count, self._open = True, _SHOWN, False
         self.originals = ipywidgets.Checkbox(description="Also archive what the crops were made from", indent=False)
         self.originals.layout.width = "auto"
         self.finish = button("Finish the project", self._finish, "primary")
         self.again = button("Look again", self.look)
         self.make = button("Make the report", self._make)
-        self.which = ipywidgets.Dropdown(layout=ipywidgets.Layout(width="auto"))
         self.show = button("Show the report", self._show)
         self.earlier = button("Show earlier batches", self._earlier)
         self.reclaim = button("Look what can be freed", self._reclaim)
         self.finishing = Part("Finish", self.finish, self.again, self.originals)
-        self.reporting = Part("Report", self.make, self.which, self.show)
+        self.reporting = Part("Report", self.make, self.show)
         self.batches = Part("Batches", self.earlier)
         self.room = Part("Free disk space", self.reclaim)
         self._rows = ipywidgets.VBox()
@@ -111,42 +110,25 @@ class ReportsPage(Page):
         self.draw()
 
     def _draw_reports(self) -> None:
-        pages = sorted(render.report_folder(self.project).glob("[!.]*.html"), key=lambda path: -path.stat().st_mtime)
-        self.which.options = [(path.stem, str(path)) for path in pages]
-        self.which.value = str(pages[0]) if pages else None
-        self.which.layout.display = None if len(pages) > 1 else "none"
+        """Say where the reports are; between, the reports themselves where they are asked for."""
+        pages = sorted(render.report_folder(self.project).glob("[!.]*.html"))
+        words = ["The report tells in numbers and pictures what was picked, how fast, and how the models did."]
+        self.reporting.body.value = listed([*words, *([] if pages else ["None has been made yet."])]) + "".join(
+            listed([str(page)]) + (_frame(page) if self._open else "") for page in pages
+        )
         self.reporting.enable(self.show, bool(pages))
-        words = "The report tells in numbers and pictures what was picked, how fast, and how the models did."
-        where = f"The latest is {pages[0]}." if pages else "None has been made yet."
-        self._open = ""
-        self.reporting.body.value = listed([words, where])
-        self.show.description = "Show the report"
+        self.show.description = "Hide the report" if self._open else "Show the report"
 
     def _make(self) -> None:
         def work(_: Work) -> str:
             pages = render.run(self.project.workspace.project(self.project.id))
             return f"Made: {', '.join(map(str, pages))}"
 
-        self.reporting.start("Making the report", work, self._made)
+        self.reporting.start("Making the report", work, lambda: self._show(False))
 
-    def _made(self) -> None:
-        self.draw()
-        if self.which.options:
-            self._show()
-
-    def _show(self) -> None:
-        """Show the chosen report in the page, or hide it."""
-        path = str(self.which.value)
-        if self._open == path:
-            self._draw_reports()
-            return
-        text = self.reporting.attempt(lambda: _read(Path(path)))
-        if text is not None:
-            self._open, self.show.description = path, "Hide the report"
-            title = f"The report {Path(path).stem} of {self.project.id}"
-            # it runs nothing and fetches nothing (`render.page`), and lies on paper in both themes
-            frame = f'<iframe sandbox="" title="{escape(title)}" srcdoc="{escape(text)}"></iframe>'
-            self.reporting.body.value = listed([path]) + frame
+    def _show(self, change: bool = True) -> None:
+        self._open = not self._open if change else True
+        self.reporting.attempt(self._draw_reports)
 
     def _draw_batches(self) -> None:
         with open_read_only(self.project.database) as connection:
@@ -213,8 +195,10 @@ def _contents(kinds: dict[str, int], folders: dict[str, int]) -> str:
     return f"{did}; files: {where}" if where else did
 
 
-def _read(path: Path) -> str:
+def _frame(path: Path) -> str:
+    """A report in the page: it runs nothing and fetches nothing (`render.page`), and lies on paper in both themes."""
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise PickroomError(f"it cannot be read ({error})", doing="showing a report", subject=path) from None
+    return f'<iframe sandbox="" title="{escape(path.stem)}" srcdoc="{escape(text)}"></iframe>'
