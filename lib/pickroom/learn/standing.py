@@ -63,7 +63,7 @@ class Standing:
     baseline: np.ndarray = field(default_factory=lambda: np.zeros(0))
     sure: np.ndarray = field(default_factory=lambda: np.zeros(0))
     bets: tuple[tuple[str, int, float], ...] = ()
-    verdict: str = "nothing has been learned yet"
+    verdict: str = ""
     weights: dict[str, float] = field(default_factory=dict)
 
     @property

@@ -65,22 +65,18 @@ class ModelsPage(Page):
             sure = picture(figures.calibration(found.calibration), "how sure it was, and how often it was right")
             words = "On the right: on the dashed line its confidence is worth what it says."
             self.agreement.body.value += beside(over_time, sure).html + listed([words])
+        beats = "A version recommends only once it is shown to beat its baselines and the version before it."
+        self.training.body.value = listed(
+            [f"It learns from the decisions in {', '.join(found.projects)}.", *found.left_out, beats]
+        )
+        lines = [(v.name, "recommends" if v.current else "", v.made_at[:10], v.said, v.verdict) for v in found.versions]
         rows = [
             (rival, f"{groups:,}", f"{value:.3g}", "shown" if value >= ENOUGH else "not shown yet")
             for rival, groups, value in found.bets
         ]
-        together = [f"It learns from the decisions in {', '.join(found.projects)}.", *found.left_out]
-        self.training.body.value = listed(
-            [
-                *together,
-                "A new version recommends only once it is shown to beat its baselines and the version before it.",
-            ]
-        )
-        compared = table(("compared with", "groups", "e-value", f"better ({ENOUGH:g} is enough)"), rows)
-        lines = [(v.name, "recommends" if v.current else "", v.made_at[:10], v.said, v.verdict) for v in found.versions]
         self.versions.body.value = (
-            listed([f"What it has learned since: {found.verdict}."])
-            + compared
+            listed([f"What has been learned so far: {found.verdict}." if found.bets else "No version is judged yet."])
+            + table(("compared with", "groups", "e-value", f"better ({ENOUGH:g} is enough)"), rows)
             + table(("version", "", "made", "how good", "why it is used, or not"), lines)
         )
         bars = "".join(_bar(share, name) for name, share in found.weights.items())
