@@ -36,7 +36,7 @@ class VersionLine:
     """One version: `said` is how good it was on what it had not seen, next to a baseline; `verdict` why it is used."""
 
     name: str
-    current: bool
+    state: str  # "recommends", or ""
     made_at: str
     said: str
     verdict: str
@@ -150,13 +150,13 @@ def _versions(workspace: Workspace) -> tuple[VersionLine, ...]:
         except StoreError:  # a damaged file: none recommends
             chosen = None
         for number in checkpoints.versions(workspace, kind):
-            name = f"{kind} v{number}"
+            name, state = f"{kind} v{number}", "recommends" if number == chosen else ""
             try:
                 about = checkpoints.read_metadata(workspace, kind, number)
                 said = DEFAULT_TASKS[kind].plain(about["metrics"], about["baselines"])
-                line = VersionLine(name, number == chosen, about["made_at"], said, about["verdict"]["reason"])
+                line = VersionLine(name, state, about["made_at"], said, about["verdict"]["reason"])
             except (OSError, ValueError, KeyError, TypeError, PickroomError) as error:
-                line = VersionLine(name, number == chosen, "", "", f"its metadata cannot be read ({error})")
+                line = VersionLine(name, state, "", "", f"its metadata cannot be read ({error})")
             found.append(line)
     return tuple(sorted(found, key=lambda line: line.made_at, reverse=True))
 

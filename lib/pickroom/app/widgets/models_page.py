@@ -69,7 +69,7 @@ class ModelsPage(Page):
         self.training.body.value = listed(
             [f"It learns from the decisions in {', '.join(found.projects)}.", *found.left_out, beats]
         )
-        lines = [(v.name, "recommends" if v.current else "", v.made_at[:10], v.said, v.verdict) for v in found.versions]
+        lines = [(v.name, v.state, v.made_at[:10], v.said, v.verdict) for v in found.versions]
         rows = [
             (rival, f"{groups:,}", f"{value:.3g}", "shown" if value >= ENOUGH else "not shown yet")
             for rival, groups, value in found.bets
@@ -120,8 +120,7 @@ class ModelsPage(Page):
             sources = FeatureSources(self.workspace.project(project_id) for project_id in found.projects)
             rows = [{**one, "images": [(one["project_id"], name) for name in one["images"]]} for one in drawn.sample]
             sheet = figures.contact_sheet(rows, lambda image: self._preview(sources, *image))
-            lines = [evaluation.sample_line(one) for one in drawn.sample]
-            self.sample.body.value = picture(sheet, "groups side by side").html + listed(lines)
+            self.sample.body.value = picture(sheet, "groups side by side").html
             right = sum(entry["selection_match"] for entry in drawn.sample)
             return f"Your pick in {right} of {plural(len(drawn.sample), 'group')}. Blue: yours; dashed red: the AI's."
 
