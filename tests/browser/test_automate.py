@@ -53,7 +53,7 @@ def open_deck(open_notebook: OpenNotebook) -> Callable[..., DeskPage]:
         deck.page.get_by_role("button", name="Generate").click()
         deck.page.get_by_role("status").get_by_text("50 groups: 0 approved unseen").wait_for()
         assert "Nothing is approved unseen" in deck.page.inner_text("body")
-        deck.page.get_by_role("button", name="Review", exact=True).click()
+        deck.page.get_by_role("button", name="Review 50 groups").click()
         deck.find()
         return deck
 
