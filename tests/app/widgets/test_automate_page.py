@@ -149,7 +149,7 @@ def test_long_work_counts_and_can_be_stopped(make_project: Make, tmp_path: Path)
                 part.stop.click()
         return "done"
 
-    part.start("Copying files", work, lambda: ended.append(part.line.value))
+    part.start("Copying files", work, lambda: ended.append(part.line.value), Work.end)
     part.start("Copying files", lambda _: pytest.fail("two at once"), lambda: None)
     both.set()
     assert part.thread is not None

@@ -200,7 +200,7 @@ class AutomatePage(Page):
             made = generate(target, self.risk)
             return "; ".join([f"{plural(len(made.proposals), 'group')}: {made.line}", *notes, *made.notes])
 
-        self.proposals.start("Reading groups", work, self.draw)
+        self.proposals.start("Reading groups", work, self.draw, Work.end)
 
     def _preview(self) -> None:
         target = self.carried.attempt(self._located)

@@ -33,6 +33,7 @@ class ModelsPage(Page):
     def __init__(self, project: Project) -> None:
         self.project, self.workspace = project, project.workspace
         self.found: Standing | None = None
+        self._following: Work | None = None
         self.train = button("Train", self._train, "primary")
         self.draw_sample = button(f"Show {SAMPLE} groups", self._sample)
         self.agreement = Part("How often the recommendation is right")
@@ -47,6 +48,12 @@ class ModelsPage(Page):
         self.look()
         if progress.is_running(self.workspace, retraining.NAME):
             self._follow(None)
+
+    def close(self) -> None:
+        """Follow no training any more."""
+        if self._following is not None:
+            self._following.end()
+        super().close()
 
     def look(self) -> None:
         """Read how the models stand, and show it."""
@@ -94,6 +101,8 @@ class ModelsPage(Page):
         """Show a training that goes on in another process, which outlives the page."""
 
         def work(work: Work) -> str:
+            self._following = work
+
             def show(status: Status) -> None:
                 self.training.say(status.line)
 
@@ -108,10 +117,9 @@ class ModelsPage(Page):
                 raise PickroomError(what, doing="training")
             return " ".join(f"{line.rstrip('.')}." for line in last.message.splitlines())
 
-        def stop() -> None:
-            progress.request_stop(self.workspace, retraining.NAME)
-
-        self.training.start("Training", work, self.look, stop)
+        self.training.start(
+            "Training", work, self.look, lambda _: progress.request_stop(self.workspace, retraining.NAME)
+        )
 
     def _sample(self) -> None:
         def work(work: Work) -> str:
@@ -124,7 +132,7 @@ class ModelsPage(Page):
             right = sum(entry["selection_match"] for entry in drawn.sample)
             return f"Your pick in {right} of {plural(len(drawn.sample), 'group')}. Blue: yours; dashed red: the AI's."
 
-        self.sample.start("Reading groups", work, lambda: None)
+        self.sample.start("Reading groups", work, lambda: None, Work.end)
 
     def _preview(self, sources: FeatureSources, project_id: str, filename: str) -> PillowImage.Image | None:
         """An image by its content; None where it is not there, or cannot be read."""

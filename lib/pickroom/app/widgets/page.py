@@ -21,7 +21,7 @@ _ITEMS = 8  # of an error that names several things
 
 
 class StoppedError(PickroomError):
-    """The user stopped it, or left the page."""
+    """The user stopped it."""
 
 
 class Work:
@@ -70,10 +70,11 @@ class Part(ipywidgets.VBox):
 
     def __init__(self, title: str, *controls: ipywidgets.Widget) -> None:
         self.body, self.line, self.controls = ipywidgets.HTML(), ipywidgets.HTML(), controls
-        self.stop = button("Stop", self.end)
+        self.stop = button("Stop", self._press_stop)
         self.stop.layout.display = "none"
         self.thread: threading.Thread | None = None
         self._work: Work | None = None
+        self._stop: Callable[[Work], object] | None = None
         self._begin = threading.Lock()  # JupyterLab hands messages to several threads
         heading = [ipywidgets.HTML(f"<h3>{escape(title)}</h3>")] if title else []
         super().__init__([*heading, self.body, ipywidgets.HBox([*controls, self.stop]), self.line])
@@ -82,11 +83,10 @@ class Part(ipywidgets.VBox):
     def say(self, text: str, *, error: bool = False, items: Sequence[str] = ()) -> None:
         """Write the line; `items` are listed under it."""
         role = "alert" if error else "status"
-        listed = "".join(f"<li>{escape(item.strip())}</li>" for item in items[:_ITEMS])
-        more = f"<li>and {len(items) - _ITEMS:,} more</li>" if len(items) > _ITEMS else ""
-        under = f"<ul>{listed}{more}</ul>" if listed else ""
+        shown = [*items[:_ITEMS], *([f"and {len(items) - _ITEMS:,} more"] if len(items) > _ITEMS else [])]
+        under = "".join(f"<li>{escape(item.strip())}</li>" for item in shown)
         words = f'<p role="{role}" class="{"error" if error else "message"}">{escape(text)}</p>'
-        self.line.value = words + under if text else ""
+        self.line.value = f"{words}<ul>{under}</ul>" if under else words if text else ""
 
     def enable(self, control: ipywidgets.Widget, on: bool) -> None:
         """Let a control be used, once no work is going on."""
@@ -109,14 +109,14 @@ class Part(ipywidgets.VBox):
         doing: str,
         work: Callable[[Work], str],
         then: Callable[[], None],
-        stop: Callable[[], object] | None = None,
+        stop: Callable[[Work], object] | None = None,
     ) -> None:
         """Do it in a thread, unless the part is at work already.
 
         Args:
             work: returns what came of it, for the line.
             then: called when it has ended, however it did.
-            stop: what the Stop button does besides asking this work to end; with it the work goes on to its own end.
+            stop: what the Stop button does: `Work.end`, where the work counts; None where it cannot be stopped.
         """
         with self._begin:
             if self._work is not None:
@@ -138,21 +138,18 @@ class Part(ipywidgets.VBox):
 
         for control in self.controls:
             control.disabled = True
-        self._stop_first = stop
-        self.stop.layout.display = None
+        self._stop = stop
+        self.stop.layout.display = None if stop is not None else "none"
         self.thread = threading.Thread(target=run, name=doing, daemon=True)
         self.thread.start()
 
-    def end(self, *, leaving: bool = False) -> None:
-        """Ask the work to end: the button, or with `leaving` the page that is closed."""
-        if self._work is not None and self._stop_first is not None and not leaving:
-            self._stop_first()
-        elif self._work is not None:
-            self._work.end()
+    def _press_stop(self) -> None:
+        if self._work is not None and self._stop is not None:
+            self._stop(self._work)
 
 
 class Page(ipywidgets.VBox):
-    """Parts one under the other.
+    """Parts one under the other. What goes on when it is closed goes on to its end.
 
     Attributes:
         parts: from the top; looking: the one that reads something as the page opens, None for none.
@@ -168,12 +165,6 @@ class Page(ipywidgets.VBox):
         """Wait for what is read as the page opens: a browser loses what changes while it takes the widgets up."""
         if self.looking is not None and self.looking.thread is not None:
             self.looking.thread.join()
-
-    def close(self) -> None:
-        """End what is going on, too."""
-        for part in self.parts:
-            part.end(leaving=True)
-        super().close()
 
 
 def button(text: str, press: Callable[[], Any], style: str = "", title: str = "") -> ipywidgets.Button:

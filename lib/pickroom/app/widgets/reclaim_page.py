@@ -112,7 +112,7 @@ class ReclaimDesk(Part):
             return f"Deleted for good: {what}" if hard else f"In the trash: {what} {later}"
 
         self.planned, self._asked, self.word.value = None, False, ""
-        self.start("Deleting" if hard else "Moving into the trash", work, self._draw)
+        self.start("Deleting" if hard else "Moving into the trash", work, self._draw, Work.end)
         self._draw()
 
     def _draw(self) -> None:

@@ -103,7 +103,7 @@ class ReportsPage(Page):
             done = finish.execute(project, work.count, originals=originals)
             return ". ".join(done.lines)
 
-        self.finishing.start("Finishing", work, self._finished)
+        self.finishing.start("Finishing", work, self._finished, Work.end)
 
     def _finished(self) -> None:
         self._allow()
