@@ -66,7 +66,7 @@ def test_own_images_move_only_after_the_name_was_typed(make_project: Make) -> No
     target = locate(project, production=True)
     approve_all(target)
     own = images_tree(project.root)
-    press(page.carried, page.preview)
+    assert "Type p at the top" in press(page.carried, page.preview)
     for typed in ("", "P", "demo"):
         page.name.value = typed
         assert page.apply.disabled
@@ -168,3 +168,11 @@ def test_a_damaged_file_is_a_line_in_its_part(make_project: Make) -> None:
     page = open_automate(target.origin)
     assert 'role="alert"' in page.proposals.line.value and "automation_decisions.jsonl" in page.proposals.line.value
     assert not page.generate.disabled and "Undo" not in page.proposals.line.value
+
+
+def test_a_folder_that_is_gone_is_one_line(make_project: Make) -> None:
+    project = make_project([(1, 2)])
+    project.root.rename(project.root.with_name("away"))
+    page = open_automate(project)
+    assert 'role="alert"' in page.where.line.value and str(project.root) in page.where.line.value
+    assert page.preview.disabled and page.apply.disabled and page.undo.disabled

@@ -49,13 +49,13 @@ def crop_all(project: Project) -> None:
 
 
 def test_what_blocks_is_said_first_and_then_it_is_finished(page: ReportsPage, project: Project) -> None:
-    assert page.finish.disabled and "crops wait to be made: 1" in page.finishing.body.value
+    assert page.finish.disabled and "First: crops wait to be made: 1" in page.finishing.body.value
     assert "1 group is undecided" in page.finishing.body.value and "pickroom" not in page.finishing.body.value
     assert "None has been made yet" in page.reporting.body.value and page.show.disabled
     crop_all(project)
     page.again.click()
     wait(page)
-    assert not page.finish.disabled and "must be done first" not in page.finishing.body.value
+    assert not page.finish.disabled and "First:" not in page.finishing.body.value
     before = read_tree(project.root)
     said = press(page.finishing, page.finish)
     assert f"Project {project.id} is finished" in said and read_tree(project.root) == before

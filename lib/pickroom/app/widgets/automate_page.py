@@ -21,12 +21,12 @@ from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, calibrate
 from pickroom.automation.metrics import metrics_of
 from pickroom.automation.planning import ApplyPlan
 from pickroom.automation.sandbox import AutomationTarget
-from pickroom.core.errors import PickroomError, ProjectError
+from pickroom.core.errors import PickroomError
 from pickroom.core.quantities import plural
 from pickroom.files.journal import AUTOMATION
 from pickroom.sessions.review.auto_session import FILTERS, AutoSession
 from pickroom.sessions.review.session import ReviewSession
-from pickroom.store import decisions, operations
+from pickroom.store import decisions, groups, operations
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project
 
@@ -127,10 +127,10 @@ class AutomatePage(Page):
         super().close()
 
     def _target(self) -> AutomationTarget | None:
-        """Where it acts; None while there is no copy yet, or the reason stands in the first part's line."""
+        """Where it acts; None while there is no copy yet, or for a reason that stands in the first part's line."""
         try:
             return places.locate(self.project, self.sandbox, production=self.own.value)
-        except ProjectError:
+        except places.NoCopyError:
             return None
         except PickroomError as error:
             self.where.say(error.line, error=True)
@@ -149,6 +149,10 @@ class AutomatePage(Page):
         if self._confirm:
             words = f"Applying moves your own images in {self.project.root}. Undo takes it back."
         self.where.body.value = listed([words])
+
+    @property
+    def _typing(self) -> str:
+        return f" Type {self.project.id} at the top before you press the button." if self._confirm else ""
 
     def _allow(self) -> None:
         """Let Apply and Undo be pressed where nothing is missing for them."""
@@ -169,7 +173,10 @@ class AutomatePage(Page):
         words = "Generate proposes a pick and a crop for every undecided group. It moves nothing."
         copying = (self.sandbox or self.project.workspace.sandbox) / self.project.id
         first = [] if self.own.value or target else [f"First it copies the project to {copying}."]
-        count = len(read_decisions(target.decisions)) if target is not None and target.decisions.exists() else 0
+        count = 0
+        if target is not None and target.decisions.exists():
+            with open_read_only(target.project.database) as connection:
+                count = len(groups.waiting_among(connection, read_decisions(target.decisions)))
         look = "Review shows what is proposed, the groups most likely to be overridden first. It moves nothing, either."
         self.proposals.body.value = listed([words, *first, *([look] if count else [])])
         self.look.description = f"Review {plural(count, 'group')}" if count else "Review"
@@ -184,7 +191,7 @@ class AutomatePage(Page):
                     decided = plural(len(decisions.batch_group_ids(connection, standing)), "group")
                     back = "Undo puts files and choices back; its crops go to delete_staging/."
                     words = f"Batch {standing} decided {decided}. {back}"
-        self.taken_back.body.value = listed([words])
+        self.taken_back.body.value = listed([f"{words}{self._typing if self._standing is not None else ''}"])
 
     def _draw_metrics(self, target: AutomationTarget | None) -> None:
         self.metrics.body.value = block(metrics_of(target).lines()) if target is not None else ""
@@ -212,7 +219,7 @@ class AutomatePage(Page):
             shown = steps[:_STEPS_SHOWN] + [f"… and {len(steps) - _STEPS_SHOWN:,} more"] * (len(steps) > _STEPS_SHOWN)
             lines = [*filter(None, [note]), *plan.summary()]
             self.carried.body.value = listed(lines) + (block(shown) if shown else "")
-            return "Nothing has moved yet." if steps else "Nothing is approved that is not carried out already."
+            return f"Nothing has moved yet.{self._typing}" if steps else "Nothing approved is left to do."
 
         if target is not None:
             self.carried.start("Looking at the files", work, self._allow)

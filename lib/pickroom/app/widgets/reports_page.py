@@ -81,11 +81,11 @@ class ReportsPage(Page):
         def work(_: Work) -> str:
             self._blocked = True
             plan = finish.plan(self.project.workspace.project(self.project.id), originals=originals)
-            blockers = "".join(f"<li>{escape(what)}</li>" for what, _ in plan.blockers)
-            must = f"<p class='error'>These must be done first:</p><ul>{blockers}</ul>"
-            rest = "".join(f"<li>{escape(line)}</li>" for line in plan.rest)
+            first = [f"First: {what}." for what, _ in plan.blockers]
+            must = "".join(f'<p class="error">{escape(line)}</p>' for line in first)
             what = "Finishing makes the report, archives the database and the pictures, and moves no image."
-            self.finishing.body.value = (must if plan.blockers else listed([what])) + f"<ul>{rest}</ul>"
+            rest = "".join(f"<li>{escape(line)}</li>" for line in plan.rest)
+            self.finishing.body.value = f"{must}{listed([what])}<ul>{rest}</ul>"
             self._blocked = bool(plan.blockers)
             return ""
 
