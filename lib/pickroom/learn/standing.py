@@ -42,7 +42,7 @@ class VersionLine:
     verdict: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Standing:
     """What is known of the models.
 
@@ -102,8 +102,7 @@ def standing(project: Project) -> Standing:
     """
     workspace = project.workspace
     names, left_out = retraining.together(workspace, project)
-    versions, reasons = _versions(workspace), _reasons(project)
-    found = Standing(tuple(names), tuple(left_out), versions, reasons)
+    found = Standing(tuple(names), tuple(left_out), _versions(workspace), _reasons(project))
     state = current.read_state(workspace)
     if state is None or not len(state.learner.learned):
         return found
@@ -111,20 +110,12 @@ def standing(project: Project) -> Standing:
     picks = [one for one in training_sets.collect(workspace, "ranker", names).examples if isinstance(one, Pick)]
     known = dict(zip(decision_prints(picks).tolist(), picks, strict=True))
     rows = [row for row, key in enumerate(learner.learned.tolist()) if key in known]
-    judged = [known[int(learner.learned[row])] for row in rows]
-    variances = learner.model.preference.variances if learner.model else {}
-    return Standing(
-        found.projects,
-        found.left_out,
-        versions,
-        reasons,
-        right=learner.right[rows].astype(np.float64),
-        baseline=metrics.highest_stage_right(judged),
-        sure=learner.chances[rows].max(axis=1, initial=0.0).astype(np.float64),
-        bets=tuple((name, bet.groups, bet.value) for name, bet in learner.bets.items() if bet.groups),
-        verdict=current.judge(workspace, learner, PickTask(), state.encoder).reason,
-        weights=_shares(variances),
-    )
+    found.right, found.sure = learner.right[rows].astype(np.float64), learner.chances[rows].max(axis=1, initial=0.0)
+    found.baseline = metrics.highest_stage_right([known[int(learner.learned[row])] for row in rows])
+    found.bets = tuple((name, bet.groups, bet.value) for name, bet in learner.bets.items() if bet.groups)
+    found.verdict = current.judge(workspace, learner, PickTask(), state.encoder).reason
+    found.weights = _shares(learner.model.preference.variances) if learner.model else {}
+    return found
 
 
 def _shares(variances: dict[str, float]) -> dict[str, float]:

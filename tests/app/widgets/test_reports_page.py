@@ -53,7 +53,7 @@ def test_what_blocks_is_said_first_and_then_it_is_finished(page: ReportsPage, pr
     assert "1 group is undecided" in page.finishing.body.value and "pickroom" not in page.finishing.body.value
     assert "None has been made yet" in page.reporting.body.value and page.show.disabled
     crop_all(project)
-    page.again.click()
+    page.look()
     wait(page)
     assert not page.finish.disabled and "First:" not in page.finishing.body.value
     before = read_tree(project.root)

@@ -17,7 +17,6 @@ from pickroom.core.errors import PickroomError
 from pickroom.store import copies, snapshot
 
 _TELL_S = 0.2  # between two counts on the line
-_ITEMS = 8  # of an error that names several things
 
 
 class StoppedError(PickroomError):
@@ -80,13 +79,10 @@ class Part(ipywidgets.VBox):
         super().__init__([*heading, self.body, ipywidgets.HBox([*controls, self.stop]), self.line])
         self.add_class("pickroom-part")
 
-    def say(self, text: str, *, error: bool = False, items: Sequence[str] = ()) -> None:
-        """Write the line; `items` are listed under it."""
-        role = "alert" if error else "status"
-        shown = [*items[:_ITEMS], *([f"and {len(items) - _ITEMS:,} more"] if len(items) > _ITEMS else [])]
-        under = "".join(f"<li>{escape(item.strip())}</li>" for item in shown)
-        words = f'<p role="{role}" class="{"error" if error else "message"}">{escape(text)}</p>'
-        self.line.value = f"{words}<ul>{under}</ul>" if under else words if text else ""
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Write the line."""
+        role, kind = ("alert", "error") if error else ("status", "message")
+        self.line.value = f'<p role="{role}" class="{kind}">{escape(text)}</p>' if text else ""
 
     def enable(self, control: ipywidgets.Widget, on: bool) -> None:
         """Let a control be used, once no work is going on."""
@@ -97,8 +93,7 @@ class Part(ipywidgets.VBox):
         try:
             return action()
         except PickroomError as error:
-            items = [str(item) for item in getattr(error, "items", ())]
-            self.say(error.line, error=True, items=items if len(items) > 1 else ())
+            self.say(error.line, error=True)
         except Exception as error:
             self.say(desk_html.defect(error), error=True)
             raise

@@ -49,12 +49,11 @@ class ReportsPage(Page):
         self.originals = ipywidgets.Checkbox(description="Also archive what the crops were made from", indent=False)
         self.originals.layout.width = "auto"
         self.finish = button("Finish the project", self._finish, "primary")
-        self.again = button("Look again", self.look)
         self.make = button("Make the report", self._make)
         self.show = button("Show the report", self._show)
         self.earlier = button("Show earlier batches", self._earlier)
         self.reclaim = button("Look what can be freed", self._reclaim)
-        self.finishing = Part("Finish", self.finish, self.again, self.originals)
+        self.finishing = Part("Finish", self.finish, self.originals)
         self.reporting = Part("Report", self.make, self.show)
         self.batches = Part("Batches", self.earlier)
         self.room = Part("Free disk space", self.reclaim)
