@@ -18,10 +18,14 @@ from playwright.sync_api import Browser
 
 from browser.conftest import PATIENCE_MS, WINDOW
 from browser.desk_page import SETTLED
+from browser.grid_page import SETTLED as GRID_SETTLED
 from browser.lab import free_port
+from conftest import write_image
 from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
+from pickroom.indexing import projects
 from pickroom.store.workspace import Workspace
+from support.boards import with_results
 from support.photographs import shoot
 from support.reviewing import decisions, places, queue
 
@@ -103,6 +107,49 @@ def test_pick_with_keys_and_finalise_without_a_notebook(tmp_path: Path, chromium
     assert json.loads(picked["images"]) == list(order[0].filenames)
 
 
+# the grid fills the window under the bar, and nothing scrolls but the grid
+FILLED = """() => {
+  const grid = document.querySelector(".pickroom-grid").getBoundingClientRect();
+  const room = document.querySelector(".pickroom-app-room");
+  return innerHeight - grid.bottom < 60 && innerWidth - grid.width < 40 && room.scrollHeight <= room.clientHeight;
+}"""
+
+
+def test_pages_by_keys_alone_back_and_reload_keep_the_place(tmp_path: Path, chromium: Browser) -> None:
+    project, token = with_results(tmp_path, 2), secrets.token_hex(8)
+    for seed, name in enumerate(("a.png", "b.png", "c.png")):
+        write_image(project.root / "shoot" / name, seed=50 + seed)
+    projects.rescan(project)
+    home = project.workspace.root
+    with start_app(home, token) as address:
+        page = chromium.new_page(viewport=WINDOW)
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(f"{address}?token={token}")
+        page.get_by_role("button", name="3 images in no group").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_function(GRID_SETTLED, arg=0)
+        for width, height in ((1280, 800), (1600, 1000)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_function(FILLED)
+        for answered, key in enumerate(("k", "x", "Shift+Enter", "Shift+Enter"), start=1):
+            page.keyboard.press(key)  # no click was needed
+            page.wait_for_function(GRID_SETTLED, arg=answered)
+        page.locator(".pickroom-words", has_text="1 → delete_staging/, 1 → selected/").wait_for()
+        assert urlsplit(page.url).query == "project=p&desk=browse&show=singles"
+        page.reload()
+        page.locator(".pickroom-header", has_text="1 image in no group").wait_for()
+        page.wait_for_function(GRID_SETTLED, arg=0)
+        page.get_by_role("button", name="Sort", exact=True).click()
+        page.locator(".pickroom-header", has_text="3 images in 1 folder").wait_for()
+        page.go_back()
+        page.wait_for_url("**show=singles")
+        page.locator(".pickroom-header", has_text="1 image in no group").wait_for()
+        page.go_forward()
+        page.locator(".pickroom-header", has_text="3 images in 1 folder").wait_for()
+        page.close()
+    assert (project.root / "selected/a.png").is_file() and (project.root / "delete_staging/b.png").is_file()
+
+
 def test_open_shows_a_folder_of_photographs_while_it_is_read(tmp_path: Path, chromium: Browser) -> None:
     card, token = tmp_path / "card", secrets.token_hex(8)
     shoot(card, bursts=20, shots=3)
@@ -113,6 +160,7 @@ def test_open_shows_a_folder_of_photographs_while_it_is_read(tmp_path: Path, chr
         page.wait_for_function(SETTLED, arg=0)
         page.keyboard.press("1")
         page.locator(".pickroom-header", has_text="of 20 - reviewed 1 ").wait_for()
+        assert urlsplit(page.url).query == "project=card&desk=review"  # a reload comes back here
         page.wait_for_function("() => document.querySelector('.pickroom-indexing').textContent === ''")
         page.close()
     project = Workspace(tmp_path).project("card")

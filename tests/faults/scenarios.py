@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conftest import write_series
+from conftest import write_image, write_series
 from faults.census import Census, Tree, census, missing, tree_of
 from faults.launcher import CROP_DESK, Plan, Run, run, start
 from pickroom.automation import sandbox
@@ -228,9 +228,13 @@ def _to_sort(folder: Path) -> None:
 
 
 def _to_browse(folder: Path) -> None:
+    """Four picks for the crop desk or to be set aside, and an image in no group to keep."""
     project = with_results(folder, 4)
     names = sorted(path.name for path in (project.root / "selected").glob("*.png"))
-    _write_lines(folder, FOLDERS, [{"filename": n, "mark": ("crop", "staging")[i % 2]} for i, n in enumerate(names)])
+    write_image(project.root / "shoot" / "alone.png", seed=50)
+    projects.rescan(project)
+    lines = [{"filename": n, "mark": ("crop", "staging")[i % 2]} for i, n in enumerate(names)]
+    _write_lines(folder, FOLDERS, [*lines, {"filename": "alone.png", "mark": "keep"}])
 
 
 def _to_set_aside(folder: Path) -> None:

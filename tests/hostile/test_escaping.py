@@ -17,6 +17,8 @@ from conftest import write_image
 from hostile.mutations import TEXTS
 from pickroom.analysis.reports import html, render
 from pickroom.app.widgets import desk_html
+from pickroom.app.widgets.app import AppPlace
+from pickroom.app.widgets.projects_page import Card, cards
 from pickroom.cli import console
 from pickroom.core.errors import UsageError
 from pickroom.history import anomalies
@@ -42,7 +44,7 @@ MARKUP = (
 )
 _OURS = {
     *("html", "head", "body", "meta", "title", "style", "div", "span", "b", "i", "p", "h1", "h2", "h3", "small", "br"),
-    *("table", "thead", "tbody", "tr", "th", "td", "button", "kbd", "img"),
+    *("table", "thead", "tbody", "tr", "th", "td", "button", "kbd", "img", "section", "nav", "a"),
 }
 
 
@@ -80,6 +82,11 @@ PAGES: dict[str, Callable[[str], str]] = {
     "panel": desk_html.panel,
     "question": lambda text: desk_html.summary(text, [(text, text)], desk_html.again(text)),
     "crop question": desk_html.crop_question,
+    "cards": lambda text: cards(
+        [Card(text, text, 1, 2, 1, 1), Card(text, problem=text, away=True)], lambda project, page: project + page, text
+    ),
+    # a query is UTF-8, so that no place has another text
+    "bar of the app": lambda text: AppPlace(text.encode(errors="replace").decode(), folder="/").bar(),
     "report": lambda text: render.page(
         (
             html.table((text,), [(text,), (html.label(text),), (html.Number(text, 1),)])

@@ -512,6 +512,7 @@ def test_status_of_a_new_project(make_project: MakeProject) -> None:
         "chosen": 0,
         "decided": {},
         "ungrouped": 1,
+        "unseen_singles": 1,
         "skipped": [],
         "incomplete_crops": [],
         "planned_operations": 0,

@@ -18,7 +18,7 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("open", "pick from a folder in the browser: one command", "open ~/Pictures/holiday"),
         ("start", "make a project of a folder of images; moves nothing", "start holiday --images ~/Pictures"),
         ("lab", "open JupyterLab on the notebooks, on this machine only", "lab"),
-        ("app", "the deck and the crop desk alone, without notebooks", "app"),
+        ("app", "the pages in the browser: no notebook is needed", "app"),
         ("doctor", "is everything here that is needed, and what to do if not", "doctor"),
     ),
     "Every day": (

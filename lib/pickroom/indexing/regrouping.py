@@ -17,7 +17,7 @@ from pickroom.groups.strategies import Grouping
 from pickroom.images.scan import ScanResult, Skipped
 from pickroom.integrity import vectors_on_disk
 from pickroom.integrity.inspection import find_unsound
-from pickroom.store import groups, images, legacy, recommendations, review_state
+from pickroom.store import groups, images, legacy, marks, recommendations, review_state
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project
 
@@ -123,6 +123,7 @@ def store(
         if (e.directory, e.filename) in alone_now
     }
     images.replace_scan(connection, found.images, ungrouped, stats)
+    marks.forget_taken(connection, alone_now)
     images.replace_unreadable(connection, found.unreadable)
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
     fresh = _new_groups(project, new, made_at)

@@ -49,8 +49,7 @@ def left_out(connection: sqlite3.Connection) -> list[Ungrouped]:
 _UNSEEN = """reason IS NOT NULL
     AND (sha256 IS NOT NULL OR reason LIKE 'duplicate name%' OR reason LIKE 'ambiguous stem%')
     AND NOT EXISTS (SELECT 1 FROM image_marks AS m WHERE m.room IN ('browse', 'sort', 'duplicates')
-        AND m.directory = i.directory AND m.filename = i.filename AND m.batch IS NOT NULL
-        AND m.file_size = i.file_size AND m.mtime_ns = i.mtime_ns)"""
+        AND m.directory = i.directory AND m.filename = i.filename AND m.batch IS NOT NULL)"""
 
 
 def unseen_singles(connection: sqlite3.Connection) -> dict[str, str]:

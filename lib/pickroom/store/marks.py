@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pickroom.core.naming import join, split
+from pickroom.core.naming import as_text, join, split
 from pickroom.store.review_state import UndoLog
 from pickroom.store.rows import column, wrap_row_errors
 from pickroom.store.workspace import utc_now
@@ -84,6 +84,16 @@ def take(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int
     """A batch is carrying this mark out."""
     sql = f"UPDATE image_marks SET batch = ?, held_reason = NULL WHERE {_THIS} AND batch IS NULL"
     connection.execute(sql, (batch, board, *split(path)))
+
+
+def forget_taken(connection: sqlite3.Connection, met: Iterable[tuple[str, str]]) -> None:
+    """Forget the marks that batches have carried out of these (directory, filename): a scan met other files there."""
+    connection.executemany(
+        """DELETE FROM image_marks WHERE room IN ('browse', 'sort', 'duplicates') AND directory = ? AND filename = ?
+            AND batch IS NOT NULL AND NOT EXISTS (SELECT 1 FROM file_operations AS step
+                WHERE step.batch = image_marks.batch AND step.state = 'planned')""",
+        (tuple(map(as_text, path)) for path in met),
+    )
 
 
 def give_back(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int) -> None:

@@ -113,6 +113,38 @@ def test_a_project_finds_its_folder_again_in_the_page(project: Project) -> None:
         app.close()
 
 
+def test_a_project_without_images_is_given_its_folder(workspace: Workspace, images_folder: Path) -> None:
+    projects.register(workspace, "old")
+    take(images_folder / "IMG_1.jpg", 0, 0)
+    take(images_folder / "IMG_2.jpg", 0, 1)
+    app = App(workspace, AppPlace("old"))
+    try:
+        assert "it was registered without images" in app.here.html and "Choose its folder…" in app.here.html
+        app.go(AppPlace("old", folder=str(images_folder)).query())
+        app.go(f"open:{images_folder}")
+        assert isinstance(app.here, Deck) and app.place.project == "old"
+        finish_reading(workspace)
+    finally:
+        app.close()
+    assert len(queue(workspace.project("old"))) == 1
+
+
+def test_new_images_are_looked_for_when_asked(project: Project) -> None:
+    take(project.root / "IMG_1.jpg", 0, 0)
+    take(project.root / "IMG_2.jpg", 0, 1)
+    app = App(project.workspace, AppPlace())
+    try:
+        app.go("read:nobody")
+        assert "there is no project" in app.here.html
+        assert progress.read_status(project.workspace, opening.job_name("nobody")) is None
+        app.go(f"read:{project.id}")
+        assert isinstance(app.here, Deck)
+        finish_reading(project.workspace)
+    finally:
+        app.close()
+    assert len(queue(project)) == 5
+
+
 def test_every_page_opens_and_leaving_it_ends_its_session(project: Project) -> None:
     app = App(project.workspace, AppPlace())
     try:

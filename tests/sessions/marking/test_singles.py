@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -50,11 +51,13 @@ def test_browse_shows_singles_alone_and_says_why(project: Project) -> None:
         assert session.board.layout.order == tuple(f"shoot/{name}" for name in NAMES)
         assert session.board.message == "3 images in no group; K keeps, X sets aside"
         assert "in no group: no stage in its name" in session.note(session._items["shoot/a.png"]).title
+        assert session.header() == "3 images in no group - 0 marked"
         assert len(session.press("n").layout.order) == 5 + 2 + 4
 
 
 def test_keep_and_set_aside_go_through_one_batch_and_back(project: Project) -> None:
     assert counted(project) == (3, 3) and flow(project) == [16, 4, 0, 0, 3]
+    os.utime(project.root / "shoot/a.png")  # a copied folder has other times than the scan met
     done = browse(project, "n", "k", "x", *APPLY)
     assert done.last_result.line == "Batch 2: 1 → delete_staging/, 1 → selected/"
     assert (project.root / "selected/a.png").is_file() and (project.root / "delete_staging/b.png").is_file()

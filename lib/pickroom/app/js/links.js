@@ -6,13 +6,11 @@ export default {
       el.innerHTML = model.get("html");
     };
     const here = () => location.search.slice(1);
-    const follow = (how) => {
-      const query = model.get("query");
+    const follow = (how, query = model.get("query")) => {
       if (query === null || query === here() || !document.body.dataset.voila) return;
       history[how](null, "", query ? `?${query}` : location.pathname);
     };
     const back = () => model.get("query") !== null && model.send({ go: here() });
-    const push = () => follow("pushState");
     el.classList.add("pickroom-links");
     el.addEventListener("click", (event) => {
       const button = event.target.closest("[data-go]");
@@ -21,7 +19,7 @@ export default {
       model.send({ go: button.dataset.go });
     });
     model.on("change:html", show); // anywidget takes both off when the view closes
-    model.on("change:query", push);
+    model.on("change:query", () => follow("pushState"));
     addEventListener("popstate", back);
     show();
     follow("replaceState");

@@ -8,22 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import ipywidgets
 
-from pickroom.app.widgets import desk_html
+from pickroom.app.widgets import desk_html, words
 from pickroom.app.widgets.deck import CropDesk, Deck
 from pickroom.app.widgets.desk import Desk
 from pickroom.app.widgets.grid_desk import BrowseDesk, SortDesk
 from pickroom.app.widgets.links import IndexingLine, Links
-from pickroom.app.widgets.projects_page import OPEN, cards, chooser, go, look_at
+from pickroom.app.widgets.projects_page import OPEN, READ, cards, chooser, go, look_at
+from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.indexing import opening, projects
-from pickroom.learn import progress
 from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.marking.session import BrowseSession
 from pickroom.sessions.review.session import ReviewSession
@@ -91,7 +90,6 @@ PAGES = {
     "models": Page("Models", _models),
     "reports": Page("Reports", _reports),
 }
-READ = "read:"  # what a button sends that has the background look for new images
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +154,7 @@ class App(ipywidgets.VBox):
     """
 
     def __init__(self, workspace: Workspace, place: AppPlace) -> None:
+        words.in_app = True
         self.workspace = workspace
         self.bar = Links(self.go)  # the way from place to place
         self.job = IndexingLine(workspace, self._new_images)
@@ -173,34 +172,36 @@ class App(ipywidgets.VBox):
     def go(self, query: str) -> None:
         """Leave what is open, and open another place; whatever fails is a line where it would have been."""
         self._leave()
-        asked = query.startswith(OPEN)
-        if query == READ:
-            self._read(self.place.project)
-        elif not asked:
+        folder = query.removeprefix(OPEN) if query.startswith(OPEN) else ""
+        read = query.startswith(READ)
+        if read:
+            self.place = AppPlace(query.removeprefix(READ), theme=self.place.theme)
+        elif not folder:
             self.place = AppPlace.of(query)
-        self._show(query.removeprefix(OPEN) if asked else "")
+        self._show(folder, read=read)
 
     def close(self) -> None:
         """End the session of the desk that is open."""
         self._leave()
         self.job.follow("")
+        words.in_app = False
         super().close()
 
     def _leave(self) -> None:
         before, self.here, self.next.html = self.here, ipywidgets.HTML(), ""
         before.close()
 
-    def _show(self, folder: str = "") -> None:
-        """Show the place; first make it that of a folder's project, where one is given."""
+    def _show(self, folder: str = "", *, read: bool = False) -> None:
+        """Show the place; first make it that of a folder's project, where one is given; `read`: look for new images."""
         what = Path(folder).name or self.place.project
-        words = f"{PAGES[self.place.desk].label}: opening {what}…" if what else "Looking at the projects…"
+        doing = f"{PAGES[self.place.desk].label}: opening {what}…" if what else "Looking at the projects…"
         self.bar.html = self.place.bar()
-        self.content.children = [ipywidgets.HTML(desk_html.panel(words))]
+        self.content.children = [ipywidgets.HTML(desk_html.panel(doing))]
         try:
             if folder:
-                project = self._of_folder(Path(folder))
-                self._read(project.id)
-                self.place = AppPlace(project.id, theme=self.place.theme)
+                self.place = AppPlace(self._of_folder(Path(folder)).id, theme=self.place.theme)
+            if folder or read:
+                self.job.start(self.workspace.project(self.place.project).id)
             self.bar.html, self.bar.query = self.place.bar(), self.place.query()
             self.job.follow(self.place.project)
             self.here = self._made()
@@ -222,10 +223,6 @@ class App(ipywidgets.VBox):
             return projects.relocate(self.workspace, project_id, folder)
         return projects.start(self.workspace, project_id, folder, at_most=opening.FIRST)[0]
 
-    def _read(self, project_id: str) -> None:
-        """Have the background look for new images."""
-        progress.start_command(self.workspace, opening.job_name(project_id), ["index", project_id])
-
     def _failed(self, error: PickroomError) -> ipywidgets.Widget:
         """Why the place cannot be opened, with a button to what helps."""
         page, place = Links(self.go), self.place
@@ -238,16 +235,16 @@ class App(ipywidgets.VBox):
     def _say_next(self, change: object = None) -> None:
         """Where the desk has nothing to do, say why, with buttons to where something waits."""
         desk, place = self.here, self.place
-        words = PAGES[place.desk].nothing(desk.session) if isinstance(desk, Desk) else ""
+        why = PAGES[place.desk].nothing(desk.session) if isinstance(desk, Desk) else ""
         if isinstance(desk, BrowseDesk) and desk.session.singles_only and not desk.session.singles:
-            words = "Every image that is in no group was looked at."
-        if not words:
+            why = "Every image that is in no group was looked at."
+        if not why:
             self.next.html = ""
             return
-        ways = [(text, place.to(place.project, page)) for page, text in look_at(self.workspace, place.project).ways()]
+        ways = [(text, place.to(place.project, page)) for page, text in look_at(self.workspace, place.project).ways]
         if not ways:
-            ways = [("Look for new images", READ), ("Projects", place.query(project=""))]
-        self.next.html = f"<span>{escape(words)}</span>" + "".join(go(query, text) for text, query in ways)
+            ways = [("Look for new images", READ + place.project), ("Projects", place.query(project=""))]
+        self.next.html = f"<span>{escape(why)}</span>" + "".join(go(query, text) for text, query in ways)
 
     def _new_images(self) -> None:
         """The background has brought in new groups: they join the queue of the desk that is open."""

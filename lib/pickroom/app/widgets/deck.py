@@ -6,7 +6,6 @@ What the user sees and presses is REVIEW.md's, The review deck, and The crop des
 import math
 import threading
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import ipywidgets
@@ -16,6 +15,7 @@ from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
 from pickroom.app.widgets.drawing import REACH, crop_words, drag_shape, draw_empty, draw_group, draw_page, reach
 from pickroom.app.widgets.overlay import Slot
 from pickroom.app.widgets.stage import PointerEvent
+from pickroom.app.widgets.words import escape
 from pickroom.automation.order import Order
 from pickroom.core.errors import PickroomError
 from pickroom.learn import progress

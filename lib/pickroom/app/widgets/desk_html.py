@@ -4,8 +4,8 @@ File names, prompts and settings are other people's text: everything passes thro
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 
+from pickroom.app.widgets.words import escape
 from pickroom.images.metadata import InfoRow
 from pickroom.sessions.crop.state import FREE, OWN, RATIOS, CropDeskView, CropImageView
 from pickroom.sessions.review.view import GroupView, ImageView

@@ -13,6 +13,7 @@ import traitlets
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Desk, Home, html, reopen
 from pickroom.app.widgets.stage import Grid, runs, sequences, spans
+from pickroom.app.widgets.words import shown
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import SELECTED, STAGING, filename_of
 from pickroom.sessions.marking import board as machine
@@ -106,7 +107,8 @@ class GridDesk(Desk):
         for number in numbers:
             item = self.session.images.numbered(number)
             if item is not None:
-                found.append((number, *self.session.note(item)))
+                note = self.session.note(item)
+                found.append((number, *note._replace(words=shown(note.words), title=shown(note.title))))
         return found
 
     def picture(self, number: int, kind: str) -> bytes:

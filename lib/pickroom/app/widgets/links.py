@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from html import escape
 
 import anywidget
 import traitlets
 
 from pickroom.app.widgets.stage import style_sheet, widget_module
+from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.indexing.opening import job_name
 from pickroom.learn import progress
@@ -76,11 +76,15 @@ class IndexingLine(Links):
             before = status
 
     def _press(self, press: str) -> None:
-        name = job_name(self._project_id)
         if press == "pause":
-            progress.request_stop(self._workspace, name)
-        elif self._project_id and not progress.is_running(self._workspace, name):
-            progress.start_command(self._workspace, name, ["index", self._project_id])
+            progress.request_stop(self._workspace, job_name(self._project_id))
+        elif self._project_id:
+            self.start(self._project_id)
+
+    def start(self, project_id: str) -> None:
+        """Have the background look for new images of a project, unless it is at it."""
+        if not progress.is_running(self._workspace, name := job_name(project_id)):
+            progress.start_command(self._workspace, name, ["index", project_id])
 
 
 def indexing_line(status: Status, rate: float) -> str:

@@ -4,10 +4,10 @@ import base64
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import islice
 from pathlib import Path
 
+from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import WAITING_FOLDERS, is_image_name, is_text
 from pickroom.core.quantities import plural
@@ -17,6 +17,7 @@ from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
 OPEN = "open:"  # before the folder that a button opens
+READ = "read:"  # before the project of which a button has the background look for new images
 _MOST = 500  # folders listed
 _COUNTED = 20_000  # entries looked at to count a folder's images
 
@@ -37,14 +38,15 @@ class Card:
     problem: str = ""  # why it cannot be opened, "" when it can
     away: bool = False  # whether that is because its image folder is not there: another one can be chosen
 
-    def ways(self, *but: str) -> list[tuple[str, str]]:
-        """(page, button's text) of every page where something waits, without some."""
+    @property
+    def ways(self) -> list[tuple[str, str]]:
+        """(page, button's text) of every page where something waits."""
         every = {
             "review": (self.waiting, f"Review {plural(self.waiting, 'group')}"),
             "crop": (self.crops, f"Crop {plural(self.crops, 'image')}"),
             "singles": (self.singles, f"{plural(self.singles, 'image')} in no group"),
         }
-        return [(page, text) for page, (count, text) in every.items() if count and page not in but]
+        return [(page, text) for page, (count, text) in every.items() if count]
 
 
 def look_at(workspace: Workspace, project_id: str) -> Card:
@@ -101,18 +103,19 @@ def _card(card: Card, query: Callable[[str, str], str]) -> str:
         return (
             f'<section><h2>{name}</h2><p class="problem">{escape(card.problem)}</p><p class="ways">{find}</p></section>'
         )
+    review = escape(query(card.project_id, "review"))
     sources = (base64.b64encode(picture).decode() for picture in card.pictures)
-    pictures = "".join(f'<img alt="" src="data:image/jpeg;base64,{source}">' for source in sources)
+    shown = "".join(f'<img alt="" src="data:image/jpeg;base64,{source}">' for source in sources)
+    opens = f'<button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">{shown}</button>'
     share = (card.groups - card.waiting) / card.groups if card.groups else 0.0
     waiting = f"{card.waiting:,} of {card.groups:,} groups wait" if card.groups else "no group yet"
-    review = escape(query(card.project_id, "review"))
-    ways = card.ways() or [("review", "Review")]
+    ways = card.ways or [("review", "Review")]
     buttons = "".join(go(query(card.project_id, page), text, main=page == ways[0][0]) for page, text in ways)
+    buttons += go(READ + card.project_id, "Look for new images")
     return (
-        f'<section><button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">'
-        f"{pictures}</button>"
+        f"<section>{opens if shown else ''}"
         f'<h2><button class="open" data-go="{review}">{name}</button></h2>'
-        f"<p>{waiting}{'' if card.ways() else ' · nothing waits'}</p>"
+        f"<p>{waiting}{'' if card.ways else ' · nothing waits'}</p>"
         f'<div class="bar"><div style="width: {share:.1%}"></div></div>'
         f'<p class="ways">{buttons}</p></section>'
     )

@@ -334,6 +334,11 @@ class BrowseSession(BoardSession):
             paths = {"mark": board.targets, "mark row": board.row}[how]
             self.board = machine.mark(board, key, {path: destination(path, word) for path in paths})
 
+    def header(self) -> str:
+        """One line over the board; with the filter on it counts singles."""
+        first, *rest = super().header().split(" - ")
+        return " - ".join((f"{plural(len(self.singles), 'image')} in no group" if self.singles_only else first, *rest))
+
     def show_singles(self, only: bool) -> None:
         """Show only the images in no group that nobody has looked at, or every image."""
         self.singles_only = only
