@@ -1,13 +1,13 @@
 """The page of the models: how often they are right and against what, their versions, training, a sample of groups."""
 
 import io
-from html import escape
 
 from PIL import Image as PillowImage
 
 from pickroom.analysis import figures
 from pickroom.analysis.reports.html import beside, picture
 from pickroom.app.widgets.page import Page, Part, Work, button, listed, table
+from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.core.quantities import percent, plural
 from pickroom.features.sources import FeatureSources

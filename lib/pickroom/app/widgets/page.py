@@ -6,13 +6,13 @@ A page shows what the functions of the commands say, and calls them. It holds no
 import threading
 import time
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
 
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.stage import style_sheet
+from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.store import copies, snapshot
 

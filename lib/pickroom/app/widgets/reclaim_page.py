@@ -1,12 +1,12 @@
 """The page that frees disk space: sizes first, then the trash; for good only after a typed word."""
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 import ipywidgets
 
 from pickroom.app.widgets.page import Page, Part, Work, button
+from pickroom.app.widgets.words import escape
 from pickroom.core.quantities import format_bytes, plural
 from pickroom.maintenance.reclaim.delete import execute
 from pickroom.maintenance.reclaim.planning import ReclaimPlan, Share, plan

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from html import escape
 from pathlib import Path
 
 import ipywidgets
@@ -10,6 +9,7 @@ import ipywidgets
 from pickroom.analysis.reports import finish, render
 from pickroom.app.widgets.page import Page, Part, Work, button, listed
 from pickroom.app.widgets.reclaim_page import ReclaimDesk
+from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.files import journal
 from pickroom.files.batch import plan_undo, undo_in_words
