@@ -12,7 +12,8 @@ import pytest
 
 from pickroom.analysis.reports import finish
 from pickroom.analysis.reports.sections import Report
-from pickroom.app.widgets import app, pages
+from pickroom.app.widgets import app
+from pickroom.app.widgets.start_page import open_start
 from pickroom.automation.guarantee import BlindDecision, calibrate
 from pickroom.automation.metrics import Outcome, measure
 from pickroom.cli.doctor import workspaces
@@ -150,7 +151,7 @@ def said(project: Project) -> dict[str, str]:
     """Every surface that tells of one project, by its name."""
     found = report_of(project)
     found["status"] = status_words(projects.status(project))
-    found["start"] = plain(pages.open_start(project.id, home=project.workspace.root).value)
+    found["start"] = plain(open_start(project.id, home=project.workspace.root).value)
     found["doctor"] = workspaces.project(project.workspace, project.id).line
     card = app.look_at(project.workspace, project.id)
     found["card"] = plain(app.cards([card], lambda project_id, desk: ""))

@@ -37,7 +37,7 @@ def test_sizes_first_then_the_trash_and_back_then_for_good_after_a_word(
     notebook.run_all()
     page = notebook.page
     page.locator("h3", has_text=f"{format_bytes(planned.size)} can come back").wait_for()
-    assert {row.split("\t")[2] for row in page.locator(".pickroom-reclaim tr").all_inner_texts()} == {project.id}
+    assert {row.split("\t")[2] for row in page.locator(".pickroom-page tr").all_inner_texts()} == {project.id}
     for_good = page.get_by_role("button", name="Delete for good")
     assert for_good.is_disabled() and read_tree(project.root) == before
 

@@ -61,7 +61,7 @@ def test_a_dry_run_names_the_interrupted_steps(staged: Make) -> None:
     made = staged("apply")
     made.run(plan=COMMITTED)
     done = made.run(("auto", "apply", "p"))
-    assert done.code == 0 and "file operations were interrupted: --execute finishes them first" in done.said
+    assert done.code == 0 and "file operations were interrupted: applying finishes them first" in done.said
     assert made.planned() > 0
 
 

@@ -148,14 +148,14 @@ def test_row_of_another_project_refuses_everything(project: Project, one: str) -
     for read in (choices.read, lambda opened: read_examples(opened, "picks")):
         with pytest.raises(ConflictError, match=r"not sound: project \(1\)"):
             read(project)
-    assert any("project" in blocker for blocker in finish.plan(project).blockers)
+    assert any("project" in what for what, _ in finish.plan(project).blockers)
     alias = project.with_manifest(aliases=("other",))
     assert len(choices.read(alias).groups) == 6
 
 
 def test_waiting_crop_still_stops_finishing(project: Project, one: str) -> None:
     spoil(project, *SPOILT["size of zero"][:1], one)
-    (blocker,) = finish.plan(project).blockers
+    ((blocker, _),) = finish.plan(project).blockers
     assert blocker.startswith("crops wait to be made: 1 (")
 
 

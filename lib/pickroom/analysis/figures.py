@@ -19,7 +19,9 @@ from PIL import Image as PillowImage
 from pickroom.core.records import CropBox
 
 Rows = Sequence[Mapping[str, Any]]
-Preview = Callable[[str], PillowImage.Image | None]  # file name -> the picture, None where the file is not there
+Preview = Callable[
+    [Any], PillowImage.Image | None
+]  # file name, or whatever a row has -> the picture, None where the file is not there
 
 KEEP, REJECT = "#1f6fb4", "#c62f2d"
 CROP, WHOLE = "#8ab8de", "#8a8a8a"
@@ -66,7 +68,8 @@ def shares(rows: Rows) -> Figure:
 def rolling(rows: Rows) -> Figure:
     """How often the recommended pick was taken over the last 100 decisions, a line a project; rows of `rolling_100`.
 
-    A tick below marks where another version began to recommend (drawn for one project alone).
+    A tick below marks where another version began to recommend (drawn for one project alone, of rows that say it).
+    Of rows with a `baseline` a dashed line shows that.
     """
     figure, axes = _figure()
     if not rows:
@@ -75,7 +78,10 @@ def rolling(rows: Rows) -> Figure:
     for number, project_id in enumerate(projects):
         own = [row for row in rows if row["project_id"] == project_id]
         shade = KEEP if len(projects) == 1 else _shade(number, len(projects))
-        axes.plot([row["place"] for row in own], [row["selection_accuracy"] for row in own], color=shade, lw=1.6)
+        places = [row["place"] for row in own]
+        axes.plot(places, [row["selection_accuracy"] for row in own], color=shade, lw=1.6)
+        if "baseline" in own[0]:
+            axes.plot(places, [row["baseline"] for row in own], color=QUIET, lw=1, ls=(0, (4, 3)))
         axes.annotate(
             project_id if len(projects) > 1 else "",
             (own[-1]["place"], own[-1]["selection_accuracy"]),
@@ -85,11 +91,12 @@ def rolling(rows: Rows) -> Figure:
             color=shade,
             fontsize=9,
         )
-    if len(projects) == 1:
+    if len(projects) == 1 and "source" in rows[0]:
         _mark_versions(axes, rows)
-    axes.set_xlabel("decisions")
+    compared = "baseline" in rows[0]
+    axes.set_xlabel("decisions; dashed: highest stage" if compared else "decisions")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _percent(axes, "recommended pick taken, last 100")
+    _percent(axes, "right pick, last 100" if compared else "recommended pick taken, last 100")
     return figure
 
 
@@ -108,31 +115,6 @@ def calibration(rows: Rows) -> Figure:
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel("how sure the AI was")
     _percent(axes, "how often it was right")
-    return figure
-
-
-def versions(rows: Rows) -> Figure:
-    """Every model version on every project, with 95 % intervals, beside "highest stage" on the same decisions.
-
-    Rows as the training page makes them: project_id, version, value, low, high, baseline; a line a project.
-    """
-    figure, axes = _figure()
-    if not rows:
-        return _nothing(figure)
-    projects = list(dict.fromkeys(row["project_id"] for row in rows))
-    for number, project_id in enumerate(projects):
-        own = [row for row in rows if row["project_id"] == project_id]
-        shade = KEEP if len(projects) == 1 else _shade(number, len(projects))
-        x = [row["version"] + 0.06 * (number - (len(projects) - 1) / 2) for row in own]
-        below = [max(row["value"] - row["low"], 0) for row in own]
-        above = [max(row["high"] - row["value"], 0) for row in own]
-        y = [row["value"] for row in own]
-        axes.errorbar(x, y, yerr=[below, above], fmt="o-", color=shade, ms=5, lw=1.4, capsize=2, label=project_id)
-        axes.plot(x, [row["baseline"] for row in own], color=shade, lw=1, ls=(0, (4, 3)))
-    axes.set_xlabel("version; dashed: highest stage on the same decisions")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _percent(axes, "right pick")
-    axes.legend(ncols=4, frameon=False, fontsize=9, labelcolor=QUIET, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 
@@ -238,14 +220,19 @@ def _shade(number: int, count: int) -> tuple[float, float, float]:
 
 
 def contact_sheet(rows: Rows, preview: Preview) -> Figure:
-    """One line a group: the user's pick framed in blue, the recommended one in dashed red; rows of `mistakes`."""
+    """One line a group: the user's pick framed in blue, the recommended one in dashed red; rows of `mistakes`.
+
+    Of rows with `final_crop_coords` and `ai_crop_coords` these boxes are drawn in the pick, likewise.
+    """
     figure = _sheet(0.5, len(rows))
     for line, row in enumerate(rows):
         for place in range(_ACROSS):
             axes = figure.add_subplot(len(rows), _ACROSS, line * _ACROSS + place + 1)
             axes.set_axis_off()
             if place == 0:
-                axes.set_title(how_sure(row["source"], row["ai_confidence"]), loc="left", fontsize=9, color=QUIET)
+                axes.set_title(
+                    how_sure(row.get("source", ""), row["ai_confidence"]), loc="left", fontsize=9, color=QUIET
+                )
             if place < len(row["images"]):
                 _candidate(axes, row, place, preview)
     return figure
@@ -296,9 +283,12 @@ def _candidate(axes: Axes, row: Mapping[str, Any], place: int, preview: Preview)
         _draw(axes, _WHOLE, size, KEEP, width=4)
     if recommended:
         _draw(axes, _WHOLE, size, REJECT, dashed=True, width=3)
-    stage = row["stages"][place] if row["stages"] else None
+    for name, colour in (("final_crop_coords", KEEP), ("ai_crop_coords", REJECT)) if picked else ():
+        if row.get(name) is not None:
+            _draw(axes, CropBox.of(row[name]), size, colour, dashed=colour == REJECT)
+    stage = row["stages"][place] if row.get("stages") else None
     words = [f"image {place + 1}" if stage is None else f"stage {stage:g}", *(["yours"] if picked else [])]
-    words += [f"{recommender(row['source'])}'s"] if recommended else []
+    words += [f"{recommender(row.get('source', ''))}'s"] if recommended else []
     colour = KEEP if picked else REJECT if recommended else QUIET
     under: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top", "fontsize": 8}
     axes.text(0.5, -0.03, " · ".join(words), color=colour, **under)

@@ -63,7 +63,7 @@ def finish_first(target: AutomationTarget) -> str:
 def unfinished_note(target: AutomationTarget) -> str:
     """One line about steps that `finish` would take first, "" when there are none. Changes nothing."""
     count = sum(one.count for one in recovery.unfinished(target.project))
-    return f"{count} file operations were interrupted: --execute finishes them first" if count else ""
+    return f"{count} file operations were interrupted: applying finishes them first" if count else ""
 
 
 def complete_logs(project: Project) -> None:

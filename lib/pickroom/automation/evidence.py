@@ -54,6 +54,14 @@ def blind_decisions(
     return found
 
 
+def blind_now(project: Project) -> tuple[list[BlindDecision], Versions]:
+    """`blind_decisions` on the versions that recommend in a project now, and these; raises as `trained_on`."""
+    with open_read_only(project.database) as connection:
+        ids = [group.group_id for group in groups.queue(connection, project.id)]
+        versions = versions_in_use(recommendations.of_groups(connection, ids).values())
+        return blind_decisions(connection, versions, trained_on(project.workspace, versions)), versions
+
+
 def trained_on(workspace: Workspace, versions: Versions) -> frozenset[str]:
     """The ids of the groups in the training set of these versions' ranker; empty for one that was not trained here.
 
@@ -203,10 +211,7 @@ def report(
     Raises:
         StoreError: a database cannot be read.
     """
-    with open_read_only(project.database) as connection:
-        ids = [group.group_id for group in groups.queue(connection, project.id)]
-        versions = versions_in_use(recommendations.of_groups(connection, ids).values())
-        blind = blind_decisions(connection, versions, trained_on(project.workspace, versions))
+    blind, _ = blind_now(project)
     notes = []
     try:
         past = predicted_in_time(project, progress)

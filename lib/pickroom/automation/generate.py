@@ -38,6 +38,12 @@ class Generated:
         """How many groups will be carried out unseen."""
         return sum(p.auto_approve for p in self.proposals) - self.looked
 
+    @property
+    def line(self) -> str:
+        """How many groups are approved, and how many are to be looked at."""
+        waiting = len(self.proposals) - self.approved
+        return f"{self.approved} approved unseen, {waiting} for you ({self.looked} of them drawn at random, blind)"
+
 
 @dataclass(frozen=True, slots=True)
 class ByHand:

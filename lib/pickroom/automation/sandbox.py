@@ -67,6 +67,12 @@ class AutomationTarget:
     def is_copy(self) -> bool:
         return self.project.workspace != self.origin.workspace
 
+    def require_name(self, typed: str) -> None:
+        """Raise UsageError where the project's name must be typed before files move, and `typed` is not that name."""
+        if self.confirm and typed.strip() != self.project.id:
+            doing, hint = "asking whether to move its files", "nothing was moved"
+            raise UsageError(f"{typed!r} is not the project's name", doing=doing, hint=hint)
+
     def require_inside(self, ops: Iterable[FileOp]) -> None:
         """Raise UsageError for the first path that leads out of the project's folder: by `..`, a link, or absolute.
 
@@ -93,6 +99,10 @@ class AutomationTarget:
         return self.production or (root / folder).resolve().is_relative_to(root)
 
 
+class NoCopyError(ProjectError):
+    """No copy has been made yet."""
+
+
 def locate(project: Project, sandbox: Path | None = None, *, production: bool = False) -> AutomationTarget:
     """Where automation acts on a project whose copy has been made, or needs none.
 
@@ -101,7 +111,7 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
 
     Raises:
         NoDatabaseError: the copy has lost its database.
-        ProjectError: there is no copy yet, or it or the list of sandboxes is damaged.
+        NoCopyError: there is no copy yet. ProjectError: it or the list of sandboxes is damaged.
         FileOperationError: a sandbox elsewhere cannot be added to that list.
         UsageError: the sandbox lies where it cannot be one, or leads elsewhere by a link.
     """
@@ -110,7 +120,7 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
         return target
     if not target.project.manifest_file.is_file():
         what, hint = "there is no copy of the project", f"make it: pickroom auto generate {project.id}"
-        raise ProjectError(what, doing=_DOING, subject=target.folder, hint=hint)
+        raise NoCopyError(what, doing=_DOING, subject=target.folder, hint=hint)
     recovery.remember(project, target.folder.parent)
     # wherever the sandbox was moved with its workspace: the copy's root is this folder, whatever its manifest says
     copy = target.project.workspace.project(project.id)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pickroom.cli import console
-from pickroom.core.errors import UsageError
 from pickroom.core.quantities import plural
 
 if TYPE_CHECKING:
@@ -60,10 +59,9 @@ def generate(
         console.say(f"pickroom: no copy is made: these are the project's own files in {place.project.root}")
     for note in (*notes, *made.notes):
         console.say(f"pickroom: {note}")
-    waiting = len(made.proposals) - made.approved
     lines = [
         f"{plural(len(made.proposals), 'group')} in {place.decisions}",
-        f"{made.approved} approved unseen, {waiting} for you ({made.looked} of them drawn at random, blind)",
+        made.line,
         *made.approval.explanation,
         f"Look at them: notebooks/50_automate.ipynb, or pickroom auto review {project}",
     ]
@@ -181,11 +179,8 @@ def _place(project: str, sandbox: Path | None, production: bool) -> AutomationTa
 def _confirm(place: AutomationTarget, question: str, yes: bool) -> None:
     """Ask; outside the sandbox the project's name must be typed, whatever --yes says."""
     if place.confirm:
-        typed = typer.prompt(f"This moves the project's own files in {place.project.root}. Its name", err=True)
-        if typed.strip() != place.project.id:
-            hint = "nothing was moved"
-            raise UsageError(
-                f"{typed!r} is not the project's name", doing="asking whether to move its files", hint=hint
-            )
+        place.require_name(
+            typer.prompt(f"This moves the project's own files in {place.project.root}. Its name", err=True)
+        )
     elif not yes and not typer.confirm(question, err=True):
         raise typer.Abort

@@ -194,12 +194,15 @@ def recommend(project: console.ProjectName) -> None:
 
 
 @console.command(hidden=True)
-def retrain(project: console.ProjectName) -> None:
+def retrain(
+    project: console.ProjectName,
+    versions: Annotated[bool, typer.Option("--versions", help="Make a new version of each model.")] = False,
+) -> None:
     """Learn what was decided in all projects that go together with this one, then recommend: what the deck starts."""
     from pickroom.learn.retraining import retrain
 
     with _Shown() as shown:
-        lines = retrain(console.workspace_here(), project, shown)
+        lines = retrain(console.workspace_here(), project, shown, versions=versions)
     console.show(list(lines))
 
 

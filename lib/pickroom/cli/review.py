@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -125,36 +124,13 @@ def undo_command(
     project: console.ProjectName, batch: Annotated[int, typer.Option(help="The number that finalise and status print.")]
 ) -> None:
     """Put a finalised batch back: files, choices, rows."""
-    from pickroom.files.batch import undo_batch
-    from pickroom.store import decisions, operations
+    from pickroom.files.batch import undo_in_words
     from pickroom.store.connect import connect
 
     opened = console.project_of(project)
     with console.listing_items(), closing(connect(opened.database)) as connection:
-        kinds = {op.unit: op.kind for op in operations.of_batch(connection, batch) if op.undoes is None}
-        groups = len(decisions.batch_group_ids(connection, batch))
-        outcome = undo_batch(opened, connection, batch)
-    _report(outcome, f"Batch {batch} of {opened.id} {_taken_back(opened.id, outcome, kinds, groups)}")
-
-
-def _taken_back(project_id: str, outcome: Outcome, kinds: Mapping[str, str], groups: int) -> str:
-    """How far a batch is undone, what stands in its way first.
-
-    Args:
-        kinds: unit -> whose steps they are; groups: how many the batch had decided.
-    """
-    from pickroom.files.journal import AUTOMATION, HANDLERS
-
-    counts = Counter(kinds[unit] for unit in set(outcome.done) if unit in kinds)
-    if AUTOMATION in counts:
-        counts[AUTOMATION] = groups  # its one unit is the whole apply
-    parts = [f"{len(outcome.failed)} could not be taken back"] if outcome.failed else []
-    if outcome.stuck:
-        parts.append(f"{len(outcome.stuck)} unfinished: run `pickroom recover {project_id}`")
-    how = "is undone" if not parts else "is undone in part" if counts else "is not undone"
-    of_kind = [(counts[kind], handler.taken_back) for kind, handler in HANDLERS.items() if kind in counts]
-    parts += [f"{count} {words[count != 1]}" for count, words in of_kind]
-    return f"{how}: {'; '.join(parts)}"
+        outcome, words = undo_in_words(opened, connection, batch)
+    _report(outcome, words)
 
 
 def _close(opened: Project, execute: bool) -> None:

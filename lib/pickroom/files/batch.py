@@ -5,7 +5,8 @@ Undo of a batch, whichever command made it, and recovery after a crash are here,
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -15,7 +16,7 @@ from pickroom.core.errors import ConflictError, LockedError, StoreError, UsageEr
 from pickroom.core.naming import STAGING, is_image_name, join, marked_name, split
 from pickroom.core.records import FileOp
 from pickroom.files import journal, moves
-from pickroom.files.journal import Outcome
+from pickroom.files.journal import AUTOMATION, HANDLERS, Outcome
 from pickroom.files.preflight import DiskSnapshot, ImageFolder, moving_files
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.storage import atomic
@@ -143,64 +144,89 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
         LockedError, ProjectError, StoreError: as `run_batch`.
     """
     with run_batch(project, connection, f"undoing batch {batch}") as undoing:
-        steps = [op for op in operations.of_batch(connection, batch) if op.undoes is None]
-        if not steps:
-            known = ", ".join(str(b["batch"]) for b in operations.batches(connection)) or "none yet"
-            raise UsageError(f"there is no batch {batch}", doing=f"undoing in {project.id}", hint=f"batches: {known}")
-        done = [op for op in steps if op.state == "done"]
-        if not done:
-            raise UsageError(f"batch {batch} is undone already", doing=f"undoing in {project.id}")
-        cropped = decisions.cropped_since(connection, batch)
-        if cropped:
-            what = f"batch {batch} has {len(cropped)} crop{'s' * (len(cropped) != 1)} made or dropped since"
-            first = ", ".join(cropped[:3]) + (", ..." if len(cropped) > 3 else "")
-            hint = f"undo those crops first, a later batch; their numbers: pickroom status {project.id}"
-            raise ConflictError(what, doing="undoing a batch", subject=first, items=cropped, hint=hint)
-        placed = {op.destination for op in (*done, *operations.standing_moves(connection))}
-        plan, problems = _plan(project, done, placed)
-        if problems:
-            what = problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else "")
-            doing, hint = f"undoing batch {batch}", "nothing was moved; put the files right, then undo again"
-            raise ConflictError(what, doing=doing, subject=project.root, items=problems, hint=hint)
-        undoing.plan(plan)
+        undoing.plan(plan_undo(project, connection, batch))
         if project.manifest.status == "finished":
             project.with_manifest(status="active")
         return undoing.run()
 
 
-def _plan(project: Project, done: Sequence[FileOp], placed: Collection[str | None]) -> tuple[list[FileOp], list[str]]:
-    """The inverse steps, unit by unit and last first; and what stands in their way.
+def undo_in_words(project: Project, connection: sqlite3.Connection, batch: int) -> tuple[Outcome, str]:
+    """`undo_batch`, and how far the batch is undone, what stands in its way first. Raises as `undo_batch`."""
+    kinds = {op.unit: op.kind for op in operations.of_batch(connection, batch) if op.undoes is None}
+    groups = len(decisions.batch_group_ids(connection, batch))
+    outcome = undo_batch(project, connection, batch)
+    counts = Counter(kinds[unit] for unit in set(outcome.done) if unit in kinds)
+    if AUTOMATION in counts:
+        counts[AUTOMATION] = groups  # its one unit is the whole apply
+    parts = [f"{len(outcome.failed)} could not be taken back"] if outcome.failed else []
+    if outcome.stuck:
+        parts.append(f"{len(outcome.stuck)} unfinished: run `pickroom recover {project.id}`")
+    how = "is undone" if not parts else "is undone in part" if counts else "is not undone"
+    of_kind = [(counts[kind], handler.taken_back) for kind, handler in HANDLERS.items() if kind in counts]
+    parts += [f"{count} {words[count != 1]}" for count, words in of_kind]
+    return outcome, f"Batch {batch} of {project.id} {how}: {'; '.join(parts)}"
+
+
+def plan_undo(project: Project, connection: sqlite3.Connection, batch: int, *, unread: bool = False) -> list[FileOp]:
+    """The inverse steps of a batch, unit by unit and last first; changes nothing.
 
     Args:
-        placed: where every batch has put files: what lies there goes back with its own batch.
+        unread: only look whether the files are there, not what they hold: to say what blocks an undo, not to do it.
+
+    Raises:
+        UsageError, ConflictError: as `undo_batch`.
     """
+    steps = [op for op in operations.of_batch(connection, batch) if op.undoes is None]
+    if not steps:
+        known = ", ".join(str(b["batch"]) for b in operations.batches(connection)) or "none yet"
+        raise UsageError(f"there is no batch {batch}", doing=f"undoing in {project.id}", hint=f"batches: {known}")
+    done = [op for op in steps if op.state == "done"]
+    if not done:
+        raise UsageError(f"batch {batch} is undone already", doing=f"undoing in {project.id}")
+    cropped = decisions.cropped_since(connection, batch)
+    if cropped:
+        what = f"batch {batch} has {len(cropped)} crop{'s' * (len(cropped) != 1)} made or dropped since"
+        first = ", ".join(cropped[:3]) + (", ..." if len(cropped) > 3 else "")
+        hint = f"undo those crops first, a later batch; their numbers: pickroom status {project.id}"
+        raise ConflictError(what, doing="undoing a batch", subject=first, items=cropped, hint=hint)
+    # where every batch has put files: what lies there goes back with its own batch
+    placed = {op.destination for op in (*done, *operations.standing_moves(connection))}
     disk = DiskSnapshot(project.root)
     back: list[FileOp] = []
     problems = []
     for op in reversed(done):
         try:
-            back += _steps_back(disk, op, placed)
+            back += [_step_unread(disk, op)] if unread else _steps_back(disk, op, placed)
         except _InTheWay as problem:
             problems.append(str(problem))
         except OSError as error:
             problems.append(f"{error.filename} cannot be read: {error.strerror}")
     in_the_way = disk.reserve(back)
-    return back, problems + ([in_the_way] if in_the_way else [])
+    problems += [in_the_way] if in_the_way else []
+    if problems:
+        what = problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else "")
+        doing, hint = f"undoing batch {batch}", "nothing was moved; put the files right, then undo again"
+        raise ConflictError(what, doing=doing, subject=project.root, items=problems, hint=hint)
+    return back
 
 
 class _InTheWay(Exception):
     """Why a step cannot be undone."""
 
 
+def _step_unread(disk: DiskSnapshot, op: FileOp) -> FileOp:
+    if op.op == "move" and not (disk.root / (op.destination or "")).is_file():
+        raise _InTheWay(f"{op.destination} is no longer there")
+    return moves.inverse(op)
+
+
 def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) -> list[FileOp]:
-    step, path = moves.inverse(op), disk.root / (op.destination or "")
+    step, path = _step_unread(disk, op), disk.root / (op.destination or "")
     if op.op == "write" and path.is_file() and atomic.sha256_of(path) != op.sha256:
         raise _InTheWay(f"{op.destination} has been changed by hand")
     if op.op != "move":
         return [step]
     assert op.destination is not None and op.source is not None
-    if not path.is_file():
-        raise _InTheWay(f"{op.destination} is no longer there")
     # a caption edited meanwhile, or a sidecar of another program that came later, goes back too
     step = replace(step, sha256=atomic.sha256_of(path))
     if step.sha256 != op.sha256 and is_image_name(path.name):

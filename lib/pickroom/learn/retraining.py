@@ -24,6 +24,8 @@ def retrain(
     project_id: str,
     show: Callable[[Status], None] | None = None,
     tasks: Mapping[Kind, Task] | None = None,
+    *,
+    versions: bool = False,
 ) -> tuple[str, ...]:
     """Learn what was decided in every project that goes together with this one, then renew its recommendations.
 
@@ -32,6 +34,7 @@ def retrain(
 
     Args:
         tasks: how each kind is made, where not by default.
+        versions: make a new version of each model from all decisions, as `pickroom train` does.
 
     Returns:
         the result in words, a line each.
@@ -44,14 +47,14 @@ def retrain(
     with progress.training_lock(workspace, NAME):
         reporter = ProgressReporter(workspace, NAME, [project_id], show)
         with reporter.ending():
-            lines = _retrain(workspace, project, reporter, tasks or {})
+            lines = _retrain(workspace, project, reporter, tasks or {}, versions)
         reporter.end("done", "\n".join(lines))
         return lines
 
 
-def start_retraining(project: Project) -> Background:
-    """The same in a process of its own; `watching` tells how far it is, under `NAME`."""
-    return start_command(project.workspace, NAME, [COMMAND, project.id])
+def start_retraining(project: Project, *, versions: bool = False) -> Background:
+    """The same in a process of its own; `progress` tells how far it is, under `NAME`."""
+    return start_command(project.workspace, NAME, [COMMAND, project.id, *(["--versions"] if versions else [])])
 
 
 def together(workspace: Workspace, project: Project) -> tuple[list[str], list[str]]:
@@ -73,23 +76,36 @@ def together(workspace: Workspace, project: Project) -> tuple[list[str], list[st
 
 
 def _retrain(
-    workspace: Workspace, project: Project, reporter: ProgressReporter, tasks: Mapping[Kind, Task]
+    workspace: Workspace, project: Project, reporter: ProgressReporter, tasks: Mapping[Kind, Task], versions: bool
 ) -> tuple[str, ...]:
     project_ids, lines = together(workspace, project)
+    inner: list[ProgressReporter] = []  # of the trainings within this one
 
     def mirror(status: Status) -> None:
         reporter.mirror(f"{status.name}: {status.phase}", status)
+        for one in inner if reporter.stopping else ():
+            one.ask_to_stop()
 
-    try:
+    def make(kind: Kind) -> list[str]:
+        made = train(workspace, kind, project_ids, task=tasks.get(kind), show=mirror, recorder=inner.append)
+        return [f"{kind} v{made.version}: {made.lines[-1]}"]
+
+    def picks() -> list[str]:
+        if versions:
+            return make("ranker")
         ranker: Any = tasks.get("ranker")
-        lines += current.update(workspace, project_ids, ranker, lambda words: reporter.phase(f"ranker: {words}"))[1]
-        if _crops_are_due(workspace, project_ids):
-            made = train(workspace, "crop_proposer", project_ids, task=tasks.get("crop_proposer"), show=mirror)
-            lines.append(f"crop_proposer v{made.version}: {made.lines[-1]}")
-    except TrainingStopped:
-        raise
-    except PickroomError as error:
-        lines.append(error.what + (f" ({error.hint})" if error.hint else ""))
+        return current.update(workspace, project_ids, ranker, lambda words: reporter.phase(f"ranker: {words}"))[1]
+
+    def crops() -> list[str]:
+        return make("crop_proposer") if versions or _crops_are_due(workspace, project_ids) else []
+
+    for step in (picks, crops):
+        try:
+            lines += step()
+        except TrainingStopped:
+            raise
+        except PickroomError as error:
+            lines.append(error.what + (f" ({error.hint})" if error.hint else ""))
     reporter.phase("recommending")
     report = recommend(project, reporter.count)
     news = "New recommendations show with the deck's next key." if report.changed else "No recommendation has changed."

@@ -136,6 +136,19 @@ def batches(connection: sqlite3.Connection) -> list[dict[str, int | str]]:
     return [dict(row) for row in found]
 
 
+def contents(connection: sqlite3.Connection) -> dict[int, tuple[dict[str, int], dict[str, int]]]:
+    """Batch -> (kind -> its units, folder -> files that it has moved there), of the steps that stand."""
+    found: dict[int, tuple[dict[str, int], dict[str, int]]] = {}
+    standing = "FROM file_operations WHERE undoes IS NULL AND state = 'done'"
+    for row in connection.execute(f"SELECT batch, kind, count(DISTINCT unit) {standing} GROUP BY 1, 2 ORDER BY 1, 2"):
+        found.setdefault(row[0], ({}, {}))[0][row[1]] = row[2]
+    folder = "rtrim(rtrim(destination, replace(destination, '/', '')), '/')"
+    moved = f"SELECT batch, {folder}, count(*) {standing} AND op = 'move' GROUP BY 1, 2 ORDER BY 1, 2"
+    for row in connection.execute(moved):
+        found[row[0]][1][row[1]] = row[2]
+    return found
+
+
 def _read(connection: sqlite3.Connection, where: str, *values: object) -> list[FileOp]:
     found = connection.execute(f"SELECT * FROM file_operations WHERE {where} ORDER BY id", values)
     return [_from_row(row) for row in found]

@@ -13,7 +13,9 @@ import pickroom
 from conftest import write_image
 from pickroom.app.widgets import words
 from pickroom.app.widgets.app import PAGES, App, AppPlace
+from pickroom.app.widgets.desk import Desk
 from pickroom.app.widgets.grid_desk import GridDesk
+from pickroom.app.widgets.page import Page as Parts
 from pickroom.indexing import projects
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.workspace import Project, Workspace
@@ -35,7 +37,7 @@ ALLOWED = {
 }
 # these print in a terminal or in a notebook's cell
 ELSEWHERE = ("cli", "analysis", "demo", "maintenance", "exports", "history", "notebooks")
-OF_NOTEBOOKS = ("app/widgets/pages.py", "app/lab.py", "app/server/app_server.py", "indexing/report.py")
+OF_NOTEBOOKS = ("app/widgets/start_page.py", "app/lab.py", "app/server/app_server.py", "indexing/report.py")
 _COMMAND = re.compile(r"pickroom ([a-z]+)|(\w+\.ipynb|\b\d0_[a-z]+)")
 
 
@@ -160,8 +162,10 @@ def test_no_page_refers_to_a_notebook_or_a_command(state: Callable[[Make], Proje
         found = [("projects", said_by(app))]
         for desk in PAGES:
             app.go(AppPlace(project.id, desk).query())
+            if isinstance(app.here, Parts):
+                app.here.settle()
             found.append((desk, said_by(app)))
-            for key in ("1", "?", "Escape", "Escape", *FINALISE) if state is not away else ():
+            for key in ("1", "?", "Escape", "Escape", *FINALISE) if isinstance(app.here, Desk) else ():
                 app.here.key_pressed(key, app.here.token())
                 found.append((f"{desk} {key}", said_by(app)))
         app.go(AppPlace("nobody").query())

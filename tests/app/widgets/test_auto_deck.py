@@ -1,4 +1,4 @@
-"""The automation's deck without a browser: its buttons and keys on a real copy, and what its cells say."""
+"""The automation's deck without a browser: its buttons and keys on a real copy."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.widgets.conftest import Page, Sent
-from conftest import read_tree
-from files.test_recovery import interrupted
-from pickroom.app.widgets.pages import AutoDeck, open_auto_deck, show_apply, show_generate
+from pickroom.app.widgets.automate_page import AutoDeck
 from pickroom.automation.decisions_file import read_approved
 from pickroom.automation.sandbox import AutomationTarget
-from pickroom.core.errors import PickroomError
 from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store.workspace import Project
-from support.automating import approve_all, groups_of, images_tree, proposed
+from support.automating import groups_of, images_tree, proposed
 
 Make = Callable[..., Project]
 
@@ -76,40 +73,3 @@ def test_the_previews_come_from_the_project_itself(page: Page, place: Automation
     message, buffers = page.want(name)
     assert message["mime"] == "image/jpeg" and buffers[0][:2] == b"\xff\xd8"
     assert not place.project.workspace.thumbnails.exists()
-
-
-def test_the_cells_say_what_they_did(make_project: Make) -> None:
-    project = make_project([(1, 2)] * 2)
-    home, own = project.workspace.root, read_tree(project.root)
-    with pytest.raises(PickroomError, match="there is no copy of the project"):
-        open_auto_deck("p", home)
-    with pytest.raises(PickroomError, match="there is no project"):
-        show_generate("nobody", home)
-    assert "2 groups: 0 approved unseen, 2 for you" in show_generate("p", home).value
-    place = proposed(project)
-    approve_all(place)
-    dry = show_apply("p", home).value
-    assert "Nothing was moved" in dry and "2 groups: 2 by your word" in dry and "selected/" in dry
-    assert "Batch 1: 2 groups done" in show_apply("p", home, execute=True).value
-    assert "0 groups" in show_apply("p", home, execute=True).value
-    assert read_tree(project.root) == own
-
-
-def test_a_deck_opened_again_closes_the_one_before(make_project: Make) -> None:
-    place = proposed(make_project([(1, 2)]))
-    home = place.origin.workspace.root
-    first = open_auto_deck("p", home)
-    second = open_auto_deck("p", home)
-    assert isinstance(first, AutoDeck) and isinstance(second, AutoDeck)
-    with pytest.raises(Exception, match="closed database"):
-        first.session.press("a")
-    second.close()
-
-
-def test_apply_says_what_was_interrupted_and_finishes_it(place: AutomationTarget) -> None:
-    approve_all(place)
-    interrupted(place)
-    home = place.origin.workspace.root
-    assert "file operations were interrupted: --execute finishes them first" in show_apply("p", home).value
-    assert "What was interrupted is finished" in show_apply("p", home, execute=True).value
-    assert "interrupted" not in show_apply("p", home).value

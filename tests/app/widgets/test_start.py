@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import write_image, write_series
-from pickroom.app.widgets.pages import open_start
+from pickroom.app.widgets.start_page import open_start
 from pickroom.core.errors import UsageError
 from pickroom.indexing.pipeline import embed_project
 from pickroom.store.workspace import Workspace

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from conftest import read_tree
-from pickroom.app.widgets import pages
-from pickroom.app.widgets.pages import ReclaimDesk, open_reclaim
+from pickroom.app.widgets.reclaim_page import ReclaimDesk, open_reclaim, sizes
 from pickroom.maintenance.reclaim.planning import ReclaimItem, ReclaimPlan, plan
 from pickroom.store.workspace import Project
 
@@ -14,17 +13,23 @@ WAIT_S = 30
 
 
 def opened(project: Project, *project_ids: str) -> ReclaimDesk:
-    desk = open_reclaim(project_ids, project.workspace.root)
+    (desk,) = open_reclaim(project_ids, project.workspace.root).parts
     assert isinstance(desk, ReclaimDesk)
-    desk.looking.join(WAIT_S)
-    assert not desk.looking.is_alive()
+    wait(desk)
     return desk
+
+
+def wait(desk: ReclaimDesk) -> None:
+    """Until what was begun has ended."""
+    assert desk.thread is not None
+    desk.thread.join(WAIT_S)
+    assert not desk.thread.is_alive()
 
 
 def test_running_the_cell_only_looks_and_the_word_opens_the_last_button(project: Project) -> None:
     before = read_tree(project.root)
     desk = opened(project)
-    assert "can come back" in desk.sizes.value and not desk.trash.disabled
+    assert "can come back" in desk.body.value and not desk.trash.disabled
     for word, closed in (("", True), ("DELETE", True), ("delete ", False), ("deleted", True)):
         desk.word.value = word
         assert desk.hard.disabled is closed
@@ -41,8 +46,9 @@ def test_for_good_after_the_word_and_what_is_left_is_shown(project: Project, tmp
     count = len(plan(project.workspace).items)
     desk.word.value = "delete"
     desk.hard.click()
+    wait(desk)
     assert f"Deleted for good: {count} items" in desk.line.value
-    assert "Nothing can come back" in desk.sizes.value and desk.trash.disabled and desk.word.value == ""
+    assert "Nothing can come back" in desk.body.value and desk.trash.disabled and desk.word.value == ""
     assert not (tmp_path / "share").exists()
 
 
@@ -55,8 +61,9 @@ def test_what_changed_since_the_look_is_refused_in_one_line_and_looked_at_again(
     before = read_tree(project.root)
     desk.trash.click()
     desk.trash.click()
+    wait(desk)
     assert 'class="error"' in desk.line.value and "look again" in desk.line.value
-    assert "its archive proves nothing" in desk.sizes.value and desk.trash.disabled
+    assert "its archive proves nothing" in desk.body.value and desk.trash.disabled
     assert read_tree(project.root) == before
 
 
@@ -68,9 +75,9 @@ def test_wrong_input_is_one_line(project: Project) -> None:
 
 def test_other_peoples_text_is_escaped() -> None:
     kept = ReclaimItem("staged", "p", Path("a.png"), 10, None, "Bad CRC-32 for file '<b>bold</b>'")
-    shown = pages.sizes(ReclaimPlan((), (kept,)))
+    shown = sizes(ReclaimPlan((), (kept,)))
     assert "&lt;b&gt;bold" in shown and "<b>" not in shown
-    assert "No project has anything" in pages.sizes(ReclaimPlan((), ()))
+    assert "No project has anything" in sizes(ReclaimPlan((), ()))
 
 
 def test_another_look_asks_again(project: Project) -> None:
@@ -79,6 +86,7 @@ def test_another_look_asks_again(project: Project) -> None:
     desk.trash.click()
     assert desk.trash.description == "Move them now"
     desk.again.click()  # what would go may be more by now
+    wait(desk)
     assert desk.trash.description == "Move into the trash…"
     desk.trash.click()
     assert read_tree(project.root) == before

@@ -17,7 +17,7 @@ from pickroom.core.naming import OWNED_FOLDERS
 from pickroom.core.quantities import format_bytes, plural
 from pickroom.files.preflight import moving_files
 from pickroom.storage import atomic
-from pickroom.store import decisions, groups, images, operations
+from pickroom.store import decisions, groups, images, operations, review_state
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.store.workspace import Project, utc_now
 
@@ -32,9 +32,10 @@ class FinishPlan:
     """What finishing would do, or what stands in its way.
 
     Attributes:
-        blockers: each a line; none means that finishing can go on.
+        blockers: each what it is, and what to do about it on the command line; none means that finishing can go on.
         unsound: reason -> rows that are in no report, and in the archive's copy of the database as they are.
-        decided: groups that were; undecided: those that stay as they are; unseen: images in no group that stay, too.
+        decided: groups that were; undecided: those that stay as they are; chosen: of these, how many are not finalised
+            though something was chosen; unseen: images in no group that stay, too.
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
         companions: files beside them that belong to an image by name, which are not delivered.
         left_behind: other files in their folders, which are not either.
@@ -43,10 +44,11 @@ class FinishPlan:
     """
 
     project: Project
-    blockers: tuple[str, ...]
+    blockers: tuple[tuple[str, str], ...]
     unsound: dict[str, int]
     decided: int
     undecided: int
+    chosen: int
     unseen: int
     bundles: tuple[str, ...]
     pictures: int
@@ -58,37 +60,42 @@ class FinishPlan:
 
     @property
     def lines(self) -> list[str]:
-        """The plan in words, as the dry run prints it."""
+        """The plan in words, as the dry run prints it: what stands in the way, then the rest."""
+        lines = [f"stands in the way: {what}" + (f" - {way}" if way else "") for what, way in self.blockers]
+        can = "can be finished" if not self.blockers else "cannot be finished yet"
+        return [f"{self.project.id}: {can}", *(f"  {line}" for line in (*lines, *self.rest))]
+
+    @property
+    def rest(self) -> list[str]:
+        """What stays as it is, and what would be made."""
         where = self.project.workspace.root
-        lines = (
-            [f"{self.project.id}: cannot be finished yet"] if self.blockers else [f"{self.project.id}: can be finished"]
-        )
+        lines = []
         if self.project.manifest.finished_at is not None:  # an undo makes it active again, and keeps when that was
             lines.append(
-                f"  it was finished on {self.project.manifest.finished_at}; that archive is kept next to the new one"
+                f"it was finished on {self.project.manifest.finished_at}; that archive is kept next to the new one"
             )
-        lines += [f"  stands in the way: {blocker}" for blocker in self.blockers]
-        lines += [f"  left out of the report: {count} {reason}" for reason, count in self.unsound.items()]
+        lines += [f"left out of the report: {count} {reason}" for reason, count in self.unsound.items()]
         if not self.decided:
-            lines.append("  nothing has been decided in it: is this the project you mean?")
+            lines.append("nothing has been decided in it: is this the project you mean?")
         if self.undecided:
             left = "is undecided and stays as it is" if self.undecided == 1 else "are undecided and stay as they are"
-            lines.append(f"  {plural(self.undecided, 'group')} {left}")
+            chosen = f"; {self.chosen} of them chosen, and not finalised" if self.chosen else ""
+            lines.append(f"{plural(self.undecided, 'group')} {left}{chosen}")
         if self.unseen:
-            lines.append(f"  {plural(self.unseen, 'image')} in no group: nobody has looked at them; they stay")
+            lines.append(f"{plural(self.unseen, 'image')} in no group: nobody has looked at them; they stay")
         for name in self.reports:
-            lines.append(f"  report: {render.report_path(self.project, f'{name}.html').relative_to(where)}")
+            lines.append(f"report: {render.report_path(self.project, f'{name}.html').relative_to(where)}")
         target = archive.archive_folder(self.project).relative_to(where)
         lines.append(
-            f"  archive: {target}/ with the database and {plural(self.pictures, 'picture')}, {format_bytes(self.size)}"
+            f"archive: {target}/ with the database and {plural(self.pictures, 'picture')}, {format_bytes(self.size)}"
         )
         if self.companions:
             stays = "that belong to pictures (captions and the like) stay beside them"
             if self.companions == 1:
                 stays = "that belongs to a picture (a caption or the like) stays beside it"
-            lines.append(f"  {plural(self.companions, 'file')} {stays}")
+            lines.append(f"{plural(self.companions, 'file')} {stays}")
         if self.left_behind:
-            lines.append(f"  not delivered, no pictures: {_some(self.left_behind)}")
+            lines.append(f"not delivered, no pictures: {_some(self.left_behind)}")
         return lines
 
 
@@ -138,15 +145,16 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
         waiting = decisions.incomplete_crops(connection)
         planned = operations.planned(connection)
         undecided, unseen = groups.count_waiting(connection), images.count_unseen_singles(connection)
+        chosen = len(review_state.touched_ids(connection))
         decided = sum(decisions.outcome_counts(connection).values())
     paths = [str(op.source or op.destination) for op in planned]
     ways = f"pickroom crop {project.id}, and for those that it does not show: pickroom check {project.id}"
-    blockers = [f"crops wait to be made: {_some(waiting)} - {ways}"] if waiting else []
+    blockers = [(f"crops wait to be made: {_some(waiting)}", ways)] if waiting else []
     if paths:
-        blockers.append(f"file operations are unfinished: {_some(paths)} - pickroom recover {project.id}")
+        blockers.append((f"file operations are unfinished: {_some(paths)}", f"pickroom recover {project.id}"))
     for finding in inspection.errors:
         if finding.refuses:
-            blockers.append(f"integrity, {finding.check}: {_some(finding.examples, finding.count)}")
+            blockers.append((f"integrity, {finding.check}: {_some(finding.examples, finding.count)}", ""))
     bundles = (archive.DELIVERABLES, archive.ORIGINALS) if originals else (archive.DELIVERABLES,)
     found = [archive.contents(project, bundle) for bundle in bundles]
     pictures = [item for items, _ in found for item in items]
@@ -156,7 +164,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     size = sum(item.size for item in pictures)
     free = atomic.free_bytes(archive.archive_folder(project))
     if size + project.database.stat().st_size > free:
-        blockers.append(f"the archive needs {format_bytes(size)}, the disk has {format_bytes(free)}")
+        blockers.append((f"the archive needs {format_bytes(size)}, the disk has {format_bytes(free)}", ""))
     reports = tuple(path.stem for path in render.templates(project.workspace))
     return FinishPlan(
         project,
@@ -164,6 +172,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
         unsound=dict(inspection.unsound.by_reason),
         decided=decided,
         undecided=undecided,
+        chosen=chosen,
         unseen=unseen,
         bundles=bundles,
         pictures=len(pictures),
@@ -189,7 +198,7 @@ def execute(project: Project, progress: archive.Progress | None = None, *, origi
             count = len(planned.blockers)
             raise ConflictError(
                 f"{count} thing{'s' if count > 1 else ''} must be done first",
-                items=[f"  {blocker}" for blocker in planned.blockers],
+                items=[f"  {what}" + (f" - {way}" if way else "") for what, way in planned.blockers],
                 doing=f"finishing {project.id}",
                 hint=f"see: pickroom finish {project.id}",
             )

@@ -46,6 +46,25 @@ def _duplicates(project: Project) -> ipywidgets.Widget:
     return DuplicatesDesk(DuplicatesSession(project))
 
 
+def _automate(project: Project) -> ipywidgets.Widget:
+    # brings, as the next two, Matplotlib and what learns and reports
+    from pickroom.app.widgets.automate_page import open_automate
+
+    return open_automate(project)
+
+
+def _models(project: Project) -> ipywidgets.Widget:
+    from pickroom.app.widgets.models_page import open_models
+
+    return open_models(project)
+
+
+def _reports(project: Project) -> ipywidgets.Widget:
+    from pickroom.app.widgets.reports_page import open_reports
+
+    return open_reports(project)
+
+
 # by what `desk` in the page's address says, in the order of the tabs; the first is where a project opens
 PAGES = {
     "review": Page(
@@ -67,6 +86,9 @@ PAGES = {
         lambda s: "" if s.listing.items else "Only picked and cropped images are sorted, and there is none yet.",
     ),
     "duplicates": Page("Duplicates", _duplicates, lambda s: "" if s.pairs else "No two images are duplicates."),
+    "automate": Page("Automate", _automate),
+    "models": Page("Models", _models),
+    "reports": Page("Reports", _reports),
 }
 
 
@@ -148,6 +170,7 @@ class App(ipywidgets.VBox):
         self.here: ipywidgets.Widget = ipywidgets.HTML()
         self.place = place
         self._show()
+        getattr(self.here, "settle", lambda: None)()
 
     def go(self, query: str) -> None:
         """Leave what is open, and open another place; whatever fails is a line where it would have been."""

@@ -5,9 +5,8 @@ A desk draws a session and forwards the user's keys to it; it holds no data.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 import ipywidgets
 
@@ -20,7 +19,6 @@ from pickroom.sessions.session import PictureKind, ShownImage
 from pickroom.store import copies, snapshot
 from pickroom.store.workspace import Project, Workspace
 
-P = ParamSpec("P")
 Home = Path | str | None  # the workspace, None for the one that is found
 COPYING = "copying databases"  # the name of the thread
 FIRST_VIEWPORT = Viewport(960, 480)  # until the first view says how much it has
@@ -222,19 +220,6 @@ def html(name: str) -> ipywidgets.HTML:
     widget = ipywidgets.HTML()
     widget.add_class(name)
     return widget
-
-
-def shown(make: Callable[P, str]) -> Callable[P, ipywidgets.HTML]:
-    """A function that makes HTML as one that shows it in a notebook's cell.
-
-    JupyterLab's own style stands in for the desks', which comes with a surface.
-    """
-
-    @wraps(make)
-    def show(*args: P.args, **kwargs: P.kwargs) -> ipywidgets.HTML:
-        return ipywidgets.HTML(f'<div class="jp-RenderedHTMLCommon">{make(*args, **kwargs)}</div>')
-
-    return show
 
 
 def reopen(kind: str, project_id: str, home: Home, make: Callable[[Project], Desk]) -> Desk:

@@ -224,7 +224,7 @@ class AutoSession(ReviewSession):
         counts = sorted(Counter(line.action for line in lines).items())
         said = ", ".join(f"{count} {action}" for action, count in counts) or "nothing"
         name = self.place.approved.name
-        self.last_written = f"Written to {name}: {said}; now apply: the next cell, or pickroom auto apply"
+        self.last_written = f"Written to {name}: {said}; apply carries it out"
         self._since = self._clock()  # the summary was not the next group
         self._load(message=self.last_written)
 

@@ -1,0 +1,203 @@
+"""The page that ends a project: what blocks finishing it, the report, the archive; its batches, each with its undo."""
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import ipywidgets
+
+from pickroom.analysis.reports import finish, render
+from pickroom.app.widgets.page import Page, Part, Work, button, listed
+from pickroom.app.widgets.reclaim_page import ReclaimDesk
+from pickroom.app.widgets.words import escape
+from pickroom.core.errors import PickroomError
+from pickroom.files import journal
+from pickroom.files.batch import plan_undo, undo_in_words
+from pickroom.files.routing import REVIEW
+from pickroom.store import operations
+from pickroom.store.connect import connect, open_read_only
+from pickroom.store.workspace import Project
+
+_SHOWN = 12  # batches, and so many more at each press
+# kind of step -> one unit of it, and several
+_UNITS = {
+    REVIEW: ("group", "groups"),
+    journal.AUTOMATION: ("apply of the automation", "applies of the automation"),
+    journal.CROP: ("crop", "crops"),
+    journal.DROP: ("image set aside in Crop", "images set aside in Crop"),
+    journal.SORT: ("image sorted", "images sorted"),
+    journal.BROWSE: ("image marked in Browse", "images marked in Browse"),
+    journal.DUPLICATES: ("duplicate set aside", "duplicates set aside"),
+    journal.RENAME: ("image renamed", "images renamed"),
+    journal.SIDECAR: ("sidecar", "sidecars"),
+    operations.RETURN: ("image returned", "images returned"),
+}
+
+
+class ReportsPage(Page):
+    """Finish, report and batches of one project.
+
+    Attributes:
+        finishing, reporting, batches, room: the parts; `room` is the disk that can be freed, opened by its button.
+        undo: batch -> its button, of those shown that can be undone.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.undo: dict[int, ipywidgets.Button] = {}
+        self._blocked, self._count, self._open = True, _SHOWN, False
+        self.originals = ipywidgets.Checkbox(description="Also archive what the crops were made from", indent=False)
+        self.originals.layout.width = "auto"
+        self.finish = button("Finish the project", self._finish, "primary")
+        self.make = button("Make the report", self._make)
+        self.show = button("Show the report", self._show)
+        self.earlier = button("Show earlier batches", self._earlier)
+        self.reclaim = button("Look what can be freed", self._reclaim)
+        self.finishing = Part("Finish", self.finish, self.originals)
+        self.reporting = Part("Report", self.make, self.show)
+        self.batches = Part("Batches", self.earlier)
+        self.room = Part("Free disk space", self.reclaim)
+        self._rows = ipywidgets.VBox()
+        heading, body, *rest = self.batches.children
+        self.batches.children = (heading, body, self._rows, *rest)
+        super().__init__(self.finishing, self.reporting, self.batches, self.room, looking=self.finishing)
+        self.originals.observe(lambda change: self.look(), "value")
+        self.room.body.value = listed(
+            ["This reads every archive back, and shows the sizes. Nothing goes before a button."]
+        )
+        self.draw()
+        self.look()
+
+    def draw(self) -> None:
+        """Show the reports and the batches there are."""
+        self.reporting.attempt(self._draw_reports)
+        self.batches.attempt(self._draw_batches)
+
+    def look(self) -> None:
+        """Look whether the project can be finished, and what that would do."""
+        originals = self.originals.value
+
+        def work(_: Work) -> str:
+            self._blocked = True
+            plan = finish.plan(self.project.workspace.project(self.project.id), originals=originals)
+            first = [f"First: {what}." for what, _ in plan.blockers]
+            must = "".join(f'<p class="error">{escape(line)}</p>' for line in first)
+            what = "Finishing makes the report, archives the database and the pictures, and moves no image."
+            rest = "".join(f"<li>{escape(line)}</li>" for line in plan.rest)
+            self.finishing.body.value = f"{must}{listed([what])}<ul>{rest}</ul>"
+            self._blocked = bool(plan.blockers)
+            return ""
+
+        self.finishing.start("Looking at the project", work, self._allow)
+
+    def _allow(self) -> None:
+        self.finishing.enable(self.finish, not self._blocked)
+
+    def _finish(self) -> None:
+        originals = self.originals.value
+
+        def work(work: Work) -> str:
+            work.phase("Making the report and packing pictures")
+            project = self.project.workspace.project(self.project.id)
+            done = finish.execute(project, work.count, originals=originals)
+            return ". ".join(done.lines)
+
+        self.finishing.start("Finishing", work, self._finished, Work.end)
+
+    def _finished(self) -> None:
+        self._allow()
+        self.draw()
+
+    def _draw_reports(self) -> None:
+        """Say where the reports are; between, the reports themselves where they are asked for."""
+        pages = sorted(render.report_folder(self.project).glob("[!.]*.html"))
+        words = ["The report tells in numbers and pictures what was picked, how fast, and how the models did."]
+        self.reporting.body.value = listed([*words, *([] if pages else ["None has been made yet."])]) + "".join(
+            listed([str(page)]) + (_frame(page) if self._open else "") for page in pages
+        )
+        self.reporting.enable(self.show, bool(pages))
+        self.show.description = "Hide the report" if self._open else "Show the report"
+
+    def _make(self) -> None:
+        def work(_: Work) -> str:
+            pages = render.run(self.project.workspace.project(self.project.id))
+            return f"Made: {', '.join(map(str, pages))}"
+
+        self.reporting.start("Making the report", work, lambda: self._show(False))
+
+    def _show(self, change: bool = True) -> None:
+        self._open = not self._open if change else True
+        self.reporting.attempt(self._draw_reports)
+
+    def _draw_batches(self) -> None:
+        with open_read_only(self.project.database) as connection:
+            found = operations.batches(connection)[::-1]
+            contents = operations.contents(connection)
+            rows, self.undo = [], {}
+            for one in found[: self._count]:
+                batch = int(one["batch"])
+                words = f"<b>Batch {batch}</b>, {escape(str(one['planned_at'])[:16].replace('T', ' '))} UTC: "
+                reason, said = "", "undone" if not one["done"] else _contents(*contents[batch])
+                if one["done"]:
+                    try:
+                        plan_undo(self.project, connection, batch, unread=True)
+                    except PickroomError as error:
+                        reason = f"It cannot be undone: {error.what}."
+                blocked = f'<br><span class="reason">{escape(reason)}</span>' if reason else ""
+                row: list[ipywidgets.Widget] = [ipywidgets.HTML(f"<p>{words}{escape(said)}{blocked}</p>")]
+                if one["done"] and not reason:
+                    self.undo[batch] = button(f"Undo batch {batch}", self._undoing(batch))
+                    row.append(self.undo[batch])
+                rows.append(ipywidgets.HBox(row))
+        self._rows.children = rows
+        self.earlier.layout.display = None if len(found) > self._count else "none"
+        words = "Undo puts files back to their names and folders, and the choices with them."
+        self.batches.body.value = listed([words if found else "Nothing has been finalised yet."])
+
+    def _undoing(self, batch: int) -> Callable[[], None]:
+        def undo() -> None:
+            self.batches.start(f"Undoing batch {batch}", lambda _: self._undone(batch), self._after_undo)
+
+        return undo
+
+    def _undone(self, batch: int) -> str:
+        project = self.project.workspace.project(self.project.id)
+        with closing(connect(project.database)) as connection:
+            outcome, words = undo_in_words(project, connection, batch)
+        for unit, reason in {**outcome.failed, **outcome.stuck}.items():
+            raise PickroomError(f"{words}; the first: {unit}: {reason}")
+        return words
+
+    def _after_undo(self) -> None:
+        self.draw()
+        self.look()
+
+    def _earlier(self) -> None:
+        self._count += _SHOWN
+        self.draw()
+
+    def _reclaim(self) -> None:
+        self.room = ReclaimDesk(self.project.workspace, [self.project.id], "Free disk space")
+        self.parts = (*self.parts[:-1], self.room)
+        self.children = [self._style, *self.parts]
+
+
+def open_reports(project: Project) -> ReportsPage:
+    """The page that finishes and reports on a project; it only looks until a button is pressed."""
+    return ReportsPage(project)
+
+
+def _contents(kinds: dict[str, int], folders: dict[str, int]) -> str:
+    """What a batch did, and where its files are."""
+    did = ", ".join(f"{count:,} {_UNITS[kind][count != 1]}" for kind, count in kinds.items() if kind in _UNITS)
+    where = ", ".join(f"{count:,} in {folder or '.'}/" for folder, count in folders.items())
+    return f"{did}; files: {where}" if where else did
+
+
+def _frame(path: Path) -> str:
+    """A report in the page: it runs nothing and fetches nothing (`render.page`), and lies on paper in both themes."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise PickroomError(f"it cannot be read ({error})", doing="showing a report", subject=path) from None
+    return f'<iframe sandbox="" title="{escape(path.stem)}" srcdoc="{escape(text)}"></iframe>'
