@@ -15,8 +15,8 @@ from pickroom.core import naming
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError, UsageError
 from pickroom.core.naming import filename_of, folder_of, join, split
-from pickroom.files.apply_marks import Stat
 from pickroom.images import decode, metadata, scan, thumbnails
+from pickroom.store.images import Stat
 from pickroom.store.workspace import Project
 
 RESULTS = (naming.SELECTED, naming.CROPPED)
@@ -129,7 +129,7 @@ class BoardImages:
         self._hashes: dict[ListedImage, str] = {}
 
     def learn(self, images: Iterable[ListedImage], known: Mapping[Stat, str]) -> None:
-        """Take over the hashes that the last scan knows (see `apply_marks.known_hashes`)."""
+        """Take over the hashes that the last scan knows (see `store/images.py:known_hashes`)."""
         for image in images:
             found = known.get((image.filename, image.file_size, image.mtime_ns))
             if found is not None:
