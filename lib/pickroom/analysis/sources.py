@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,12 +24,13 @@ from pickroom.analysis.catalogue import fill
 from pickroom.analysis.engine import ERRORS, load_sqlite
 from pickroom.analysis.queries import Problem, identifier, quoted, read_sql
 from pickroom.core.errors import PickroomError, StoreError
+from pickroom.store.rows import migrations, number
 from pickroom.store.snapshot import attachable
 from pickroom.store.workspace import Workspace
 
 SMALL = 1 << 20  # bytes of a database with its log: a thousand decisions
 _PATIENCE_S = 5  # before a database that could not be read is tried again, if it has not changed
-_TICK_S = 0.05  # file times may stand still this long; a younger change could hide another
+_TICK_S = 0.05  # file times may stand still this long, so that a change could hide another
 _COARSE_TICK_S = 2.0  # where times are whole seconds: exFAT
 _sound: dict[Path, str] = {}  # files without an unsound row, as of a stamp: for later connections of this process
 _UNSOUND = ("table_name", "failed_check", "row_of", "what")
@@ -42,7 +43,7 @@ class Source:
 
     Attributes:
         name: what the engine calls it, where it is attached.
-        stamp: of the file, when it was last looked at; "" before.
+        stamp: of the file, when it was last looked at; "" before. young: whether it had changed just then.
         present: table -> its columns that the file has.
         live: attached; else its rows are in memory, or it is left out.
         problems: what is to be known of it. unsound: its rows that are left out, as `source.unsound_rows` has them.
@@ -54,6 +55,7 @@ class Source:
     path: Path
     name: str
     stamp: str = ""
+    young: bool = False
     present: dict[str, list[str]] = field(default_factory=dict)
     live: bool = False
     problems: list[Problem] = field(default_factory=list)
@@ -75,16 +77,14 @@ class Source:
                     found.append((status.st_size, status.st_mtime_ns))
         return found
 
-    def new_stamp(self) -> str:
-        """Changes whenever the file may have changed; waits while it is so young that a later change could hide."""
-        while True:
-            found = self.now()
-            newest = max((mtime for _, mtime in found), default=0)
-            age = time.time() - newest / 1e9
-            tick = _TICK_S if newest % 1_000_000_000 else _COARSE_TICK_S
-            if not 0 <= age < tick:
-                return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
-            time.sleep(tick - age)
+    def has_changed(self) -> bool:
+        """Whether the file may have changed since this was asked last; so young a file, that a change hides, has."""
+        found = self.now()
+        newest = max((mtime for _, mtime in found), default=0)
+        stamp, before, young = hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16], self.stamp, self.young
+        tick = _TICK_S if newest % 1_000_000_000 else _COARSE_TICK_S
+        self.stamp, self.young = stamp, 0 <= time.time() - newest / 1e9 < tick
+        return young or stamp != before
 
     def note(self, what: str, *, unsound: int = 0, left_out: bool = False) -> None:
         imported = self.origin == "legacy" and not unsound and not left_out
@@ -92,7 +92,11 @@ class Source:
         self.problems.append(Problem(self.owner, said, left_out, unsound))
 
     def look(self, connection: sqlite3.Connection) -> None:
-        """Learn the file's schema; raises NoProjectError where it is no project's database."""
+        """Learn the file's schema; raises StoreError for a newer one, NoProjectError for another program's database."""
+        version, known = number(connection, "PRAGMA user_version"), len(migrations())
+        if version > known:
+            what = f"the database has schema {version}, this program knows up to {known}"
+            raise StoreError(what, doing="reading a project for analysis", subject=self.path, hint="update pickroom")
         self.present = tables.present_in(connection, self.origin)
         if missing := tables.lacking(self.present, self.origin):
             self.note(f"an earlier schema, without {', '.join(missing)}: read as it is")
@@ -139,14 +143,21 @@ class Sources:
             found[source.owner] = found.get(source.owner, "") + source.stamp
         return found
 
-    def state(self) -> list[list[tuple[int, int]]]:
-        """Sizes and times of every file: unequal before and after a query, it may have read two moments."""
-        return [source.now() for source in self._files.values()]
+    def state(self) -> dict[Source, list[tuple[int, int]]]:
+        """Sizes and times of the attached files: where they change during a query, it may have read two moments."""
+        return {source: source.now() for source in self._files.values() if source.live}
 
-    def refresh(self) -> None:
+    def young(self) -> list[Source]:
+        """The attached files that had changed just before they were looked at."""
+        return [source for source in self._files.values() if source.live and source.young]
+
+    def refresh(self, pinned: Collection[Source] = ()) -> None:
         """Take in what has come, gone or changed; `define` then makes the views.
 
         A database that cannot be read is left out, and its problem says why.
+
+        Args:
+            pinned: files to be read into memory whatever their size, as of one moment.
         """
         listed = {path: (owner, origin) for owner, origin, path in _listed(self.workspace)}
         gone = [self._files.pop(path) for path in [path for path in self._files if path not in listed]]
@@ -154,18 +165,15 @@ class Sources:
             if path not in self._files:
                 self._files[path] = Source(owner, origin, path, f"file_{self._count}")
                 self._count += 1
-        changed = []
-        for source in self._files.values():
-            stamp = source.new_stamp()
-            patient = source.refused is None or time.monotonic() - source.refused[0] < _PATIENCE_S
-            if stamp != source.stamp or not patient:
-                source.stamp = stamp
-                changed.append(source)
+        now = time.monotonic()
+        again = [s for s in self._files.values() if s.refused is not None and now - s.refused[0] >= _PATIENCE_S]
+        again += [source for source in pinned if source.live]
+        changed = [source for source in self._files.values() if source.has_changed() or source in again]
         for source in gone:
             self._detach(source)
-        large = [source for source in changed if self._attach(source)]
+        large = [source for source in changed if self._attach(source, pinned)]
         unsound = self._unsound(large)
-        _sound.update({source.path: source.stamp for source in large if source not in unsound})
+        _sound.update({source.path: source.stamp for source in large if source not in unsound and not source.young})
         self._read([source for source in changed if not source.live or source in unsound], [*gone, *changed])
 
     def demote(self) -> bool:
@@ -188,10 +196,10 @@ class Sources:
             if source.live:
                 self.engine.execute(f"SELECT 1 FROM {source.name}.ai_decisions LIMIT 0")
 
-    def _attach(self, source: Source) -> bool:
+    def _attach(self, source: Source, pinned: Collection[Source]) -> bool:
         """Attach a large file; False for one that is to be read."""
         source.problems, source.unsound, source.refused = [], [], None
-        if not self.attach or sum(size for size, _ in source.now()) <= SMALL:
+        if not self.attach or source in pinned or sum(size for size, _ in source.now()) <= SMALL:
             self._detach(source)
             return False
         try:
@@ -242,8 +250,8 @@ class Sources:
             for s in having
         ]
         text = read_sql(f"suspects/{table}")
-        for file, number in self.engine.execute(f"WITH files AS ({' UNION ALL '.join(arms)}) {text}").fetchall():
-            found.setdefault(file, {}).setdefault(table, []).append(number)
+        for file, row in self.engine.execute(f"WITH files AS ({' UNION ALL '.join(arms)}) {text}").fetchall():
+            found.setdefault(file, {}).setdefault(table, []).append(row)
 
     def _read(self, sources: Sequence[Source], instead: Sequence[Source]) -> None:
         """Read files through `sqlite3`, their unsound rows left out, in place of what is in memory of `instead`."""
