@@ -10,17 +10,15 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow
 
 from pickroom.analysis import tables
-from pickroom.analysis.catalogue import fill
 from pickroom.analysis.engine import ERRORS, load_sqlite
 from pickroom.analysis.queries import Problem, identifier, quoted, read_sql
 from pickroom.core.errors import PickroomError, StoreError
@@ -33,8 +31,12 @@ _PATIENCE_S = 5  # before a database that could not be read is tried again, if i
 _TICK_S = 0.05  # file times may stand still this long, so that a change could hide another
 _COARSE_TICK_S = 2.0  # where times are whole seconds: exFAT
 _sound: dict[Path, str] = {}  # files without an unsound row, as of a stamp: for later connections of this process
-_UNSOUND = ("table_name", "failed_check", "row_of", "what")
 _OWN = ("file", "owner", "origin")  # columns of rows in memory: which source they are of
+_UNSOUND = dict.fromkeys(("table_name", "failed_check", "row_of", "what"), "VARCHAR")
+_TABLES = {
+    table: dict.fromkeys(_OWN, "VARCHAR") | columns
+    for table, columns in (*tables.TABLES.items(), ("unsound_rows", _UNSOUND))
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -46,7 +48,7 @@ class Source:
         stamp: of the file, when it was last looked at; "" before. young: whether it had changed just then.
         present: table -> its columns that the file has.
         live: attached; else its rows are in memory, or it is left out.
-        problems: what is to be known of it. unsound: its rows that are left out, as `source.unsound_rows` has them.
+        problems: what is to be known of it.
         refused: why it cannot be read, with the time of that.
     """
 
@@ -59,7 +61,6 @@ class Source:
     present: dict[str, list[str]] = field(default_factory=dict)
     live: bool = False
     problems: list[Problem] = field(default_factory=list)
-    unsound: list[tuple[str, ...]] = field(default_factory=list)
     refused: tuple[float, StoreError] | None = None
 
     @property
@@ -101,17 +102,11 @@ class Source:
         if missing := tables.lacking(self.present, self.origin):
             self.note(f"an earlier schema, without {', '.join(missing)}: read as it is")
 
-    def read(self, connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
-        """A table's sound rows behind the columns of `_OWN`; the others are kept in `unsound`."""
-        rows, faults = tables.read_rows(connection, self.present, table)
-        self.unsound += [(table, fault.check, fault.of, fault.what) for fault in faults]
-        return [(self.name, self.owner, self.origin, *row) for row in rows]
-
     def refuse(self, error: Exception) -> None:
         """Leave it out, for the reason that an error says."""
         if not isinstance(error, StoreError):
             error = StoreError(str(error), doing="reading a project for analysis", subject=self.path)
-        self.refused, self.present, self.unsound = (time.monotonic(), error), {}, []
+        self.refused, self.present = (time.monotonic(), error), {}
         self.problems = [Problem(self.owner, error.line, left_out=True)]
 
 
@@ -125,11 +120,8 @@ class Sources:
         self._count = 0
         engine.execute("CREATE SCHEMA source")
         engine.execute("CREATE SCHEMA memory_rows")
-        for table, columns in tables.TABLES.items():
-            typed = ", ".join(
-                f"{identifier(n)} {kind}" for n, kind in (dict.fromkeys(_OWN, "VARCHAR") | columns).items()
-            )
-            engine.execute(f"CREATE TABLE memory_rows.{table} ({typed})")
+        for table, columns in _TABLES.items():
+            tables.fill(engine, f"memory_rows.{table}", columns)
 
     @property
     def problems(self) -> list[Problem]:
@@ -198,7 +190,7 @@ class Sources:
 
     def _attach(self, source: Source, pinned: Collection[Source]) -> bool:
         """Attach a large file; False for one that is to be read."""
-        source.problems, source.unsound, source.refused = [], [], None
+        source.problems, source.refused = [], None
         if not self.attach or source in pinned or sum(size for size, _ in source.now()) <= SMALL:
             self._detach(source)
             return False
@@ -257,39 +249,33 @@ class Sources:
         """Read files through `sqlite3`, their unsound rows left out, in place of what is in memory of `instead`."""
         if not instead:
             return
-        made: dict[str, list[tuple[Any, ...]]] = {table: [] for table in tables.TABLES}
+        made: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _TABLES}
         for source in sources:
             self._detach(source)
-            source.problems, source.unsound = [], []
+            source.problems = []
+            own = source.name, source.owner, source.origin
             try:
                 with attachable(source.path) as path, closing(tables.open_file(path)) as connection:
                     connection.execute("BEGIN")  # every table as of one moment
                     source.look(connection)
-                    found = {table: source.read(connection, table) for table in source.present}
+                    found = {table: tables.read_rows(connection, source.present, table) for table in source.present}
             except (sqlite3.Error, tables.NoProjectError, PickroomError) as error:
                 source.refuse(error)
                 continue
-            if count := len(source.unsound):
+            for table, (rows, _) in found.items():
+                made[table] += [(*own, *row) for row in rows]
+            unsound = [(*own, t, one.check, one.of, one.what) for t, (_, faults) in found.items() for one in faults]
+            made["unsound_rows"] += unsound
+            if count := len(unsound):
                 what = f"{count} unsound row{'s' * (count != 1)} left out: see the view unsound_rows"
                 source.note(what, unsound=count)
-            for table, rows in found.items():
-                made[table] += rows
-        names = ", ".join(f"'{source.name}'" for source in instead)
-        for table, rows in made.items():
+        names, by_name = ", ".join(f"'{one.name}'" for one in instead), {one.name: one for one in sources}
+        for table, held in made.items():
             self.engine.execute(f"DELETE FROM memory_rows.{table} WHERE file IN ({names})")
-            if rows:
-                self._insert(table, rows, {source.name: source for source in sources})
-
-    def _insert(self, table: str, rows: list[tuple[Any, ...]], sources: Mapping[str, Source]) -> None:
-        kinds = dict.fromkeys(_OWN, "VARCHAR") | tables.TABLES[table]
-        arrays = {}
-        for (name, kind), values in zip(kinds.items(), zip(*rows, strict=True), strict=True):
-            arrays[name], strange = tables.array(values, kind)
-            for file, count in Counter(rows[place][0] for place in strange).items():
-                sources[file].note(f"{count} values of {table}.{name} are no {tables.WORDS[kind]}: read as NULL")
-        self.engine.register("rows_read", pyarrow.table(arrays))
-        self.engine.execute(f"INSERT INTO memory_rows.{table} SELECT * FROM rows_read")
-        self.engine.unregister("rows_read")
+            for name, places in tables.insert(self.engine, f"memory_rows.{table}", _TABLES[table], held).items():
+                for file, count in Counter(held[place][0] for place in places).items():
+                    kind = tables.WORDS[_TABLES[table][name]]
+                    by_name[file].note(f"{count} values of {table}.{name} are no {kind}: read as NULL")
 
     def _left_out(self) -> list[str]:
         return [problem.project_id for problem in self.problems if problem.left_out]
@@ -300,23 +286,16 @@ class Sources:
 
     def shape(self) -> list[Any]:
         """What the views `source.*` are made of; as long as it stays, they stay."""
-        return [self._left_out(), *((s.name, s.present, s.unsound) for s in self._readable() if s.live or s.unsound)]
+        return [self._left_out(), *((s.name, s.present) for s in self._readable() if s.live)]
 
     def define(self, table: str) -> None:
-        """Make the view `source.<table>` over all files; or `source.unsound_rows`, which is a table."""
-        readable = self._readable()
-        if table == "unsound_rows":
-            names = ("owner", "origin", *_UNSOUND)
-            rows = [dict(zip(names, (s.owner, s.origin, *row), strict=True)) for s in readable for row in s.unsound]
-            printable = [{n: v.encode(errors="backslashreplace").decode() for n, v in row.items()} for row in rows]
-            fill(self.engine, "source.unsound_rows", dict.fromkeys(names, "VARCHAR"), printable)
-            return
-        columns = tables.TABLES[table]
+        """Make the view `source.<table>` over all files."""
+        columns = {name: kind for name, kind in _TABLES[table].items() if name not in _OWN}
         named = ", ".join(map(identifier, columns))
         # without a cast for each file: parsing them takes longer than reading small ones
         arms = [
             f"SELECT {quoted(s.owner)}, '{s.origin}', {tables.cells(s.present, table)} FROM {s.name}.{table}"
-            for s in readable
+            for s in self._readable()
             if s.live and table in s.present
         ]
         memory = f"SELECT owner, origin, {named} FROM memory_rows.{table}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow
 
 from pickroom.analysis.queries import identifier
@@ -17,9 +18,10 @@ from pickroom.integrity.checks import FAULTS, IMPORT_FAULTS, Fault
 from pickroom.store.rows import read_any_text
 
 _TEXT, _WHOLE, _REAL = "VARCHAR", "BIGINT", "DOUBLE"
-_ARROW = {_TEXT: pyarrow.string(), _WHOLE: pyarrow.int64(), _REAL: pyarrow.float64()}
+_ARROW = {_TEXT: pyarrow.string(), "JSON": pyarrow.string(), "BOOLEAN": pyarrow.bool_()}
+_ARROW |= {_WHOLE: pyarrow.int64(), _REAL: pyarrow.float64()}
 WORDS = {_TEXT: "text", _WHOLE: "whole number", _REAL: "number"}
-_PYTHON = {_TEXT: (str,), _WHOLE: (int,), _REAL: (float, int)}
+_PYTHON: dict[str, tuple[type, ...]] = {_TEXT: (str,), _WHOLE: (int,), _REAL: (float, int)}
 BUSY_MS = 2000  # a writer keeps a reader waiting only in exclusive mode, which Pickroom never uses
 Present = Mapping[str, Sequence[str]]  # table -> those of its columns that a file has
 
@@ -134,14 +136,34 @@ def read_rows(
     return sound, [fault for fault in faults if fault is not None]
 
 
-def array(values: Sequence[Any], kind: str) -> tuple[pyarrow.Array, list[int]]:
-    """A column of one type, and the places of values of another one, which become NULL."""
-    try:
-        return pyarrow.array(values, _ARROW[kind]), []
-    except (pyarrow.ArrowException, TypeError, OverflowError, UnicodeError):
-        kept = [_plain(value) if isinstance(value, _PYTHON[kind]) else None for value in values]
-        strange = [n for n, (old, new) in enumerate(zip(values, kept, strict=True)) if old is not None and new is None]
-        return pyarrow.array(kept, _ARROW[kind]), strange
+def fill(
+    engine: duckdb.DuckDBPyConnection, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]] = ()
+) -> None:
+    """Make a table of rows anew."""
+    structure = ", ".join(f"{identifier(name)} {kind}" for name, kind in types.items())
+    engine.execute(f"CREATE OR REPLACE TABLE {table} ({structure})")
+    insert(engine, table, types, rows)
+
+
+def insert(
+    engine: duckdb.DuckDBPyConnection, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
+) -> dict[str, list[int]]:
+    """Add rows to a table of these columns; column -> the places of values of another type, which became NULL."""
+    if not rows:
+        return {}
+    strange: dict[str, list[int]] = {}
+    arrays = []
+    for (name, kind), values in zip(types.items(), zip(*rows, strict=True), strict=True):
+        try:
+            arrays.append(pyarrow.array(values, _ARROW[kind]))
+        except (pyarrow.ArrowException, TypeError, OverflowError, UnicodeError):
+            kept = [_plain(value) if isinstance(value, _PYTHON[kind]) else None for value in values]
+            strange[name] = [n for n, (v, k) in enumerate(zip(values, kept, strict=True)) if k is None is not v]
+            arrays.append(pyarrow.array(kept, _ARROW[kind]))
+    engine.register("rows_read", pyarrow.table(arrays, list(types)))
+    engine.execute(f"INSERT INTO {table} SELECT * FROM rows_read")
+    engine.unregister("rows_read")
+    return strange
 
 
 def _plain(value: Any) -> Any:
