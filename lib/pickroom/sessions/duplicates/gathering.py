@@ -10,8 +10,9 @@ from pickroom.core.errors import ImageError, StoreError, UsageError
 from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED
 from pickroom.core.quantities import plural
 from pickroom.images import decode, thumbnails
+from pickroom.images.scan import ListedImage
 from pickroom.sessions.duplicates.finding import Copy
-from pickroom.sessions.marking.images import ListedImage, look
+from pickroom.sessions.marking.images import look
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace

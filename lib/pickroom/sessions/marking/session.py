@@ -16,12 +16,13 @@ from pickroom.core.quantities import plural
 from pickroom.files import apply_marks
 from pickroom.files.apply_marks import Placement, PlaceResult
 from pickroom.files.journal import BROWSE
+from pickroom.images.scan import ListedImage
 from pickroom.sessions.keys import BROWSE as KEYS
 from pickroom.sessions.keys import Command, normalise
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking import images
 from pickroom.sessions.marking.board import Board, Layout, Section
-from pickroom.sessions.marking.images import RESULTS, BoardImages, ListedImage, Listing
+from pickroom.sessions.marking.images import RESULTS, BoardImages, Listing
 from pickroom.sessions.session import ProjectSession, latest
 from pickroom.store import marks, operations
 from pickroom.store.connect import data_version, transaction
