@@ -306,10 +306,10 @@ def test_an_expected_failure_is_one_line_and_the_next_key_clears_it(page: CropPa
     with monkeypatch.context() as patched:
         patched.setattr("pickroom.files.cropping.submit", refuse)
         page.press("Enter")
-    assert '<div class="line error"' in page.words and "(wait for it to end)" in page.words
+    assert '<span class="error">' in page.words and "(wait for it to end)" in page.words
     assert len(page.deck.session.view().images) == 3
     page.press("2")
-    assert "wait for it" not in page.words and '<div class="line error"' not in page.words
+    assert "wait for it" not in page.words and '<span class="error">' not in page.words
 
 
 @pytest.mark.parametrize("name", ["press", "edit"])
@@ -359,8 +359,9 @@ def test_an_empty_desk_says_so(project: Project, open_crop_page: Callable):
     page = open_crop_page(project)
     for _ in range(5):
         page.press("[", "Enter")
-    assert page.frame["frame"] == {"token": "", "cells": ()}
+    assert page.frame["frame"] == {"token": "", "cells": (), "label": "No image"}
     assert "No image waits for its crop - 5 made here" in page.deck.header.value
+    assert "Images come here from the review" in page.deck.panel.value
     page.press("Enter")
     assert "no image waits for its crop" in page.words
     page.press("b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from conftest import read_tree
 from pickroom.app.widgets.deck import Deck, open_deck
 from pickroom.app.widgets.desk import COPYING
 from pickroom.core.errors import LockedError, PickroomError
+from pickroom.images import metadata
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import copies
 from pickroom.store.workspace import Project
@@ -41,6 +43,39 @@ def test_the_first_frame_shows_the_first_group_and_names_its_neighbours(page: Pa
     assert [frame["token"] for _, frame in page.frame["ahead"]] == [g.group_id for g in (second, third, fourth)]
     assert "Group 1 of 4" in page.deck.header.value
     assert page.frame["destinations"]["ArrowRight"] == 1 and page.frame["steps"]["ArrowLeft"] == -1
+
+
+def test_what_is_read_aloud_follows_the_choice(page: Page):
+    first = page.frame["frame"]["cells"][0]["caption"]
+    assert page.frame["frame"]["label"].startswith(f"Group 1 of 4, undecided. 1: {first['title']}, {first['quiet']}")
+    page.press("2", "ArrowLeft")
+    assert page.frame["frame"]["label"].startswith("Group 1 of 4, image 2 picked. ")
+    assert page.frame["frame"]["cells"][1]["caption"]["mark"] == "keep"
+    assert page.frame["ahead"][0][1]["label"].startswith("Group 2 of 4, undecided. ")
+    page.press("x", "ArrowLeft")
+    assert page.frame["frame"]["label"].startswith("Group 1 of 4, rejected. ")
+    page.press("k", "ArrowLeft")
+    assert page.frame["frame"]["label"].startswith("Group 1 of 4, all kept. ")
+
+
+def test_settings_of_generators_are_read_after_the_first_frame(
+    project: Project, open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
+):
+    image = queue(project)[0].images[1]
+    text = "model: folder/dream_xl.safetensors\nsettings:\n  seed: 77\n  sampler_name: euler\n"
+    (project.root / image.filename).with_suffix(".yaml").write_text(text)
+    shown, read = threading.Event(), metadata.made_with
+
+    def after_the_first_frame(path: Path) -> str:
+        assert shown.wait(20)
+        return read(path)
+
+    monkeypatch.setattr(metadata, "made_with", after_the_first_frame)
+    page = open_page(project)
+    assert page.frame["frame"]["cells"][1]["caption"]["quiet"] == image.filename
+    shown.set()
+    page.deck._reader.submit(int).result(20)
+    assert page.frame["frame"]["cells"][1]["caption"]["quiet"] == f"{image.filename} · dream_xl · seed 77 · euler"
 
 
 def test_the_stage_uses_the_room_that_a_view_has(page: Page):
@@ -120,7 +155,7 @@ def test_finalise_moves_the_files_and_shows_the_next_batch(page: Page, project: 
     assert places(project, third) == ("delete_staging",) * 4
     assert places(project, fourth) == ("selected", "selected")
     assert set(decisions(project)) == {g.group_id for g in (first, second, third)}
-    assert page.frame["frame"] == {"token": "", "cells": ()}
+    assert page.frame["frame"] == {"token": "", "cells": (), "label": "No image"}
     assert "everything is decided" in page.deck.header.value
 
 

@@ -1,6 +1,6 @@
 // The coordinates of the crop under the pointer, in the corner of its box; the kernel drew the box and wrote the words.
 
-import { element } from "./element.js";
+import { element, place } from "./element.js";
 
 export class CropWords {
   constructor(parent) {
@@ -13,8 +13,7 @@ export class CropWords {
     const crop = pointer && cropAt(cells, pointer);
     this.el.hidden = !crop;
     if (!crop) return;
-    const [x, y] = crop.box;
-    Object.assign(this.el.style, { left: `${(100 * x) / width}%`, top: `${(100 * y) / height}%` });
+    place(this.el, crop.box.slice(0, 2), [width, height]);
     this.el.textContent = crop.words;
   }
 }

@@ -2,7 +2,7 @@
 // same box is on its way. The kernel's box is the one that counts. The rules are those of sessions/crop/editing.py
 // without its whole pixels; lengths are CSS pixels of the layout.
 
-import { element } from "./element.js";
+import { element, place } from "./element.js";
 
 export class DragOutline {
   constructor(parent) {
@@ -23,8 +23,7 @@ export class DragOutline {
     const box = this.drag && dragged(this.drag, x, y);
     this.el.hidden = !box;
     if (!box) return;
-    const percent = box.map((length, i) => `${(100 * length) / this.layout[i % 2]}%`);
-    ["left", "top", "width", "height"].forEach((name, i) => (this.el.style[name] = percent[i]));
+    place(this.el, box, this.layout);
     this.el.dataset.box = box.join(" ");
   }
 }

@@ -1,6 +1,7 @@
 // The image view: the pictures of a frame, the pointer over them, and where keys lead. stage.py says which messages it
 // exchanges with the kernel. It holds only pictures and keys that are not answered yet: what the kernel says wins.
 
+import { Captions } from "./captions.js";
 import { CropWords } from "./crop_words.js";
 import { DragOutline } from "./drag_outline.js";
 import { element } from "./element.js";
@@ -28,8 +29,9 @@ class ImageView extends View {
     this.moved = null; // the last pointer event that was not sent yet
     this.unanswered = 0; // pointer moves sent
     this.hadFocus = false;
-    this.el = element("div", "pickroom-image-view", { tabIndex: 0, role: "application" });
+    this.el = element("div", "pickroom-image-view", { tabIndex: 0, role: "application", ariaLabel: "Images" });
     this.painter = new Painter(this.el, pictures, this.zoom);
+    this.captions = new Captions(this.el);
     this.outline = new DragOutline(this.el);
     this.cropWords = new CropWords(this.el);
     this.el.append(this.note);
@@ -179,10 +181,11 @@ class ImageView extends View {
   }
 
   paint() {
-    const { token, cells } = this.shown;
+    const { token, cells, label } = this.shown;
     const drawn = this.painter.paint(this.scene, this.shown);
+    this.captions.show(cells, this.zoom.on, this.scene);
     this.el.classList.toggle("pickroom-zoomed", this.zoom.on);
-    this.el.setAttribute("aria-label", cells.map((cell) => cell.label).join("; "));
+    this.el.ariaLabel = label;
     Object.assign(this.el.dataset, { token, drawn, images: cells.length });
     this.showCropWords();
   }

@@ -5,6 +5,7 @@ A desk draws a session and forwards the user's keys to it; it holds no data.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -12,7 +13,7 @@ from typing import Any, ParamSpec
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.overlay import Overlay, Slot, arrange
+from pickroom.app.widgets.overlay import Caption, Overlay, Slot, arrange
 from pickroom.app.widgets.stage import PointerEvent, Stage, Surface, Viewport
 from pickroom.core.errors import PickroomError
 from pickroom.sessions.duplicates.finding import Copy
@@ -175,12 +176,15 @@ class StageDesk(Desk):
         """Where images go in the room there is."""
         return arrange([(image.width, image.height) for image in images], self.viewport.width, self.viewport.height)
 
-    def frame(self, token: str, images: Sequence[tuple[str, tuple[int, int], str]]) -> dict[str, Any]:
+    def frame(
+        self, token: str, images: Sequence[tuple[str, tuple[int, int], Caption]], head: str = ""
+    ) -> dict[str, Any]:
         """What is on the stage at one time, for `Stage.show`; the images are numbered from 1, as their keys are.
 
         Args:
-            images: (name, which the browser asks for and keeps the picture by; (width, height) in upright pixels; what
-                is said of it aloud) of each.
+            images: (name, which the browser asks for and keeps the picture by; (width, height) in upright pixels; the
+                words under it) of each.
+            head: what is read aloud before the words under the images.
         """
         slots = arrange([size for _, size, _ in images], self.viewport.width, self.viewport.height)
         cells = tuple(
@@ -189,16 +193,14 @@ class StageDesk(Desk):
                 "number": number,
                 "box": slot.box,  # (x, y, width, height) of the whole image, in CSS pixels of the layout
                 "window": slot.window,  # that it may fill when zoomed
+                "bottom": slot.bottom,  # where the room for the words under it ends
                 "size": size,
-                "label": f"{number}: {label}",
+                "caption": asdict(caption),
             }
-            for number, ((name, size, label), slot) in enumerate(zip(images, slots, strict=True), start=1)
+            for number, ((name, size, caption), slot) in enumerate(zip(images, slots, strict=True), start=1)
         )
-        return {"token": token, "cells": cells}
-
-    def frame_of(self, token: str, images: Sequence[ShownImage]) -> dict[str, Any]:
-        """`frame` of images that are known by their content."""
-        return self.frame(token, [(i.sha256, (i.width, i.height), f"{i.filename}, {i.label}") for i in images])
+        told = [f"{n}: {', '.join(filter(None, (c.title, c.quiet, c.flag)))}" for n, (_, _, c) in enumerate(images, 1)]
+        return {"token": token, "cells": cells, "label": ". ".join(filter(None, (head, *told))) or "No image"}
 
 
 def keep_copies(words: ipywidgets.HTML) -> None:

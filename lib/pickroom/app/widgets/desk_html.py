@@ -24,13 +24,14 @@ def header(text: str, progress: float | None = None) -> str:
     return f'{top}<div class="bar"><div style="width: {max(0.0, min(progress, 1.0)):.2%}"></div></div>'
 
 
-def line(text: str, kind: str = "message") -> str:
-    """A single line of fixed height. Text that does not fit is cut off; the title attribute has all of it."""
-    return _line(kind, escape(text), text)
+def line(*parts: tuple[str, str] | str) -> str:
+    """Texts next to each other, each by itself or as (kind, text); they wrap where the room ends."""
+    both = (("message", part) if isinstance(part, str) else part for part in parts)
+    return f'<div class="line">{"".join(_span(kind, escape(text)) for kind, text in both if text)}</div>'
 
 
-def _line(kind: str, content: str, title: str) -> str:
-    return f'<div class="line {kind}" title="{escape(title)}">{content}</div>'
+def _span(kind: str, content: str) -> str:
+    return f'<span class="{kind}">{content}</span>'
 
 
 def button(press: str, text: str, key: str = "", *, kind: str = "", enabled: bool = True, title: str = "") -> str:
@@ -97,22 +98,18 @@ def defect(error: Exception) -> str:
 
 
 def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
-    """The three lines under the images: the route; reasons and flags; the message or why the group was held."""
+    """The lines under the images: the route, and the message or why the group was held; flags and reasons."""
     kind = "error" if error else "message"
     if group is None:
-        return line("", "route undecided") + line("", "reasons") + line(message, kind)
+        return line((kind, message))
     if group.held_reason and not error:
         kind, message = "held", f"Held back: {group.held_reason}" + (f" · {message}" if message else "")
-    flags = "".join(f'<span class="flag">{escape(flag)}</span> ' for flag in group.flags)
+    flags = "".join(_span("flag", escape(flag)) for flag in group.flags)
     outcome = "undecided"
     if group.decided:
         outcome = "keep" if any(image.mark == "keep" for image in group.images) else "reject"
-    title = " · ".join((*group.flags, group.reasons))
-    return (
-        line(group.route, f"route {outcome}")
-        + _line("reasons", flags + escape(group.reasons), title)
-        + line(message, kind)
-    )
+    reasons = f'<div class="line reasons">{flags}{escape(group.reasons)}</div>'
+    return line((f"route {outcome}", group.route), (kind, message)) + reasons
 
 
 def info(rows: Sequence[InfoRow], images: Sequence[ImageView]) -> str:
@@ -206,15 +203,13 @@ def crop_lines(view: CropDeskView, message: str, *, error: bool = False) -> str:
     """Under the images: the active box; its file and the page's warnings; the message; what cannot be cropped."""
     active = _active(view)
     box = f"{active.number}: {active.coordinates} · {_KEEPS[active.shape]} · {active.note}" if active else ""
-    path = escape(f"{active.directory}/{active.filename}") if active else ""
+    path = f"{active.directory}/{active.filename}" if active else ""
     warnings = [f"{image.number}: {image.warning}" for image in view.images if image.warning]
-    flags = "".join(f'<span class="flag">{escape(warning)}</span>' for warning in warnings)
-    problems = "".join(line(problem, "problem") for problem in view.problems)
+    kind = "error" if error else "route" if view.asked else "message"
+    parts = [("path", path), *(("flag", warning) for warning in warnings)]
+    problems = "".join(map(line, view.problems))
     return (
-        line(box, "route")
-        + f'<div class="line reasons" title="{path}"><span class="path">{path}</span>{flags}</div>'
-        + line(message, "error" if error else "route" if view.asked else "message")
-        + (f'<div class="problems">{problems}</div>' if problems else "")
+        line(("route", box), (kind, message)) + line(*parts) + (problems and f'<div class="problems">{problems}</div>')
     )
 
 
