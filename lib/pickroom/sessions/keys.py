@@ -224,7 +224,7 @@ CROP = KeyTable(
     _decides("b", "back", "back: bring the image submitted last back, with its box"),
     _acts("u Shift+u", "undo, redo", "undo the last edit of a box, redo"),
     _decides("Shift+a", "apply ai", "apply all AI crops of crop_auto/; Enter confirms, Esc returns"),
-    _looks("Escape", "close", "close; during a drag: take it back"),
+    _looks("Escape", "close", "close; during a drag: take it back; with nothing to close, Tab then leaves the desk"),
     *_LAST_LINES,
 )
 

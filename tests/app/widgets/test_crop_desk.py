@@ -359,7 +359,7 @@ def test_an_empty_desk_says_so(project: Project, open_crop_page: Callable):
     page = open_crop_page(project)
     for _ in range(5):
         page.press("[", "Enter")
-    assert page.frame["frame"] == {"token": "", "cells": (), "label": "No image"}
+    assert page.frame["frame"] == {"token": "", "cells": (), "label": "No image", "captions": ""}
     assert "No image waits for its crop - 5 made here" in page.deck.header.value
     assert "Images come here from the review" in page.deck.panel.value
     page.press("Enter")

@@ -103,8 +103,8 @@ def test_a_row_of_portraits_uses_the_whole_height():
 
 
 def test_wide_images_side_by_side_need_one_line_of_words():
-    (slot, _) = arrange([(1000, 1000)] * 2, 1600, 700)
-    assert slot.box[2] > WIDE and slot.box[3] == pytest.approx(700 - 2 * MARGIN - LINE)
+    (slot, _) = arrange([(1000, 1000)] * 2, 1600, 800)
+    assert slot.box[2] > WIDE and slot.box[3] == pytest.approx(800 - 2 * MARGIN - LINE)
 
 
 def test_what_is_left_over_is_room_for_words():

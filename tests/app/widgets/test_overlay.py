@@ -88,8 +88,8 @@ def test_a_box_has_a_dark_and_a_light_line_and_shows_on_any_picture(batches: lis
 def test_the_words_under_an_image_say_what_it_is_and_what_is_chosen():
     caption = group_caption(view(label="stage 1.5 · 768 × 1024", mark="keep"), "Canon EOS R6 · ISO 400")
     assert (caption.title, caption.mark) == ("✓ keep · stage 1.5 · 768 × 1024", "keep")
-    assert caption.quiet == "a.png · Canon EOS R6 · ISO 400"
-    assert group_caption(view(), "").quiet == "a.png"
+    assert caption.quiet == ("a.png", "Canon EOS R6", "ISO 400") and caption.crop is None
+    assert group_caption(view(crop=BOX), "").crop == (BOX, "80, 60 – 480, 360 px · 0.100, 0.100 – 0.600, 0.600")
 
 
 @pytest.mark.parametrize(("dark", "palette"), [(False, LIGHT), (True, DARK)])

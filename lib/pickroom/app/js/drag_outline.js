@@ -2,7 +2,7 @@
 // same box is on its way. The kernel's box is the one that counts. The rules are those of sessions/crop/editing.py
 // without its whole pixels; lengths are CSS pixels of the layout.
 
-import { element, place } from "./element.js";
+import { element } from "./element.js";
 
 export class DragOutline {
   constructor(parent) {
@@ -23,7 +23,8 @@ export class DragOutline {
     const box = this.drag && dragged(this.drag, x, y);
     this.el.hidden = !box;
     if (!box) return;
-    place(this.el, box, this.layout);
+    const percent = box.map((length, i) => `${(100 * length) / this.layout[i % 2]}%`);
+    ["left", "top", "width", "height"].forEach((name, i) => (this.el.style[name] = percent[i]));
     this.el.dataset.box = box.join(" ");
   }
 }

@@ -62,11 +62,11 @@ export class View {
   /** Tell the user how the kernel answers: `silent`, `gone`, or "" for as it should. */
   say(what) {
     const again = document.body.dataset.voila ? "reload this page" : "run the cells again"; // the app has no cells
-    if (what === "silent") {
-      this.note.textContent = `Still waiting for the kernel. If it was restarted, ${again}: nothing saved is lost.`;
-    } else if (what === "gone") {
-      this.note.textContent = `The kernel was restarted: ${again}. Nothing saved is lost; this key was not recorded.`;
-    } else this.note.textContent = "";
+    const words = {
+      silent: `Still waiting for the kernel. If it was restarted, ${again}: nothing saved is lost.`,
+      gone: `The kernel was restarted: ${again}. Nothing saved is lost, but this key was not recorded.`,
+    };
+    this.note.textContent = words[what] ?? "";
   }
 
   // --- viewport -------------------------------------------------------------------------------------------------

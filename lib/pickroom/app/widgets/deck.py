@@ -16,7 +16,6 @@ from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
 from pickroom.app.widgets.drawing import (
     REACH,
-    crop_words,
     drag_shape,
     draw_group,
     draw_page,
@@ -78,7 +77,7 @@ class Deck(StageDesk):
         self.announce({image.sha256: image for group in (shown, *ahead.values()) if group for image in group.images})
         self.stage.show(
             self.viewport,
-            self._frame(self.token(), shown.images if shown else (), position),
+            self._frame(self.token(), shown.images if shown else (), position, zoom=zoom),
             position=position,
             count=len(session.state.cards),
             ahead={place: self._frame(group.group_id, group.images, place) for place, group in ahead.items()},
@@ -101,16 +100,11 @@ class Deck(StageDesk):
                 self._made_with |= found
                 self.redraw()
 
-    def _frame(self, token: str, images: Sequence[ImageView], position: int) -> dict[str, Any]:
-        """`frame`, with where each crop lies and what is said of it under the pointer."""
+    def _frame(self, token: str, images: Sequence[ImageView], position: int, *, zoom: bool = False) -> dict[str, Any]:
         head = f"Group {position + 1} of {len(self.session.state.cards)}, {spoken(images)}" if images else ""
         captions = [group_caption(i, i.details or self._made_with.get(i.sha256, "")) for i in images]
         shown = [(i.sha256, (i.width, i.height), caption) for i, caption in zip(images, captions, strict=True)]
-        frame = self.frame(token, shown, head)
-        for cell, image, slot in zip(frame["cells"], images, self.slots(images), strict=True):
-            if image.crop is not None:
-                cell["crop"] = {"box": slot.placement.rectangle(image.crop), "words": crop_words(image)}
-        return frame
+        return self.frame(token, shown, head=head, zoom=zoom)
 
     def close(self) -> None:
         self._reader.shutdown(wait=False, cancel_futures=True)

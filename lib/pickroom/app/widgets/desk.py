@@ -5,7 +5,6 @@ A desk draws a session and forwards the user's keys to it; it holds no data.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -177,7 +176,12 @@ class StageDesk(Desk):
         return arrange([(image.width, image.height) for image in images], self.viewport.width, self.viewport.height)
 
     def frame(
-        self, token: str, images: Sequence[tuple[str, tuple[int, int], Caption]], head: str = ""
+        self,
+        token: str,
+        images: Sequence[tuple[str, tuple[int, int], Caption]],
+        *,
+        head: str = "",
+        zoom: bool = False,
     ) -> dict[str, Any]:
         """What is on the stage at one time, for `Stage.show`; the images are numbered from 1, as their keys are.
 
@@ -185,6 +189,7 @@ class StageDesk(Desk):
             images: (name, which the browser asks for and keeps the picture by; (width, height) in upright pixels; the
                 words under it) of each.
             head: what is read aloud before the words under the images.
+            zoom: the images fill their windows.
         """
         slots = arrange([size for _, size, _ in images], self.viewport.width, self.viewport.height)
         cells = tuple(
@@ -193,14 +198,18 @@ class StageDesk(Desk):
                 "number": number,
                 "box": slot.box,  # (x, y, width, height) of the whole image, in CSS pixels of the layout
                 "window": slot.window,  # that it may fill when zoomed
-                "bottom": slot.bottom,  # where the room for the words under it ends
                 "size": size,
-                "caption": asdict(caption),
             }
-            for number, ((name, size, caption), slot) in enumerate(zip(images, slots, strict=True), start=1)
+            for number, ((name, size, _), slot) in enumerate(zip(images, slots, strict=True), start=1)
         )
-        told = [f"{n}: {', '.join(filter(None, (c.title, c.quiet, c.flag)))}" for n, (_, _, c) in enumerate(images, 1)]
-        return {"token": token, "cells": cells, "label": ". ".join(filter(None, (head, *told))) or "No image"}
+        said = [caption for _, _, caption in images]
+        spoken = (f"{n}: {', '.join((c.title, *c.quiet, *filter(None, [c.flag])))}" for n, c in enumerate(said, 1))
+        return {
+            "token": token,
+            "cells": cells,
+            "label": ". ".join(filter(None, (head, *spoken))) or "No image",  # read aloud
+            "captions": desk_html.captions(said, slots, self.viewport, zoom=zoom),
+        }
 
 
 def keep_copies(words: ipywidgets.HTML) -> None:

@@ -6,11 +6,14 @@ File names, prompts and settings are other people's text: everything passes thro
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
+from pickroom.app.widgets.overlay import Caption, Slot
+from pickroom.app.widgets.stage import Viewport
 from pickroom.images.metadata import InfoRow
 from pickroom.sessions.crop.state import FREE, OWN, RATIOS, CropDeskView, CropImageView
 from pickroom.sessions.review.view import GroupView, ImageView
 from pickroom.sessions.sorting.suggest import GroupRow
 
+FRAME, WORDS = 5.0, 19.0  # CSS pixels: over the words under an image; height of their lines (desk.css)
 SPACE = '<span class="space"></span>'
 _ROWS = 14  # values of a field shown in the table of a dry run
 _TEXT = 400  # characters shown of one value
@@ -32,6 +35,35 @@ def line(*parts: tuple[str, str] | str) -> str:
 
 def _span(kind: str, content: str) -> str:
     return f'<span class="{kind}">{content}</span>'
+
+
+def captions(said: Sequence[Caption], slots: Sequence[Slot], viewport: Viewport, *, zoom: bool) -> str:
+    """The words under each image of a stage, and over its crop; they lie where the kernel's layout has the images."""
+    found = []
+    for number, (caption, slot) in enumerate(zip(said, slots, strict=True), start=1):
+        x, y, w, h = slot.window if zoom else slot.box
+        top = y + h + FRAME
+        lines = max(1, int((slot.bottom - top) / WORDS))
+        clamp = f"-webkit-line-clamp: {lines}" + ("; word-break: break-all" if lines == 1 else "")
+        # a name or a quantity stays on one line
+        quiet = (escape(part).replace(" ", "&nbsp;").replace("-", "-&#8288;") for part in caption.quiet)
+        flag = f'<em class="flag">{escape(caption.flag)}</em>' if caption.flag else ""
+        found.append(
+            f'<div class="pickroom-caption" data-mark="{caption.mark}" title="{escape(" · ".join(caption.quiet))}"'
+            f' style="{_placed(viewport, x, top, w)}; {clamp}"><b>{number}</b>{flag}'
+            f"{escape(caption.title)} <small>· {' · '.join(quiet)}</small></div>"
+        )
+        if caption.crop and not zoom:
+            box, words = caption.crop
+            place = _placed(viewport, *slot.placement.rectangle(box))
+            found.append(f'<div class="pickroom-crop" style="{place}"><span>{escape(words)}</span></div>')
+    return "".join(found)
+
+
+def _placed(viewport: Viewport, *lengths: float) -> str:
+    """CSS of (x, y, width, height), as far as given, in percent of the layout: a narrower view shows it scaled down."""
+    sides = zip(("left", "top", "width", "height"), lengths, (viewport.width, viewport.height) * 2, strict=False)
+    return "; ".join(f"{name}: {100 * length / side:.4f}%" for name, length, side in sides)
 
 
 def button(press: str, text: str, key: str = "", *, kind: str = "", enabled: bool = True, title: str = "") -> str:
@@ -108,7 +140,7 @@ def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
     outcome = "undecided"
     if group.decided:
         outcome = "keep" if any(image.mark == "keep" for image in group.images) else "reject"
-    reasons = f'<div class="line reasons">{flags}{escape(group.reasons)}</div>'
+    reasons = f'<div class="line reasons">{flags}{escape(group.reasons[:1].upper() + group.reasons[1:])}</div>'
     return line((f"route {outcome}", group.route), (kind, message)) + reasons
 
 

@@ -48,16 +48,16 @@ def draw_group(pen: Pen, group: GroupView, slots: Sequence[Slot], *, zoom: bool)
 
 def group_caption(image: ImageView, details: str) -> Caption:
     """What stands under an image of a group; `details` is when and with what it was taken or made."""
-    quiet = " · ".join(filter(None, (image.filename, details)))
-    return Caption(_GROUP_SIGNS[image.mark] + image.label, quiet, image.mark)
+    title, quiet = _GROUP_SIGNS[image.mark] + image.label, (image.filename, *filter(None, details.split(" · ")))
+    crop = (image.crop, _corners(image, image.crop)) if image.crop else None
+    return Caption(title, quiet, image.mark, crop=crop)
 
 
-def crop_words(image: ImageView) -> str:
+def _corners(image: ImageView, crop: CropBox) -> str:
     """Corners (x1, y1 - x2, y2) of an image's crop, in pixels of the upright image and in fractions of it."""
-    assert image.crop is not None
-    x1, y1, x2, y2 = to_pixels(image.crop, image.width, image.height)
-    fractions = [f"{edge:.3f}" for edge in (image.crop.x1, image.crop.y1, image.crop.x2, image.crop.y2)]
-    return f"{x1}, {y1} – {x2}, {y2} px · {fractions[0]}, {fractions[1]} – {fractions[2]}, {fractions[3]}"
+    x1, y1, x2, y2 = to_pixels(crop, image.width, image.height)
+    parts = f"{crop.x1:.3f}, {crop.y1:.3f} – {crop.x2:.3f}, {crop.y2:.3f}"
+    return f"{x1}, {y1} – {x2}, {y2} px · {parts}"
 
 
 LINE = 2.0  # CSS pixels, of the outline round what differs
@@ -105,7 +105,7 @@ def differences(a: PillowImage.Image, b: PillowImage.Image) -> Differences:
 def pair_caption(copy: Copy, mark: Mark, *, with_project: bool) -> Caption:
     """What stands under one of the two."""
     place = f"{copy.project_id}: {copy.path}" if with_project else copy.path
-    return Caption(f"{_PAIR_SIGNS[mark]}{copy.width} × {copy.height} · {copy.file_size / 1e3:,.0f} kB", place, mark)
+    return Caption(f"{_PAIR_SIGNS[mark]}{copy.width} × {copy.height} · {copy.file_size / 1e3:,.0f} kB", [place], mark)
 
 
 def measured(pair: DuplicatePair) -> str:
@@ -181,7 +181,7 @@ def draw_page(pen: Pen, images: Sequence[CropImageView], slots: Sequence[Slot]) 
 def page_caption(image: CropImageView) -> Caption:
     """Size, where the box comes from, and what the warning is about."""
     warning = image.warning.partition(":")[0]
-    return Caption(f"{image.label} · {image.note}", image.filename, "active" if image.active else "none", warning)
+    return Caption(f"{image.label} · {image.note}", [image.filename], "active" if image.active else "none", warning)
 
 
 def reach(box: CropBox, slot: Slot) -> Point:

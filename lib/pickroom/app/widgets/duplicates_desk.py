@@ -61,7 +61,7 @@ class DuplicatesDesk(StageDesk):
         steps = {key: _STEPS[command.name] for key, command in commands.items() if command.name in _STEPS}
         self.stage.show(
             self.viewport,
-            self._frame(self.token(), pair),
+            self._frame(self.token(), pair, zoom=session.board.large),
             position=session.position,
             count=max(len(session.pairs), 1),
             ahead={place: self._frame(_token_of(other), other) for place, other in ahead.items()},
@@ -94,7 +94,7 @@ class DuplicatesDesk(StageDesk):
                 del self._compared[old]
         return self._compared[token]
 
-    def _frame(self, token: str, pair: DuplicatePair | None) -> dict[str, Any]:
+    def _frame(self, token: str, pair: DuplicatePair | None, *, zoom: bool = False) -> dict[str, Any]:
         if pair is None:
             return self.frame(token, [])
         both = zip((pair.a, pair.b), _MARKS[self.session.outcome(pair)], (1, 2), strict=True)
@@ -102,7 +102,7 @@ class DuplicatesDesk(StageDesk):
             (_name(copy, n), (copy.width, copy.height), pair_caption(copy, mark, with_project=pair.across))
             for copy, mark, n in both
         ]
-        return self.frame(token, shown)
+        return self.frame(token, shown, zoom=zoom)
 
     def _tool_row(self, pair: DuplicatePair | None) -> str:
         session = self.session

@@ -14,12 +14,13 @@ from ipycanvas import Canvas, hold_canvas
 
 from pickroom.app.widgets.stage import Viewport
 from pickroom.core.geometry import Placement, fit
+from pickroom.core.records import CropBox
 from pickroom.sessions.review.view import Mark
 
 GAP = 10.0  # between two images: room for two frames
 MARGIN = 6.0  # round the whole stage: a frame, and the line that shows where the keyboard is
 LINE, CAPTION = 26.0, 46.0  # under an image, at least: one line of words, or a second one where it is narrow
-WIDE = 560.0  # of an image whose words fit on one line
+WIDE = 700.0  # of an image whose words fit on one line
 MIN_SIZE = (240, 160)  # a stage smaller than this is drawn as if it were this large
 
 # Side by side is easiest to compare: other rows must show this much more of the images to be worth leaving the one row.
@@ -44,12 +45,13 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """The words under an image; the browser sets them (app/js/captions.js)."""
+    """The words under an image."""
 
     title: str
-    quiet: str = ""  # in fainter letters behind the title, or under it
+    quiet: Sequence[str] = ()  # in fainter letters behind the title, or under it
     mark: Mark | Literal["active"] = "none"  # the colour of the image's number
     flag: str = ""  # a warning
+    crop: tuple[CropBox, str] | None = None  # a box that is drawn on the image, and what the pointer over it shows
 
 
 def arrange(sizes: Sequence[tuple[int, int]], width: float, height: float) -> tuple[Slot, ...]:

@@ -190,7 +190,7 @@ def _sure(confidence: float | None) -> str:
 def _reasons(shown: Recommendation | None) -> str:
     if shown is None:
         return "No recommendation"
-    parts = ["; ".join(shown.reasons) or shown.source]
+    parts = list(shown.reasons) or [shown.source]
     if shown.confidence is not None:
         parts.append(f"pick{_sure(shown.confidence)}")
     if shown.offered_crop is not None:
