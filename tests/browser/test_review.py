@@ -88,7 +88,7 @@ def test_every_route_through_a_reload_and_a_restart(make_deck_project: Callable,
     words.wait_for(state="hidden")
     deck.press("2")  # AI's pick, crop on
     deck.press("u")
-    assert "undone" in deck.text("words") and deck.data()["position"] == "0"
+    assert "Undone" in deck.text("words") and deck.data()["position"] == "0"
     deck.press("Shift+U")
     deck.press("1")  # AI's pick, crop off
     deck.press("1")  # another image
@@ -225,7 +225,7 @@ def test_the_desk_fills_the_screen_and_keys_go_on(make_deck_project: Callable, o
     deck.page.keyboard.press("Shift+Space")
     deck.page.wait_for_function(wide.format("==="), arg=before)
     deck.press("u")
-    assert "undone" in deck.text("words")
+    assert "Undone" in deck.text("words")
 
 
 def test_next_and_previous_swap_before_the_kernel_answers(make_deck_project: Callable, open_deck: OpenDeck):

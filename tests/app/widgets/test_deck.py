@@ -242,7 +242,7 @@ def test_what_another_window_chose_shows_when_this_one_gets_the_focus(page: Page
     assert "reviewed 0" in page.deck.header.value
     page.deck.stage.on_message({"type": "focus", "view": "v1", "on": True})
     assert "reviewed 2" in page.deck.header.value
-    assert "another window" in page.deck.words.value
+    assert "Another window" in page.deck.words.value
 
 
 def test_a_key_for_a_group_that_another_window_finalised_decides_nothing(page: Page, project: Project):

@@ -67,7 +67,7 @@ def test_the_route_is_said_and_coloured_by_what_happens():
 
 def test_a_group_held_back_says_why_beside_the_message():
     html = desk_html.lines(group(held_reason="a.png changed since the scan"), "undone: x")
-    assert "Held back: a.png changed since the scan · undone: x" in html
+    assert "Held back: a.png changed since the scan · Undone: x" in html
 
 
 def test_an_error_is_never_hidden_by_another_line():

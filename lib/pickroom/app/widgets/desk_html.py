@@ -3,6 +3,7 @@
 File names, prompts and settings are other people's text: everything passes through `html.escape`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
@@ -31,6 +32,11 @@ def line(*parts: tuple[str, str] | str) -> str:
     """Texts next to each other, each by itself or as (kind, text); they wrap where the room ends."""
     both = (("message", part) if isinstance(part, str) else part for part in parts)
     return f'<div class="line">{"".join(_span(kind, escape(text)) for kind, text in both if text)}</div>'
+
+
+def sentence(text: str) -> str:
+    """A message with a capital letter, unless it begins with a key or with a name that holds a dot."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]{2,}\b(?!\.)", text) else text
 
 
 def _span(kind: str, content: str) -> str:
@@ -131,7 +137,7 @@ def defect(error: Exception) -> str:
 
 def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
     """The lines under the images: the route, and the message or why the group was held; flags and reasons."""
-    kind = "error" if error else "message"
+    kind, message = ("error", message) if error else ("message", sentence(message))
     if group is None:
         return line((kind, message))
     if group.held_reason and not error:
@@ -140,7 +146,7 @@ def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
     outcome = "undecided"
     if group.decided:
         outcome = "keep" if any(image.mark == "keep" for image in group.images) else "reject"
-    reasons = f'<div class="line reasons">{flags}{escape(group.reasons[:1].upper() + group.reasons[1:])}</div>'
+    reasons = f'<div class="line reasons">{flags}{escape(sentence(group.reasons))}</div>'
     return line((f"route {outcome}", group.route), (kind, message)) + reasons
 
 
@@ -241,7 +247,9 @@ def crop_lines(view: CropDeskView, message: str, *, error: bool = False) -> str:
     parts = [("path", path), *(("flag", warning) for warning in warnings)]
     problems = "".join(map(line, view.problems))
     return (
-        line(("route", box), (kind, message)) + line(*parts) + (problems and f'<div class="problems">{problems}</div>')
+        line(("route", box), (kind, message if error else sentence(message)))
+        + line(*parts)
+        + (problems and f'<div class="problems">{problems}</div>')
     )
 
 
