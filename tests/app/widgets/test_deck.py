@@ -77,7 +77,7 @@ def test_settings_of_generators_are_read_after_the_first_frame(
     shown.set()
     page.deck._reader.submit(int).result(20)
     assert f"{image.filename}, dream_xl, seed 77, euler" in page.frame["frame"]["label"]
-    assert "dream_xl · seed&nbsp;77 · euler" in page.frame["frame"]["captions"]
+    assert "dream_<wbr>xl · seed&nbsp;77 · euler" in page.frame["frame"]["captions"]
 
 
 def test_the_stage_uses_the_room_that_a_view_has(page: Page):

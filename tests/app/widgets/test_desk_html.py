@@ -93,7 +93,7 @@ def test_words_lie_under_their_image_as_many_lines_as_there_is_room_for():
     style = f"left: {x / 16:.4f}%; top: {(y + h + 5) / 8:.4f}%; width: {w / 16:.4f}%; -webkit-line-clamp: "
     assert style in found
     assert int(found.partition(style)[2][:1]) * 19 <= slots[1].bottom - y - h - 5
-    assert "a&nbsp;b-&#8288;c.jpg" in found, "a name stays on one line"
+    assert "a&nbsp;b-&#8288;c.jpg" in found, "a name stays on one line where it fits"
 
 
 def test_no_crop_is_under_the_pointer_in_zoomed_images():

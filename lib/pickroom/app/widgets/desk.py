@@ -203,7 +203,10 @@ class StageDesk(Desk):
             for number, ((name, size, _), slot) in enumerate(zip(images, slots, strict=True), start=1)
         )
         said = [caption for _, _, caption in images]
-        spoken = (f"{n}: {', '.join((c.title, *c.quiet, *filter(None, [c.flag])))}" for n, c in enumerate(said, 1))
+        spoken = (
+            f"{n}: {', '.join((c.title.lstrip('✓✕ ·'), *c.quiet, *filter(None, [c.flag])))}"
+            for n, c in enumerate(said, 1)
+        )
         return {
             "token": token,
             "cells": cells,

@@ -51,13 +51,14 @@ def captions(said: Sequence[Caption], slots: Sequence[Slot], viewport: Viewport,
         top = y + h + FRAME
         lines = max(1, int((slot.bottom - top) / WORDS))
         clamp = f"-webkit-line-clamp: {lines}" + ("; word-break: break-all" if lines == 1 else "")
-        # a name or a quantity stays on one line
+        # a quantity stays on one line; a long name may be broken at its underscores
         quiet = (escape(part).replace(" ", "&nbsp;").replace("-", "-&#8288;") for part in caption.quiet)
+        said_quietly = " · ".join(quiet).replace("_", "_<wbr>")
         flag = f'<em class="flag">{escape(caption.flag)}</em>' if caption.flag else ""
         found.append(
             f'<div class="pickroom-caption" data-mark="{caption.mark}" title="{escape(" · ".join(caption.quiet))}"'
             f' style="{_placed(viewport, x, top, w)}; {clamp}"><b>{number}</b>{flag}'
-            f"{escape(caption.title)} <small>· {' · '.join(quiet)}</small></div>"
+            f"{escape(caption.title)} <small>· {said_quietly}</small></div>"
         )
         if caption.crop and not zoom:
             box, words = caption.crop
