@@ -129,13 +129,20 @@ def test_no_page_has_a_serious_violation(app: tuple[str, str, Path], chromium: B
     assert not checker.found, "\n".join(checker.found)
 
 
-# what has the keyboard: a name for it, its place, and whether it shows that
+# what has the keyboard: a name for it, its place, and whether it shows that by a line which nothing around it cuts off
 FOCUSED = """() => {
   const el = document.activeElement;
   if (!el || el === document.body) return null;
-  const { outlineStyle, outlineWidth } = getComputedStyle(el);
+  const { outlineStyle, outlineWidth, outlineOffset } = getComputedStyle(el);
   const { x, y, width, height } = el.getBoundingClientRect();
-  const seen = outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 && width > 0 && height > 0;
+  const out = parseFloat(outlineWidth) + parseFloat(outlineOffset);
+  let seen = outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 && width > 0 && height > 0;
+  for (let around = el.parentElement; around; around = around.parentElement) {
+    if (getComputedStyle(around).overflow === "visible") continue;
+    const box = around.getBoundingClientRect();
+    const [right, bottom] = [x + width + out, y + height + out];
+    seen &&= x - out >= box.x - 0.5 && right <= box.right + 0.5 && y - out >= box.y - 0.5 && bottom <= box.bottom + 0.5;
+  }
   return { name: el.ariaLabel || el.textContent, stage: el.matches(".pickroom-image-view"), x, y, seen };
 }"""
 MOST_STOPS = 100

@@ -168,7 +168,7 @@ def _assert_routes(project: Project, groups: list) -> None:
 
 def test_the_views_open_over_a_deck_that_fits_the_window(make_deck_project: Callable, open_deck: OpenDeck):
     project = make_deck_project([(1, 1.5, 2), (1, 2)])
-    recommend(project, queue(project)[0], 1, reasons=[f"reason number {number}" for number in range(30)])
+    recommend(project, queue(project)[0], 1, reasons=tuple(f"reason number {n}" for n in range(30)))
     deck = open_deck(project)
     assert "reason number 29" in deck.text("words")
     reasons = "line => [line.scrollWidth <= line.clientWidth, line.scrollHeight <= line.clientHeight]"

@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -88,7 +89,7 @@ class Deck(StageDesk):
         unread = [i for group in (shown, *ahead.values()) if group for i in group.images if not i.details]
         if unread := [image for image in unread if image.sha256 not in self._made_with]:
             self._made_with |= dict.fromkeys((image.sha256 for image in unread), "")
-            self._reader.submit(self._read_settings, unread)
+            self._reader.submit(self.attempt, partial(self._read_settings, unread))
 
     def _read_settings(self, images: Sequence[ImageView]) -> None:
         """Read how images were made, which takes too long for a key; runs in a thread of its own."""
