@@ -137,7 +137,7 @@ FOCUSED = """() => {
   const { x, y, width, height } = el.getBoundingClientRect();
   const out = parseFloat(outlineWidth) + parseFloat(outlineOffset);
   let seen = outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 && width > 0 && height > 0;
-  for (let around = el.parentElement; around; around = around.parentElement) {
+  for (let around = el.parentElement; around && !around.matches(".pickroom-app"); around = around.parentElement) {
     if (getComputedStyle(around).overflow === "visible") continue;
     const box = around.getBoundingClientRect();
     const [right, bottom] = [x + width + out, y + height + out];

@@ -86,7 +86,7 @@ def test_the_bar_is_as_long_as_the_progress(progress: float, width: str):
     assert f"width: {width}" in desk_html.header("h", progress)
 
 
-def test_words_lie_under_their_image_as_many_lines_as_there_is_room_for():
+def test_words_take_the_lines_that_there_is_room_for():
     slots = arrange([(800, 1200)] * 4, 1600, 800)
     found = desk_html.captions([Caption("t", ["a b-c.jpg"])] * 4, slots, Viewport(1600, 800), zoom=False)
     x, y, w, h = slots[1].box

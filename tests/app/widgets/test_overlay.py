@@ -73,7 +73,7 @@ def test_a_zoomed_image_has_no_crop_over_it(batches: list):
     assert "fill" not in [name for name, _ in batches[0]]
 
 
-def test_a_box_has_a_dark_and_a_light_line_and_shows_on_any_picture(batches: list):
+def test_a_crop_box_has_a_dark_and_a_light_line(batches: list):
     draw(Overlay(), view(ai_pick=True, crop=BOX))
     card = CropCard("a.png", "crop", (800, 600), BOX, proposed=True)
     for active in (0, 1):
@@ -85,7 +85,7 @@ def test_a_box_has_a_dark_and_a_light_line_and_shows_on_any_picture(batches: lis
         assert any({dark, light} == {"rgba(0, 0, 0, 0.8)", "#ffffff"} for dark, light in pairwise(strokes))
 
 
-def test_the_words_under_an_image_say_what_it_is_and_what_is_chosen():
+def test_the_words_under_an_image_say_what_is_chosen():
     caption = group_caption(view(label="stage 1.5 · 768 × 1024", mark="keep"), "Canon EOS R6 · ISO 400")
     assert (caption.title, caption.mark) == ("✓ keep · stage 1.5 · 768 × 1024", "keep")
     assert caption.quiet == ("a.png", "Canon EOS R6", "ISO 400") and caption.crop is None

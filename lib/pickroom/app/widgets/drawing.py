@@ -43,7 +43,7 @@ def draw_group(pen: Pen, group: GroupView, slots: Sequence[Slot], *, zoom: bool)
             pen.outline((x + AI_LINE, y + AI_LINE, w - 2 * AI_LINE, h - 2 * AI_LINE), [ink.ai], AI_LINE)
         pen.mark(rect, image.mark)
         if image.badge:
-            pen.badge(rect[0], rect[1], image.badge, ink.ai, ink.on_ai)
+            pen.badge(rect[0], rect[1], image.badge)
 
 
 def group_caption(image: ImageView, details: str) -> Caption:
@@ -133,7 +133,7 @@ def draw_pair(
             _draw_heat(pen, slot, heat)
         pen.mark(rect, mark)
         if place == suggested:
-            pen.badge(rect[0], rect[1], "suggested", pen.palette.ai, pen.palette.on_ai)
+            pen.badge(rect[0], rect[1], "suggested")
 
 
 def _draw_heat(pen: Pen, slot: Slot, heat: np.ndarray) -> None:

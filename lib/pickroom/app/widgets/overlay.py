@@ -164,12 +164,6 @@ class Pen:
     def __init__(self, canvas: Canvas, palette: Palette) -> None:
         self.canvas, self.palette = canvas, palette
 
-    def frame(self, rect: Rect, colour: str, width: float) -> None:
-        """A solid frame just outside a rectangle."""
-        x, y, w, h = rect
-        self.canvas.stroke_style, self.canvas.line_width = colour, width
-        self.canvas.stroke_rect(x - width / 2, y - width / 2, w + width, h + width)
-
     def outline(self, rect: Rect, colours: Sequence[str], width: float, *, dashed: bool = False) -> None:
         """A rectangle that shows on dark, light and busy pictures: a light line within a dark one.
 
@@ -197,19 +191,21 @@ class Pen:
         self.canvas.fill_style = colour
         self.canvas.fill_rect(*rect)
 
-    def badge(self, x: float, y: float, text: str, colour: str, letters: str) -> None:
-        """A word on a coloured tab, its top left corner at (x, y)."""
+    def badge(self, x: float, y: float, text: str) -> None:
+        """A word of the AI on a coloured tab, its top left corner at (x, y)."""
         width = len(text) * _LETTER + 14
-        self.fill((x, y, width, BADGE), colour)
-        self.canvas.fill_style, self.canvas.font = letters, f"700 13px {FONT}"
+        self.fill((x, y, width, BADGE), self.palette.ai)
+        self.canvas.fill_style, self.canvas.font = self.palette.on_ai, f"700 13px {FONT}"
         self.canvas.text_align, self.canvas.text_baseline = "center", "middle"
         self.canvas.fill_text(text, x + width / 2, y + BADGE / 2 + 1, width - 4)
 
     def mark(self, rect: Rect, mark: Mark) -> None:
-        """The frame of an image that is kept or rejected; none where nothing is decided."""
+        """A frame just outside an image that is kept or rejected; none where nothing is decided."""
         if mark != "none":
-            keep = mark == "keep"
-            self.frame(rect, self.palette.keep if keep else self.palette.reject, KEEP_LINE if keep else REJECT_LINE)
+            colour, width = (self.palette.keep, KEEP_LINE) if mark == "keep" else (self.palette.reject, REJECT_LINE)
+            x, y, w, h = rect
+            self.canvas.stroke_style, self.canvas.line_width = colour, width
+            self.canvas.stroke_rect(x - width / 2, y - width / 2, w + width, h + width)
 
 
 class Overlay:
