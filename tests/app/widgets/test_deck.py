@@ -76,7 +76,7 @@ def test_settings_of_generators_are_read_after_the_first_frame(
     assert "dream_xl" not in page.frame["frame"]["label"]
     shown.set()
     page.deck._reader.submit(int).result(20)
-    assert f"{image.filename}, dream_xl, seed 77, euler" in page.frame["frame"]["label"]
+    assert f"dream_xl, seed 77, euler, {image.filename}" in page.frame["frame"]["label"]
     assert "dream_<wbr>xl · seed&nbsp;77 · euler" in page.frame["frame"]["captions"]
 
 

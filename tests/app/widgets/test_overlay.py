@@ -86,9 +86,10 @@ def test_a_crop_box_has_a_dark_and_a_light_line(batches: list):
 
 
 def test_the_words_under_an_image_say_what_is_chosen():
-    caption = group_caption(view(label="stage 1.5 · 768 × 1024", mark="keep"), "Canon EOS R6 · ISO 400")
+    caption = group_caption(view(label="stage 1.5 · 768 × 1024", mark="keep"), "dream_xl · seed 7")
     assert (caption.title, caption.mark) == ("✓ keep · stage 1.5 · 768 × 1024", "keep")
-    assert caption.quiet == ("a.png", "Canon EOS R6", "ISO 400") and caption.crop is None
+    assert caption.quiet == ["dream_xl", "seed 7", "a.png"] and caption.crop is None
+    assert group_caption(view(details="Canon EOS R6"), "Canon EOS R6").quiet == ["a.png", "Canon EOS R6"]
     assert group_caption(view(crop=BOX), "").crop == (BOX, "80, 60 – 480, 360 px · 0.100, 0.100 – 0.600, 0.600")
 
 

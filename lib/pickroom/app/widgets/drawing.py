@@ -47,8 +47,12 @@ def draw_group(pen: Pen, group: GroupView, slots: Sequence[Slot], *, zoom: bool)
 
 
 def group_caption(image: ImageView, details: str) -> Caption:
-    """What stands under an image of a group; `details` is when and with what it was taken or made."""
-    title, quiet = _GROUP_SIGNS[image.mark] + image.label, (image.filename, *filter(None, details.split(" · ")))
+    """What stands under an image of a group; `details` is when and with what it was taken or made.
+
+    Names that generators give are long and say the stage again: they come last, where the room may end.
+    """
+    title, said = _GROUP_SIGNS[image.mark] + image.label, [*filter(None, details.split(" · "))]
+    quiet = [image.filename, *said] if image.details else [*said, image.filename]
     crop = (image.crop, _corners(image, image.crop)) if image.crop else None
     return Caption(title, quiet, image.mark, crop=crop)
 
