@@ -14,6 +14,7 @@ from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from browser.lab import Lab
 from conftest import stage_name, write_image
+from pickroom.app.widgets.overlay import BADGE, MARGIN
 from pickroom.indexing import projects
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Project, Workspace
@@ -79,7 +80,7 @@ def test_every_route_through_a_reload_and_a_restart(make_deck_project: Callable,
     deck = open_deck(project)
     sources = deck.notebook.cells()
     assert "Group 1 of 11" in deck.text("header")
-    words = deck.page.locator(".pickroom-crop-words")
+    words = deck.page.locator(".pickroom-crop > span")
     deck.page.mouse.move(*deck.image_point(2))  # over the AI's crop
     words.wait_for(state="visible")
     assert words.inner_text() == "72, 0 – 576, 672 px · 0.100, 0.000 – 0.800, 0.700"
@@ -87,7 +88,7 @@ def test_every_route_through_a_reload_and_a_restart(make_deck_project: Callable,
     words.wait_for(state="hidden")
     deck.press("2")  # AI's pick, crop on
     deck.press("u")
-    assert "undone" in deck.text("words") and deck.data()["position"] == "0"
+    assert "Undone" in deck.text("words") and deck.data()["position"] == "0"
     deck.press("Shift+U")
     deck.press("1")  # AI's pick, crop off
     deck.press("1")  # another image
@@ -167,11 +168,21 @@ def _assert_routes(project: Project, groups: list) -> None:
 
 def test_the_views_open_over_a_deck_that_fits_the_window(make_deck_project: Callable, open_deck: OpenDeck):
     project = make_deck_project([(1, 1.5, 2), (1, 2)])
+    recommend(project, queue(project)[0], 1, reasons=tuple(f"reason number {n}" for n in range(30)))
     deck = open_deck(project)
+    assert "reason number 29" in deck.text("words")
+    reasons = "line => [line.scrollWidth <= line.clientWidth, line.scrollHeight <= line.clientHeight]"
+    assert deck.page.locator(".reasons").evaluate(reasons) == [True, True], "nothing is cut"
     box = deck.page.locator(".pickroom-desk").bounding_box()
     assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 800
     photos, overlay = deck.stage.locator("canvas"), deck.page.locator("canvas.pickroom-overlay")
     assert photos.bounding_box() == overlay.bounding_box()
+
+    deck.stage.evaluate("stage => stage.blur()")
+    hint, stage = deck.page.locator(".pickroom-note").bounding_box(), deck.stage.bounding_box()
+    assert hint is not None and stage is not None
+    assert hint["y"] >= stage["y"] + MARGIN + BADGE, "it hides no badge"
+    deck.stage.focus()
 
     deck.press("?")
     assert "accept the recommendation" in deck.text("panel")
@@ -214,7 +225,7 @@ def test_the_desk_fills_the_screen_and_keys_go_on(make_deck_project: Callable, o
     deck.page.keyboard.press("Shift+Space")
     deck.page.wait_for_function(wide.format("==="), arg=before)
     deck.press("u")
-    assert "undone" in deck.text("words")
+    assert "Undone" in deck.text("words")
 
 
 def test_next_and_previous_swap_before_the_kernel_answers(make_deck_project: Callable, open_deck: OpenDeck):

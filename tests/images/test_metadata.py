@@ -285,3 +285,17 @@ def test_comparison_marks_what_differs_and_puts_it_first(tmp_path: Path) -> None
 
 def test_comparison_of_nothing_is_empty() -> None:
     assert metadata.compare([]) == []
+
+
+@pytest.mark.parametrize(
+    ("companion", "line"),
+    [
+        ("model: a/b/dream_xl.safetensors\nseed: 7\nsampler: euler\n", "dream_xl · seed 7 · euler"),
+        ("settings:\n  sampler_name: heun\n  upscaler model: x4\n  model: base\n", "base · heun"),
+        ("prompt: a boat\n", ""),
+    ],
+)
+def test_a_line_says_how_an_image_was_made(tmp_path: Path, companion: str, line: str):
+    path = write_image(tmp_path / "a.png")
+    path.with_suffix(".yaml").write_text(companion)
+    assert metadata.made_with(path) == line

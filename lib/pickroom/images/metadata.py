@@ -1,5 +1,6 @@
 """What is written about an image: PNG text, EXIF comments, YAML and caption companions (key I on the deck)."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pickroom.core.naming import extension_of
 from pickroom.images import decode, generators
 from pickroom.storage import atomic, texts
 
+_LINE_LIMIT = 60  # characters of a setting shown in a line
 _TEXT_LIMIT = 4000  # characters shown of one value: a prompt fits, a book does not
 _FILE_LIMIT = 1 << 20  # bytes read of one companion
 # settings are a page long and nested once or twice: the reader of YAML takes seconds for what is much more
@@ -24,6 +26,9 @@ _CODES = (b"ASCII\0\0\0", b"JIS\0\0\0\0\0", b"\0" * 8)  # of a comment's charact
 _GRAPHS = {"make": 0x010F, "model": 0x0110}  # of a camera; ComfyUI puts its graphs there in WebP and JPEG
 # companions and texts that hold what the picture was asked to be; the first that is there counts
 _CAPTIONS = ("caption", "txt", "prompt")
+# fields of texts and of nested settings: model, seed, sampler
+_MADE_WITH = [re.compile(rf"\b{name}$") for name in ("(model|checkpoint|ckpt)( name)?", "seed", "sampler( name)?")]
+_AROUND_MODEL = re.compile(r"^.*[/\\]|\.(safetensors|ckpt|gguf|pth?)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,18 @@ def read(path: Path, companions: Sequence[str] | None = None, longest: int = _TE
     except ImageError:
         fields["image"] = "cannot be read"
     return {key: text[:longest] for key, text in {**fields, **_companions(path, companions)}.items()}
+
+
+def made_with(path: Path) -> str:
+    """Model, seed and sampler of a generated image in one line, from its texts or its YAML; "" where none is said."""
+    companions = [name for suffix in ("yaml", "yml") if (path.parent / (name := f"{path.stem}.{suffix}")).is_file()]
+    fields = {_plain(field): text for field, text in read(path, companions).items()}
+    values = []
+    for wanted in _MADE_WITH:
+        named = sorted(filter(wanted.search, fields), key=len)  # `settings model` before `settings upscaler model`
+        values.append(" ".join(fields[named[0]].split())[:_LINE_LIMIT] if named else "")
+    model, seed, sampler = values
+    return " · ".join(filter(None, (_AROUND_MODEL.sub("", model), f"seed {seed}" if seed else "", sampler)))
 
 
 def caption(path: Path, companions: Sequence[str] | None = None) -> tuple[str | None, str]:

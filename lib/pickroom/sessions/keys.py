@@ -156,7 +156,7 @@ _GOING_ROUND = (
     _looks("ArrowUp ArrowLeft", "previous", "previous"),
     _looks("Home End", "first, last", "first, last"),
     _looks("g", "next undecided", "next undecided"),
-    _looks("z Escape", "zoom, back", "zoom to 100 % at the pointer; drag pans; Z or Esc back", shown="Z"),
+    _looks("z Escape", "zoom, back", "zoom to 100 % at the pointer, where a drag pans; Z or Esc returns", shown="Z"),
     _looks("i", "info", "prompt and settings of the candidates, differences marked"),
     _looks("u Shift+u", "undo, redo", "undo the last key, redo"),
 )
@@ -205,7 +205,7 @@ _SHIFT_ARROWS = "Shift+ArrowLeft Shift+ArrowUp Shift+ArrowRight Shift+ArrowDown"
 
 CROP = KeyTable(
     mouse("click", f"an image: make it the active one; {_FIRST_CLICK}"),
-    mouse("drag", "outside the box: draw a new one; inside: move it; by an edge or handle: resize it"),
+    mouse("drag", "draw a new box from outside it, move it from inside, resize it by an edge or a handle"),
     _acts("1 2 3", "activate #", "choose the active image"),
     _acts("Tab Shift+Tab", "next image, previous image", "the next image, the previous one"),
     _repeats(
@@ -224,7 +224,7 @@ CROP = KeyTable(
     _decides("b", "back", "back: bring the image submitted last back, with its box"),
     _acts("u Shift+u", "undo, redo", "undo the last edit of a box, redo"),
     _decides("Shift+a", "apply ai", "apply all AI crops of crop_auto/; Enter confirms, Esc returns"),
-    _looks("Escape", "close", "close; during a drag: take it back"),
+    _looks("Escape", "close", "close, or take a drag back; with nothing to close, Tab then leaves the desk"),
     *_LAST_LINES,
 )
 
@@ -234,7 +234,7 @@ _APPLY = _acts("Shift+Enter", "finalise", "apply: a summary first, again moves t
 _UNDO_MARKS = _looks("u Shift+u", "undo, redo", "undo the last key that marked, redo")
 
 _BOARD = (
-    mouse("click", f"an image: make it active; a header: select all of it; {_FIRST_CLICK}"),
+    mouse("click", f"an image: make it active, a header: select all of it; {_FIRST_CLICK}"),
     mouse("Shift+click", "select the range from the active image; with Ctrl or ⌘: one more or less"),
     mouse("drag", "select the images around which it goes; with Shift, Ctrl or ⌘: these too"),
     mouse("double-click", "the image large; a click closes it"),

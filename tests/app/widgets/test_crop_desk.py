@@ -225,7 +225,7 @@ def test_a_submit_writes_the_boxes_that_were_shown(page: CropPage, project: Proj
     assert sorted(path.name for path in (project.root / "crop_cropped").iterdir()) == names[:1]
     assert "1 done in batch 2" in page.words and "4 images wait for a crop - 1 made here" in page.deck.header.value
     page.press("b")
-    assert page.pixels(1) == (80, 60, 320, 240) and "batch 2 is back" in page.words
+    assert page.pixels(1) == (80, 60, 320, 240) and "Batch 2 is back" in page.words
     assert read_tree(project.root / "crop") == {
         path.removeprefix("crop/"): content for path, content in before.items() if path.startswith("crop/")
     }
@@ -261,13 +261,13 @@ def test_all_ai_crops_are_applied_after_a_question(page: CropPage, project: Proj
     assert page.deck.session.state.drag is None
     page.number = 2
     page.press("Escape")
-    assert page.deck.panel.value == "" and "no AI crop was applied" in page.words
+    assert page.deck.panel.value == "" and "No AI crop was applied" in page.words
     page.press("Shift+a", "Enter")
     assert len(waiting(project)) == 4
     assert {row["crop_input"] for row in rows(project, "SELECT crop_input FROM decision_context")} == {None, "apply_ai"}
     assert "Apply all AI crops (0)" in page.deck.tools.value and "disabled" in page.deck.tools.value
     page.press("Shift+a")
-    assert page.deck.panel.value == "" and "no AI crop waits" in page.words
+    assert page.deck.panel.value == "" and "No AI crop waits" in page.words
 
 
 def test_what_must_be_known_of_an_image_is_said_at_it_and_under_it(project: Project, open_crop_page: Callable):
@@ -306,10 +306,10 @@ def test_an_expected_failure_is_one_line_and_the_next_key_clears_it(page: CropPa
     with monkeypatch.context() as patched:
         patched.setattr("pickroom.files.cropping.submit", refuse)
         page.press("Enter")
-    assert '<div class="line error"' in page.words and "(wait for it to end)" in page.words
+    assert '<span class="error">' in page.words and "(wait for it to end)" in page.words
     assert len(page.deck.session.view().images) == 3
     page.press("2")
-    assert "wait for it" not in page.words and '<div class="line error"' not in page.words
+    assert "wait for it" not in page.words and '<span class="error">' not in page.words
 
 
 @pytest.mark.parametrize("name", ["press", "edit"])
@@ -359,10 +359,11 @@ def test_an_empty_desk_says_so(project: Project, open_crop_page: Callable):
     page = open_crop_page(project)
     for _ in range(5):
         page.press("[", "Enter")
-    assert page.frame["frame"] == {"token": "", "cells": ()}
+    assert page.frame["frame"] == {"token": "", "cells": (), "label": "No image", "captions": ""}
     assert "No image waits for its crop - 5 made here" in page.deck.header.value
+    assert "Images come here from the review" in page.deck.panel.value
     page.press("Enter")
-    assert "no image waits for its crop" in page.words
+    assert "No image waits for its crop" in page.words
     page.press("b")
     assert len(page.frame["frame"]["cells"]) == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from conftest import read_tree
 from pickroom.app.widgets.deck import Deck, open_deck
 from pickroom.app.widgets.desk import COPYING
 from pickroom.core.errors import LockedError, PickroomError
+from pickroom.images import metadata
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import copies
 from pickroom.store.workspace import Project
@@ -41,6 +43,41 @@ def test_the_first_frame_shows_the_first_group_and_names_its_neighbours(page: Pa
     assert [frame["token"] for _, frame in page.frame["ahead"]] == [g.group_id for g in (second, third, fourth)]
     assert "Group 1 of 4" in page.deck.header.value
     assert page.frame["destinations"]["ArrowRight"] == 1 and page.frame["steps"]["ArrowLeft"] == -1
+
+
+def test_what_is_read_aloud_follows_the_choice(page: Page):
+    name = page.deck.session.groups[0].filenames[0]
+    assert page.frame["frame"]["label"].startswith(f"Group 1 of 4, undecided. 1: stage 1 · 48 × 64, {name}")
+    page.press("2", "ArrowLeft")
+    assert page.frame["frame"]["label"].startswith("Group 1 of 4, image 2 picked. ")
+    assert 'data-mark="keep"' in page.frame["frame"]["captions"]
+    assert 'data-mark="keep"' not in page.frame["ahead"][0][1]["captions"]
+    assert page.frame["ahead"][0][1]["label"].startswith("Group 2 of 4, undecided. ")
+    page.press("x", "ArrowLeft")
+    assert page.frame["frame"]["label"].startswith("Group 1 of 4, rejected. ")
+    page.press("k", "ArrowLeft")
+    assert page.frame["frame"]["label"].startswith("Group 1 of 4, all kept. ")
+
+
+def test_settings_of_generators_are_read_after_the_first_frame(
+    project: Project, open_page: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
+):
+    image = queue(project)[0].images[1]
+    text = "model: folder/dream_xl.safetensors\nsettings:\n  seed: 77\n  sampler_name: euler\n"
+    (project.root / image.filename).with_suffix(".yaml").write_text(text)
+    shown, read = threading.Event(), metadata.made_with
+
+    def after_the_first_frame(path: Path) -> str:
+        assert shown.wait(20)
+        return read(path)
+
+    monkeypatch.setattr(metadata, "made_with", after_the_first_frame)
+    page = open_page(project)
+    assert "dream_xl" not in page.frame["frame"]["label"]
+    shown.set()
+    page.deck._reader.submit(int).result(20)
+    assert f"dream_xl, seed 77, euler, {image.filename}" in page.frame["frame"]["label"]
+    assert "dream_<wbr>xl · seed&nbsp;77 · euler" in page.frame["frame"]["captions"]
 
 
 def test_the_stage_uses_the_room_that_a_view_has(page: Page):
@@ -120,7 +157,7 @@ def test_finalise_moves_the_files_and_shows_the_next_batch(page: Page, project: 
     assert places(project, third) == ("delete_staging",) * 4
     assert places(project, fourth) == ("selected", "selected")
     assert set(decisions(project)) == {g.group_id for g in (first, second, third)}
-    assert page.frame["frame"] == {"token": "", "cells": ()}
+    assert page.frame["frame"] == {"token": "", "cells": (), "label": "No image", "captions": ""}
     assert "every group is decided" in page.deck.header.value
 
 
@@ -205,7 +242,7 @@ def test_what_another_window_chose_shows_when_this_one_gets_the_focus(page: Page
     assert "reviewed 0" in page.deck.header.value
     page.deck.stage.on_message({"type": "focus", "view": "v1", "on": True})
     assert "reviewed 2" in page.deck.header.value
-    assert "another window" in page.deck.words.value
+    assert "Another window" in page.deck.words.value
 
 
 def test_a_key_for_a_group_that_another_window_finalised_decides_nothing(page: Page, project: Project):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 
 from pickroom.app.widgets import desk_html
+from pickroom.app.widgets.overlay import Caption, arrange
+from pickroom.app.widgets.stage import Viewport
+from pickroom.core.records import CropBox
 from pickroom.images.metadata import InfoRow
 from pickroom.sessions.keys import REVIEW
 from pickroom.sessions.review.view import GroupView, ImageView
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&<script>"
+BOX, STAGE, SLOT = CropBox(0.1, 0.1, 0.6, 0.6), Viewport(800, 600), arrange([(800, 600)], 800, 600)
 
 
 def image(name: str = "a.png", mark: str = "none") -> ImageView:
@@ -29,6 +33,7 @@ def group(**fields) -> GroupView:
         desk_html.lines(None, HOSTILE, error=True),
         desk_html.info([InfoRow(HOSTILE, (HOSTILE, "b")), InfoRow("same", (HOSTILE, HOSTILE))], [image(HOSTILE)] * 2),
         desk_html.summary(HOSTILE, [(HOSTILE, ""), ("2 groups", HOSTILE)], desk_html.again(HOSTILE)),
+        desk_html.captions([Caption(HOSTILE, [HOSTILE], flag=HOSTILE, crop=(BOX, HOSTILE))], SLOT, STAGE, zoom=False),
         desk_html.panel(HOSTILE),
         desk_html.notice(HOSTILE),
     ],
@@ -62,7 +67,7 @@ def test_the_route_is_said_and_coloured_by_what_happens():
 
 def test_a_group_held_back_says_why_beside_the_message():
     html = desk_html.lines(group(held_reason="a.png changed since the scan"), "undone: x")
-    assert "Held back: a.png changed since the scan · undone: x" in html
+    assert "Held back: a.png changed since the scan · Undone: x" in html
 
 
 def test_an_error_is_never_hidden_by_another_line():
@@ -79,3 +84,19 @@ def test_differences_are_marked_and_empty_values_shown():
 @pytest.mark.parametrize(("progress", "width"), [(0.0, "0.00%"), (0.125, "12.50%"), (7.0, "100.00%")])
 def test_the_bar_is_as_long_as_the_progress(progress: float, width: str):
     assert f"width: {width}" in desk_html.header("h", progress)
+
+
+def test_words_take_the_lines_that_there_is_room_for():
+    slots = arrange([(800, 1200)] * 4, 1600, 800)
+    found = desk_html.captions([Caption("t", ["a b-c.jpg"])] * 4, slots, Viewport(1600, 800), zoom=False)
+    x, y, w, h = slots[1].box
+    style = f"left: {x / 16:.4f}%; top: {(y + h + 5) / 8:.4f}%; width: {w / 16:.4f}%; -webkit-line-clamp: "
+    assert style in found
+    assert int(found.partition(style)[2][:1]) * 19 <= slots[1].bottom - y - h - 5
+    assert "a&nbsp;b-&#8288;c.jpg" in found, "a name stays on one line where it fits"
+
+
+def test_no_crop_is_under_the_pointer_in_zoomed_images():
+    said = [Caption("t", crop=(BOX, "corners"))]
+    assert "corners" in desk_html.captions(said, SLOT, STAGE, zoom=False)
+    assert "corners" not in desk_html.captions(said, SLOT, STAGE, zoom=True)

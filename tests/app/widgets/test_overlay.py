@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 from ipycanvas.canvas import _CANVAS_MANAGER, COMMANDS
 
-from pickroom.app.widgets.drawing import draw_group, draw_page
+from pickroom.app.widgets.drawing import draw_group, draw_page, group_caption
 from pickroom.app.widgets.overlay import DARK, LIGHT, Overlay, arrange
 from pickroom.app.widgets.stage import Viewport
 from pickroom.core.records import CropBox
@@ -15,7 +16,8 @@ from pickroom.sessions.crop.state import CropCard, CropState, image_view
 from pickroom.sessions.review.view import GroupView, ImageView
 
 NAMES = {number: name for name, number in COMMANDS.items()}
-FILL_STYLE, STROKE_STYLE = 0, 1
+STROKE_STYLE = 1
+BOX = CropBox(0.1, 0.1, 0.6, 0.6)
 
 
 @pytest.fixture
@@ -71,13 +73,24 @@ def test_a_zoomed_image_has_no_crop_over_it(batches: list):
     assert "fill" not in [name for name, _ in batches[0]]
 
 
-def test_a_caption_is_cut_short_rather_than_squeezed_till_it_cannot_be_read(batches: list):
-    long = view(label="stage 1.5 · 768 × 1024", mark="keep")
-    draw(Overlay(), long, long, viewport=Viewport(320, 160))
-    draw(Overlay(), long)
-    narrow, wide = (next(a[0] for n, a in batch if n == "fillText" and len(a[0]) > 1) for batch in batches)
-    assert wide == "✓ keep · stage 1.5 · 768 × 1024"
-    assert narrow.endswith("…") and wide.startswith(narrow[:-1]) and len(narrow) < 25
+def test_a_crop_box_has_a_dark_and_a_light_line(batches: list):
+    draw(Overlay(), view(ai_pick=True, crop=BOX))
+    card = CropCard("a.png", "crop", (800, 600), BOX, proposed=True)
+    for active in (0, 1):
+        state = CropState((card,), active=active)
+        with Overlay().drawing(Viewport(1000, 500)) as pen:
+            draw_page(pen, [image_view(card, state, 1, "s", "")], arrange([(800, 600)], 1000, 500))
+    for batch in batches:
+        strokes = [arguments[1] for name, arguments in batch if name == "set" and arguments[0] == STROKE_STYLE]
+        assert any({dark, light} == {"rgba(0, 0, 0, 0.8)", "#ffffff"} for dark, light in pairwise(strokes))
+
+
+def test_the_words_under_an_image_say_what_is_chosen():
+    caption = group_caption(view(label="stage 1.5 · 768 × 1024", mark="keep"), "dream_xl · seed 7")
+    assert (caption.title, caption.mark) == ("✓ keep · stage 1.5 · 768 × 1024", "keep")
+    assert caption.quiet == ["dream_xl", "seed 7", "a.png"] and caption.crop is None
+    assert group_caption(view(details="Canon EOS R6"), "Canon EOS R6").quiet == ["a.png", "Canon EOS R6"]
+    assert group_caption(view(crop=BOX), "").crop == (BOX, "80, 60 – 480, 360 px · 0.100, 0.100 – 0.600, 0.600")
 
 
 @pytest.mark.parametrize(("dark", "palette"), [(False, LIGHT), (True, DARK)])
@@ -88,9 +101,9 @@ def test_blue_keeps_red_rejects_and_the_ai_is_neither(batches: list, dark: bool,
     draw(overlay, view(mark="reject"), viewport=viewport)
     draw(overlay, view(ai_pick=True, badge="AI pick 87 %"), viewport=viewport)
     frames = [colours(batch, STROKE_STYLE) for batch in batches]
-    assert frames == [{palette.keep}, {palette.reject}, {palette.ai}]
+    assert frames == [{palette.keep}, {palette.reject}, {"rgba(0, 0, 0, 0.8)", palette.ai}]
     texts = [arguments[0] for name, arguments in batches[2] if name == "fillText"]
-    assert texts == ["AI pick 87 %", "1", "stage 1"]
+    assert texts == ["AI pick 87 %"]
 
 
 def test_sharp_screens_get_more_pixels(batches: list):

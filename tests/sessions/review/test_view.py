@@ -129,10 +129,10 @@ def test_crop_is_drawn_on_the_ais_pick_while_the_overlay_is_on(
 @pytest.mark.parametrize(
     ("recommendation", "line"),
     [
-        (MODEL, "sharper eyes; better hands · pick 87 % · crop 50 %"),
-        (replace(MODEL, crop_confidence=None), "sharper eyes; better hands · pick 87 % · crop"),
-        (replace(MODEL, crop_needed=False), "sharper eyes; better hands · pick 87 % · no crop needed"),
-        (replace(MODEL, crop=None, crop_needed=None), "sharper eyes; better hands · pick 87 %"),
+        (MODEL, "sharper eyes · better hands · pick 87 % · crop 50 %"),
+        (replace(MODEL, crop_confidence=None), "sharper eyes · better hands · pick 87 % · crop"),
+        (replace(MODEL, crop_needed=False), "sharper eyes · better hands · pick 87 % · no crop needed"),
+        (replace(MODEL, crop=None, crop_needed=None), "sharper eyes · better hands · pick 87 %"),
         (replace(MODEL, confidence=None, crop=None, crop_needed=None, reasons=()), "model"),
         (BASELINE, "highest stage (2)"),
         (None, "No recommendation"),

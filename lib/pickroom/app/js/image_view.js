@@ -1,7 +1,6 @@
 // The image view: the pictures of a frame, the pointer over them, and where keys lead. stage.py says which messages it
 // exchanges with the kernel. It holds only pictures and keys that are not answered yet: what the kernel says wins.
 
-import { CropWords } from "./crop_words.js";
 import { DragOutline } from "./drag_outline.js";
 import { element } from "./element.js";
 import { Painter } from "./painter.js";
@@ -28,11 +27,11 @@ class ImageView extends View {
     this.moved = null; // the last pointer event that was not sent yet
     this.unanswered = 0; // pointer moves sent
     this.hadFocus = false;
-    this.el = element("div", "pickroom-image-view", { tabIndex: 0, role: "application" });
+    this.el = element("div", "pickroom-image-view", { tabIndex: 0, role: "application", ariaLabel: "Images" });
     this.painter = new Painter(this.el, pictures, this.zoom);
+    this.captions = element("div", "pickroom-captions");
     this.outline = new DragOutline(this.el);
-    this.cropWords = new CropWords(this.el);
-    this.el.append(this.note);
+    this.el.append(this.captions, this.note);
     el.append(this.el);
     this.listen();
   }
@@ -43,10 +42,7 @@ class ImageView extends View {
     this.on(this.el, "pointermove", this.onPointerMove);
     this.on(this.el, "pointerup", this.onPointerUp);
     this.on(this.el, "pointercancel", this.onPointerUp);
-    this.on(this.el, "pointerleave", () => {
-      this.pointer = null;
-      this.showCropWords();
-    });
+    this.on(this.el, "pointerleave", () => (this.pointer = null));
     const showCursor = () => (this.el.style.cursor = this.model.get("cursor"));
     this.model.on("change:cursor", showCursor); // anywidget takes it off when the view closes
     showCursor();
@@ -179,19 +175,13 @@ class ImageView extends View {
   }
 
   paint() {
-    const { token, cells } = this.shown;
+    const { token, cells, label, captions } = this.shown;
     const drawn = this.painter.paint(this.scene, this.shown);
+    if (captions !== this.said) this.captions.innerHTML = captions;
+    this.said = captions;
     this.el.classList.toggle("pickroom-zoomed", this.zoom.on);
-    this.el.setAttribute("aria-label", cells.map((cell) => cell.label).join("; "));
+    this.el.ariaLabel = label;
     Object.assign(this.el.dataset, { token, drawn, images: cells.length });
-    this.showCropWords();
-  }
-
-  /** Of a crop that is drawn: not zoomed, nor while the overlay still shows the frame before. */
-  showCropWords() {
-    if (!this.shown || !this.scene) return;
-    const drawn = this.zoom.on || this.predicted ? [] : this.shown.cells;
-    this.cropWords.show(drawn, this.pointer, this.scene);
   }
 
   cacheChanged(name) {
@@ -217,14 +207,11 @@ class ImageView extends View {
     const here = this.claim();
     if (event.button !== 0 || !this.shown || event.target === this.note) return;
     event.preventDefault();
-    if (!here) {
-      this.comeIntoView();
-      return;
-    }
-    this.pointer = this.point(event);
-    const from = { x: event.clientX, y: event.clientY }; // of the window: the notebook may scroll in between
+    this.pointer = this.point(event); // before the notebook scrolls
+    this.comeIntoView();
+    if (!here) return;
+    const from = { x: event.clientX, y: event.clientY }; // of the window
     this.drag = { from, last: this.pointer, cell: this.cellAt(this.pointer), moved: false };
-    this.layers().scrollIntoView({ block: "nearest" });
     this.el.setPointerCapture(event.pointerId);
     this.forward("down");
   }
@@ -241,7 +228,6 @@ class ImageView extends View {
       if (drag.moved) this.outline.move(this.pointer);
       drag.last = this.pointer;
     }
-    this.showCropWords();
     this.moved = event;
     this.sendMove();
   }

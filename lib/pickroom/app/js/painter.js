@@ -55,17 +55,14 @@ export class Painter {
     this.ctx.fillStyle = style.getPropertyValue("--pickroom-empty");
     this.ctx.fillRect(x, y, w, h);
     const reason = this.pictures.reasons.get(cell.name);
-    this.ctx.fillStyle = style.getPropertyValue("--pickroom-faint");
-    this.ctx.font = "13px system-ui, sans-serif";
-    this.ctx.textAlign = "center";
+    const [colour, font] = [style.getPropertyValue("--pickroom-faint"), "13px system-ui, sans-serif"];
+    Object.assign(this.ctx, { fillStyle: colour, font, textAlign: "center" });
     this.ctx.fillText(reason ? `cannot be shown: ${reason}` : "loading…", x + w / 2, y + h / 2, w - 12);
   }
 
   tag([x, y, w, h], text) {
-    this.ctx.font = "12px system-ui, sans-serif";
-    this.ctx.textAlign = "right";
+    Object.assign(this.ctx, { fillStyle: "rgba(0, 0, 0, 0.75)", font: "12px system-ui, sans-serif", textAlign: "right" });
     const wide = this.ctx.measureText(text).width + 16;
-    this.ctx.fillStyle = "rgba(0, 0, 0, 0.6)";
     this.ctx.fillRect(x + w - wide - 6, y + h - 26, wide, 20);
     this.ctx.fillStyle = "white";
     this.ctx.fillText(text, x + w - 14, y + h - 12);

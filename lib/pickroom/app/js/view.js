@@ -4,6 +4,7 @@
 import { element } from "./element.js";
 import { KeyQueue, spell } from "./keys.js";
 
+const SLACK = 8; // CSS pixels over and under a desk that fills its window
 const MEASURE_MS = 80; // that a window or a desk must keep its size before it is measured again
 const TYPING = "input, select, textarea";
 const FULL_SCREEN = "Shift+Space"; // the only key that the page handles itself: the kernel does not know the screen
@@ -61,11 +62,11 @@ export class View {
   /** Tell the user how the kernel answers: `silent`, `gone`, or "" for as it should. */
   say(what) {
     const again = document.body.dataset.voila ? "reload this page" : "run the cells again"; // the app has no cells
-    if (what === "silent") {
-      this.note.textContent = `Still waiting for the kernel. If it was restarted, ${again}: nothing saved is lost.`;
-    } else if (what === "gone") {
-      this.note.textContent = `The kernel was restarted: ${again}. Nothing saved is lost; this key was not recorded.`;
-    } else this.note.textContent = "";
+    const words = {
+      silent: `Still waiting for the kernel. If it was restarted, ${again}: nothing saved is lost.`,
+      gone: `The kernel was restarted: ${again}. Nothing saved is lost, but this key was not recorded.`,
+    };
+    this.note.textContent = words[what] ?? "";
   }
 
   // --- viewport -------------------------------------------------------------------------------------------------
@@ -91,6 +92,7 @@ export class View {
     if (!desk || desk === this.desk) return;
     this.desk = desk;
     this.sizes.observe(desk);
+    for (const part of desk.querySelectorAll(".pickroom-words, .pickroom-panel")) part.ariaLive = "polite";
     // a click on the words or on a panel keeps the keys here, unless it selects text or is for typing
     this.on(desk, "click", (event) => {
       const button = event.target.closest("button[data-press]");
@@ -187,6 +189,10 @@ export class View {
     this.used = true;
     this.shieldKeys(event); // Ctrl goes down before the key it belongs to
     const key = spell(event);
+    // where Tab stands for something, Escape with nothing to close lets the next one lead on: no trap for the keyboard
+    const leaves = this.leaving && key?.endsWith("Tab");
+    this.leaving = key === "Escape" && !this.desk?.querySelector(".pickroom-panel h3");
+    if (leaves) return;
     const own = key === FULL_SCREEN;
     if (!own && (!key || !this.model.get("key_names").includes(key))) return;
     event.preventDefault();
@@ -206,7 +212,7 @@ function viewportOf(el) {
   const rest = desk.offsetHeight - box.offsetHeight;
   return {
     width: Math.floor(box.clientWidth),
-    height: Math.max(240, Math.floor(scroller(el).clientHeight - rest - 24)),
+    height: Math.max(240, Math.floor(scroller(el).clientHeight - rest - SLACK)),
     dpr: window.devicePixelRatio || 1,
     dark: document.body.dataset.jpThemeLight === "false",
   };

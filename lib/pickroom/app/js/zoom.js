@@ -10,7 +10,7 @@ export class Zoom {
     this.middle = [0.5, 0.5]; // the place in the middle of every window, as fractions of the image
   }
 
-  /** Zoom into these images; fitted they are all of one height. */
+  /** Zoom into these images, each as many times larger as the others. */
   into(cells) {
     const dpr = window.devicePixelRatio || 1;
     this.times = Math.max(...cells.map((cell) => cell.size[1] / (cell.box[3] * dpr)));

@@ -6,24 +6,35 @@ What the user sees and presses is REVIEW.md's, The review deck, and The crop des
 import math
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
-from pickroom.app.widgets.drawing import REACH, crop_words, drag_shape, draw_empty, draw_group, draw_page, reach
+from pickroom.app.widgets.drawing import (
+    REACH,
+    drag_shape,
+    draw_group,
+    draw_page,
+    group_caption,
+    page_caption,
+    reach,
+)
 from pickroom.app.widgets.overlay import Slot
 from pickroom.app.widgets.stage import PointerEvent
 from pickroom.app.widgets.words import escape
 from pickroom.automation.order import Order
 from pickroom.core.errors import PickroomError
+from pickroom.images import metadata
 from pickroom.learn import progress
 from pickroom.learn.progress import Background
 from pickroom.sessions.crop import state as machine
 from pickroom.sessions.crop.editing import Handle, Point
 from pickroom.sessions.crop.session import CropSession
-from pickroom.sessions.crop.state import CropDeskView
+from pickroom.sessions.crop.state import CropDeskView, CropImageView
 from pickroom.sessions.review.session import BATCH_SIZE, ManualSession, ReviewSession
 from pickroom.sessions.review.view import DeckView, ImageView
 from pickroom.store.workspace import Project
@@ -47,6 +58,8 @@ class Deck(StageDesk):
         self._steps = {key: STEPS[command.name] for key, command in commands.items() if command.name in STEPS}
         self.retrain = Retrain(session.project)
         self._learned_from: object = None  # the finalise after which that was last begun
+        self._made_with: dict[str, str] = {}  # content -> what its file says of how it was made, "" while that is read
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="settings of generators")
         super().__init__(session, below=[self.retrain])
 
     def draw(self) -> None:
@@ -65,24 +78,37 @@ class Deck(StageDesk):
         self.announce({image.sha256: image for group in (shown, *ahead.values()) if group for image in group.images})
         self.stage.show(
             self.viewport,
-            self._frame(self.token(), shown.images if shown else ()),
+            self._frame(self.token(), shown.images if shown else (), position, zoom=zoom),
             position=position,
             count=len(session.state.cards),
-            ahead={place: self._frame(group.group_id, group.images) for place, group in ahead.items()},
+            ahead={place: self._frame(group.group_id, group.images, place) for place, group in ahead.items()},
             destinations=session.destinations(),
             steps={} if session.asks else self._steps,
             zoom=zoom,
         )
+        unread = [i for group in (shown, *ahead.values()) if group for i in group.images if not i.details]
+        if unread := [image for image in unread if image.sha256 not in self._made_with]:
+            self._made_with |= dict.fromkeys((image.sha256 for image in unread), "")
+            self._reader.submit(self.attempt, partial(self._read_settings, unread))
 
-    def _frame(self, token: str, images: Sequence[ImageView]) -> dict[str, Any]:
-        """`frame_of`, with where each crop lies and what is said of it under the pointer."""
-        frame = self.frame_of(token, images)
-        for cell, image, slot in zip(frame["cells"], images, self.slots(images), strict=True):
-            if image.crop is not None:
-                cell["crop"] = {"box": slot.placement.rectangle(image.crop), "words": crop_words(image)}
-        return frame
+    def _read_settings(self, images: Sequence[ImageView]) -> None:
+        """Read how images were made, which takes too long for a key; runs in a thread of its own."""
+        found = {}
+        for image in images:
+            found[image.sha256] = metadata.made_with(self.session.project.path(image.directory, image.filename))
+        if any(found.values()):
+            with self.surface.lock:
+                self._made_with |= found
+                self.redraw()
+
+    def _frame(self, token: str, images: Sequence[ImageView], position: int, *, zoom: bool = False) -> dict[str, Any]:
+        head = f"Group {position + 1} of {len(self.session.state.cards)}, {spoken(images)}" if images else ""
+        captions = [group_caption(i, i.details or self._made_with.get(i.sha256, "")) for i in images]
+        shown = [(i.sha256, (i.width, i.height), caption) for i, caption in zip(images, captions, strict=True)]
+        return self.frame(token, shown, head=head, zoom=zoom)
 
     def close(self) -> None:
+        self._reader.shutdown(wait=False, cancel_futures=True)
         super().close()
         self.retrain.close()
 
@@ -109,6 +135,14 @@ class Deck(StageDesk):
             return desk_html.info(self.session.candidates_info(), view.group.images)
         todo = view.next_step
         return desk_html.panel(view.header, f"{todo[0].upper()}{todo[1:]}.") if todo else ""
+
+
+def spoken(images: Sequence[ImageView]) -> str:
+    """What is chosen of a group, read aloud: `image 2 picked`."""
+    kept = [str(image.number) for image in images if image.mark == "keep"]
+    if not kept:
+        return "undecided" if images[0].mark == "none" else "rejected"
+    return "all kept" if len(kept) == len(images) else f"image {' and '.join(kept)} picked"
 
 
 def open_deck(
@@ -213,10 +247,10 @@ class Retrain(ipywidgets.HTML):
 
 SLOP = 3.0  # CSS pixels the pointer moves before a press becomes a drag: a click changes no box
 NOTHING = (
-    "No image waits for its crop.",
-    "Images come here from the review: Q W E R, or A while the AI's crop is shown.  B brings the last one back.",
+    "No image waits for its crop",
+    "Images come here from the review: Q W E R, or A while the AI's crop is shown. B brings the last one back.",
 )
-ONLY_PROBLEMS = ("No image can be cropped yet.", "The reasons are below.")
+ONLY_PROBLEMS = ("No image can be cropped yet", "The reasons are below.")
 _BUSY = {"submit": "Cropping…", "delete": "Moving…", "back": "Bringing the last image back…"}
 _CURSORS: dict[Handle, str] = {
     **{"nw": "nwse-resize", "se": "nwse-resize", "ne": "nesw-resize", "sw": "nesw-resize"},
@@ -242,16 +276,20 @@ class CropDesk(StageDesk):
         self.header.value = desk_html.header(view.header)
         self.tools.value = desk_html.crop_tools(view, self.button)
         help = desk_html.legend(self.session.keys.legend) if self.session.state.help else ""
-        self.panel.value = desk_html.crop_question(view.confirm) if view.confirm else help
+        nothing = "" if view.images else desk_html.panel(*(ONLY_PROBLEMS if view.problems else NOTHING))
+        self.panel.value = desk_html.crop_question(view.confirm) if view.confirm else help or nothing
         self._draw_boxes(view)
         following, state = self.session.next_page(), self.session.state
         self.announce({image.sha256: image for image in (*view.images, *following)})
         self.stage.show(
             self.viewport,
-            self.frame_of(self.token(), view.images),
-            ahead={1: self.frame_of("", following)},  # only prefetched: no key leads there at once
+            self._frame(self.token(), view.images),
+            ahead={1: self._frame("", following)},  # only prefetched: no key leads there at once
             drag=drag_shape(state, self._slots[state.active]) if state.drag else None,
         )
+
+    def _frame(self, token: str, images: Sequence[CropImageView]) -> dict[str, Any]:
+        return self.frame(token, [(i.sha256, (i.width, i.height), page_caption(i)) for i in images])
 
     def catch_up(self) -> None:
         """Nothing: a page stays as it is while boxes are drawn on it; a submit looks at the files itself."""
@@ -338,10 +376,7 @@ class CropDesk(StageDesk):
         """Words and boxes: all that changes while a box is dragged."""
         self.words.value = desk_html.crop_lines(view, self.error or view.message, error=bool(self.error))
         with self.overlay.drawing(self.viewport) as pen:
-            if view.images:
-                draw_page(pen, view.images, self._slots)
-            else:
-                draw_empty(pen, self.viewport, ONLY_PROBLEMS if view.problems else NOTHING)
+            draw_page(pen, view.images, self._slots)
 
 
 def open_crop_desk(project_id: str, home: Home = None, per_page: int = 3) -> ipywidgets.Widget:

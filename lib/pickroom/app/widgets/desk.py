@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets
 
 from pickroom.app.widgets import desk_html
-from pickroom.app.widgets.overlay import Overlay, Slot, arrange
+from pickroom.app.widgets.overlay import Caption, Overlay, Slot, arrange
 from pickroom.app.widgets.stage import PointerEvent, Stage, Surface, Viewport
 from pickroom.core.errors import PickroomError
 from pickroom.sessions.duplicates.finding import Copy
@@ -173,12 +173,21 @@ class StageDesk(Desk):
         """Where images go in the room there is."""
         return arrange([(image.width, image.height) for image in images], self.viewport.width, self.viewport.height)
 
-    def frame(self, token: str, images: Sequence[tuple[str, tuple[int, int], str]]) -> dict[str, Any]:
+    def frame(
+        self,
+        token: str,
+        images: Sequence[tuple[str, tuple[int, int], Caption]],
+        *,
+        head: str = "",
+        zoom: bool = False,
+    ) -> dict[str, Any]:
         """What is on the stage at one time, for `Stage.show`; the images are numbered from 1, as their keys are.
 
         Args:
-            images: (name, which the browser asks for and keeps the picture by; (width, height) in upright pixels; what
-                is said of it aloud) of each.
+            images: (name, which the browser asks for and keeps the picture by; (width, height) in upright pixels; the
+                words under it) of each.
+            head: what is read aloud before the words under the images.
+            zoom: the images fill their windows.
         """
         slots = arrange([size for _, size, _ in images], self.viewport.width, self.viewport.height)
         cells = tuple(
@@ -188,15 +197,20 @@ class StageDesk(Desk):
                 "box": slot.box,  # (x, y, width, height) of the whole image, in CSS pixels of the layout
                 "window": slot.window,  # that it may fill when zoomed
                 "size": size,
-                "label": f"{number}: {label}",
             }
-            for number, ((name, size, label), slot) in enumerate(zip(images, slots, strict=True), start=1)
+            for number, ((name, size, _), slot) in enumerate(zip(images, slots, strict=True), start=1)
         )
-        return {"token": token, "cells": cells}
-
-    def frame_of(self, token: str, images: Sequence[ShownImage]) -> dict[str, Any]:
-        """`frame` of images that are known by their content."""
-        return self.frame(token, [(i.sha256, (i.width, i.height), f"{i.filename}, {i.label}") for i in images])
+        said = [caption for _, _, caption in images]
+        spoken = (
+            f"{n}: {', '.join((c.title.lstrip('✓✕ ·'), *c.quiet, *filter(None, [c.flag])))}"
+            for n, c in enumerate(said, 1)
+        )
+        return {
+            "token": token,
+            "cells": cells,
+            "label": ". ".join(filter(None, (head, *spoken))) or "No image",  # read aloud
+            "captions": desk_html.captions(said, slots, self.viewport, zoom=zoom),
+        }
 
 
 def keep_copies(words: ipywidgets.HTML) -> None:

@@ -3,14 +3,18 @@
 File names, prompts and settings are other people's text: everything passes through `html.escape`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
+from pickroom.app.widgets.overlay import Caption, Slot
+from pickroom.app.widgets.stage import Viewport
 from pickroom.app.widgets.words import escape
 from pickroom.images.metadata import InfoRow
 from pickroom.sessions.crop.state import FREE, OWN, RATIOS, CropDeskView, CropImageView
 from pickroom.sessions.review.view import GroupView, ImageView
 from pickroom.sessions.sorting.suggest import GroupRow
 
+FRAME, WORDS = 5.0, 19.0  # CSS pixels: over the words under an image; height of their lines (desk.css)
 SPACE = '<span class="space"></span>'
 _ROWS = 14  # values of a field shown in the table of a dry run
 _TEXT = 400  # characters shown of one value
@@ -24,13 +28,49 @@ def header(text: str, progress: float | None = None) -> str:
     return f'{top}<div class="bar"><div style="width: {max(0.0, min(progress, 1.0)):.2%}"></div></div>'
 
 
-def line(text: str, kind: str = "message") -> str:
-    """A single line of fixed height. Text that does not fit is cut off; the title attribute has all of it."""
-    return _line(kind, escape(text), text)
+def line(*parts: tuple[str, str] | str) -> str:
+    """Texts next to each other, each by itself or as (kind, text); they wrap where the room ends."""
+    both = (("message", part) if isinstance(part, str) else part for part in parts)
+    return f'<div class="line">{"".join(_span(kind, escape(text)) for kind, text in both if text)}</div>'
 
 
-def _line(kind: str, content: str, title: str) -> str:
-    return f'<div class="line {kind}" title="{escape(title)}">{content}</div>'
+def sentence(text: str) -> str:
+    """A message with a capital letter, unless it begins with a key or with a name that holds a dot."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]{2,}\b(?!\.)", text) else text
+
+
+def _span(kind: str, content: str) -> str:
+    return f'<span class="{kind}">{content}</span>'
+
+
+def captions(said: Sequence[Caption], slots: Sequence[Slot], viewport: Viewport, *, zoom: bool) -> str:
+    """The words under each image of a stage, and over its crop; they lie where the kernel's layout has the images."""
+    found = []
+    for number, (caption, slot) in enumerate(zip(said, slots, strict=True), start=1):
+        x, y, w, h = slot.window if zoom else slot.box
+        top = y + h + FRAME
+        lines = max(1, int((slot.bottom - top) / WORDS))
+        clamp = f"-webkit-line-clamp: {lines}" + ("; word-break: break-all" if lines == 1 else "")
+        # a quantity stays on one line; a long name may be broken at its underscores
+        quiet = (escape(part).replace(" ", "&nbsp;").replace("-", "-&#8288;") for part in caption.quiet)
+        said_quietly = " · ".join(quiet).replace("_", "_<wbr>")
+        flag = f'<em class="flag">{escape(caption.flag)}</em>' if caption.flag else ""
+        found.append(
+            f'<div class="pickroom-caption" data-mark="{caption.mark}" title="{escape(" · ".join(caption.quiet))}"'
+            f' style="{_placed(viewport, x, top, w)}; {clamp}"><b>{number}</b>{flag}'
+            f"{escape(caption.title)} <small>· {said_quietly}</small></div>"
+        )
+        if caption.crop and not zoom:
+            box, words = caption.crop
+            place = _placed(viewport, *slot.placement.rectangle(box))
+            found.append(f'<div class="pickroom-crop" style="{place}"><span>{escape(words)}</span></div>')
+    return "".join(found)
+
+
+def _placed(viewport: Viewport, *lengths: float) -> str:
+    """CSS of (x, y, width, height), as far as given, in percent of the layout: a narrower view shows it scaled down."""
+    sides = zip(("left", "top", "width", "height"), lengths, (viewport.width, viewport.height) * 2, strict=False)
+    return "; ".join(f"{name}: {100 * length / side:.4f}%" for name, length, side in sides)
 
 
 def button(press: str, text: str, key: str = "", *, kind: str = "", enabled: bool = True, title: str = "") -> str:
@@ -97,22 +137,18 @@ def defect(error: Exception) -> str:
 
 
 def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
-    """The three lines under the images: the route; reasons and flags; the message or why the group was held."""
-    kind = "error" if error else "message"
+    """The lines under the images: the route, and the message or why the group was held; flags and reasons."""
+    kind, message = ("error", message) if error else ("message", sentence(message))
     if group is None:
-        return line("", "route undecided") + line("", "reasons") + line(message, kind)
+        return line((kind, message))
     if group.held_reason and not error:
         kind, message = "held", f"Held back: {group.held_reason}" + (f" · {message}" if message else "")
-    flags = "".join(f'<span class="flag">{escape(flag)}</span> ' for flag in group.flags)
+    flags = "".join(_span("flag", escape(flag)) for flag in group.flags)
     outcome = "undecided"
     if group.decided:
         outcome = "keep" if any(image.mark == "keep" for image in group.images) else "reject"
-    title = " · ".join((*group.flags, group.reasons))
-    return (
-        line(group.route, f"route {outcome}")
-        + _line("reasons", flags + escape(group.reasons), title)
-        + line(message, kind)
-    )
+    reasons = f'<div class="line reasons">{flags}{escape(sentence(group.reasons))}</div>'
+    return line((f"route {outcome}", group.route), (kind, message)) + reasons
 
 
 def info(rows: Sequence[InfoRow], images: Sequence[ImageView]) -> str:
@@ -206,15 +242,15 @@ def crop_lines(view: CropDeskView, message: str, *, error: bool = False) -> str:
     """Under the images: the active box; its file and the page's warnings; the message; what cannot be cropped."""
     active = _active(view)
     box = f"{active.number}: {active.coordinates} · {_KEEPS[active.shape]} · {active.note}" if active else ""
-    path = escape(f"{active.directory}/{active.filename}") if active else ""
+    path = f"{active.directory}/{active.filename}" if active else ""
     warnings = [f"{image.number}: {image.warning}" for image in view.images if image.warning]
-    flags = "".join(f'<span class="flag">{escape(warning)}</span>' for warning in warnings)
-    problems = "".join(line(problem, "problem") for problem in view.problems)
+    kind = "error" if error else "route" if view.asked else "message"
+    parts = [("path", path), *(("flag", warning) for warning in warnings)]
+    problems = "".join(map(line, view.problems))
     return (
-        line(box, "route")
-        + f'<div class="line reasons" title="{path}"><span class="path">{path}</span>{flags}</div>'
-        + line(message, "error" if error else "route" if view.asked else "message")
-        + (f'<div class="problems">{problems}</div>' if problems else "")
+        line(("route", box), (kind, message if error else sentence(message)))
+        + line(*parts)
+        + (problems and f'<div class="problems">{problems}</div>')
     )
 
 

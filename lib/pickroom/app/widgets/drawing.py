@@ -1,4 +1,4 @@
-"""What the desks draw over images: frames, captions, boxes, differences.
+"""What the desks draw over images, and the words under them: frames, boxes, differences, captions.
 
 Lengths are CSS pixels of the stage.
 """
@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PillowImage
 
-from pickroom.app.widgets.overlay import BADGE, CAPTION, CHIP, FONT, Pen, Rect, Slot, shortened
-from pickroom.app.widgets.stage import Viewport
+from pickroom.app.widgets.overlay import Caption, Pen, Rect, Slot
 from pickroom.core.geometry import to_pixels
 from pickroom.core.records import CropBox
 from pickroom.features.regions import block_difference, comparable
@@ -25,7 +24,7 @@ _GROUP_SIGNS = {"keep": "✓ keep · ", "reject": "✕ · ", "none": ""}
 
 
 def draw_group(pen: Pen, group: GroupView, slots: Sequence[Slot], *, zoom: bool) -> None:
-    """Draw the frames, crop, badge and caption of every image.
+    """Draw the frames, crop and badge of every image.
 
     Args:
         zoom: the images fill their windows at 100 %: no crop and no veil, which would not move with them.
@@ -36,29 +35,33 @@ def draw_group(pen: Pen, group: GroupView, slots: Sequence[Slot], *, zoom: bool)
         if image.crop is not None and not zoom:
             inner = slot.placement.rectangle(image.crop)
             pen.dim_outside(slot.box, inner)
-            pen.dashed(inner)
+            pen.outline(inner, [_LIGHT_LINE], 2, dashed=True)
         if image.mark == "reject" and not zoom:
             pen.fill(rect, ink.veil)
         if image.ai_pick:  # inside, on the picture's own edge; what the user chose has its frame outside
             x, y, w, h = rect
-            pen.frame((x + AI_LINE, y + AI_LINE, w - 2 * AI_LINE, h - 2 * AI_LINE), ink.ai, AI_LINE)
+            pen.outline((x + AI_LINE, y + AI_LINE, w - 2 * AI_LINE, h - 2 * AI_LINE), [ink.ai], AI_LINE)
         pen.mark(rect, image.mark)
         if image.badge:
-            pen.badge(rect[0], rect[1], image.badge, ink.ai, ink.on_ai)
-        pen.caption(
-            rect,
-            image.number,
-            image.mark,
-            _GROUP_SIGNS[image.mark] + " · ".join(filter(None, (image.label, image.details))),
-        )
+            pen.badge(rect[0], rect[1], image.badge)
 
 
-def crop_words(image: ImageView) -> str:
+def group_caption(image: ImageView, details: str) -> Caption:
+    """What stands under an image of a group; `details` is when and with what it was taken or made.
+
+    Names that generators give are long and say the stage again: they come last, where the room may end.
+    """
+    title, said = _GROUP_SIGNS[image.mark] + image.label, [*filter(None, details.split(" · "))]
+    quiet = [image.filename, *said] if image.details else [*said, image.filename]
+    crop = (image.crop, _corners(image, image.crop)) if image.crop else None
+    return Caption(title, quiet, image.mark, crop=crop)
+
+
+def _corners(image: ImageView, crop: CropBox) -> str:
     """Corners (x1, y1 - x2, y2) of an image's crop, in pixels of the upright image and in fractions of it."""
-    assert image.crop is not None
-    x1, y1, x2, y2 = to_pixels(image.crop, image.width, image.height)
-    fractions = [f"{edge:.3f}" for edge in (image.crop.x1, image.crop.y1, image.crop.x2, image.crop.y2)]
-    return f"{x1}, {y1} – {x2}, {y2} px · {fractions[0]}, {fractions[1]} – {fractions[2]}, {fractions[3]}"
+    x1, y1, x2, y2 = to_pixels(crop, image.width, image.height)
+    parts = f"{crop.x1:.3f}, {crop.y1:.3f} – {crop.x2:.3f}, {crop.y2:.3f}"
+    return f"{x1}, {y1} – {x2}, {y2} px · {parts}"
 
 
 LINE = 2.0  # CSS pixels, of the outline round what differs
@@ -103,10 +106,10 @@ def differences(a: PillowImage.Image, b: PillowImage.Image) -> Differences:
     return Differences(None if share > _ALL_OVER else heat, share)
 
 
-def pair_caption(copy: Copy, *, with_project: bool) -> str:
+def pair_caption(copy: Copy, mark: Mark, *, with_project: bool) -> Caption:
     """What stands under one of the two."""
     place = f"{copy.project_id}: {copy.path}" if with_project else copy.path
-    return f"{place} · {copy.width}×{copy.height} · {copy.file_size / 1e3:,.0f} kB"
+    return Caption(f"{_PAIR_SIGNS[mark]}{copy.width} × {copy.height} · {copy.file_size / 1e3:,.0f} kB", [place], mark)
 
 
 def measured(pair: DuplicatePair) -> str:
@@ -119,15 +122,14 @@ def measured(pair: DuplicatePair) -> str:
 def draw_pair(
     pen: Pen,
     slots: Sequence[Slot],
-    captions: Sequence[str],
     marks: Sequence[Mark],
     suggested: int | None,
     heat: np.ndarray | None,
     *,
     zoom: bool,
 ) -> None:
-    """Frames, numbers, captions; the heat over both pictures, but not where they are zoomed and would move under it."""
-    for place, (slot, text, mark) in enumerate(zip(slots, captions, marks, strict=True)):
+    """Frames; the heat over both pictures, but not where they are zoomed and would move under it."""
+    for place, (slot, mark) in enumerate(zip(slots, marks, strict=True)):
         rect = slot.window if zoom else slot.box
         if mark == "reject" and not zoom:
             pen.fill(rect, pen.palette.veil)
@@ -135,8 +137,7 @@ def draw_pair(
             _draw_heat(pen, slot, heat)
         pen.mark(rect, mark)
         if place == suggested:
-            pen.badge(rect[0], rect[1], "suggested", pen.palette.ai, pen.palette.on_ai)
-        pen.caption(rect, place + 1, mark, _PAIR_SIGNS[mark] + text)
+            pen.badge(rect[0], rect[1], "suggested")
 
 
 def _draw_heat(pen: Pen, slot: Slot, heat: np.ndarray) -> None:
@@ -166,30 +167,25 @@ HANDLE = 10.0  # side of a handle
 REACH = 11.0  # how far from a handle's middle the pointer still takes it
 NEAREST = 5.0  # the same on a small box, which must keep an inside to be moved by
 _SMALL = 40.0  # sides of a box that has room for its corner handles only
-_DASH = [7.0, 5.0]
 _FAINT_SHADE = "rgba(0, 0, 0, 0.45)"
-_DARK_LINE, _LIGHT_LINE = "rgba(0, 0, 0, 0.6)", "#ffffff"
+_LIGHT_LINE = "#ffffff"
 
 
 def draw_page(pen: Pen, images: Sequence[CropImageView], slots: Sequence[Slot]) -> None:
+    """Draw the box of every image, with handles on the active one."""
     for image, slot in zip(images, slots, strict=True):
         box = slot.placement.rectangle(image.box)
         if image.active:
             _active_box(pen, box, slot.box, default=image.default)
         else:
             pen.dim_outside(slot.box, box, _FAINT_SHADE)
-            _outline(pen, box, _LIGHT_LINE, 1.5, dashed=image.default)
-        _crop_caption(pen, image, slot.box)
+            pen.outline(box, [_LIGHT_LINE], 1.5, dashed=image.default)
 
 
-def draw_empty(pen: Pen, viewport: Viewport, lines: Sequence[str]) -> None:
-    """Words in the middle of a stage without images."""
-    pen.canvas.text_align, pen.canvas.text_baseline = "center", "middle"
-    for place, line in enumerate(lines):
-        pen.canvas.fill_style = pen.palette.faint if place else pen.palette.text
-        pen.canvas.font = f"{14 if place else 18}px {FONT}"
-        middle = viewport.height / 2 - 20 + 28 * place
-        pen.canvas.fill_text(line, viewport.width / 2, middle, viewport.width - 20)
+def page_caption(image: CropImageView) -> Caption:
+    """Size, where the box comes from, and what the warning is about."""
+    warning = image.warning.partition(":")[0]
+    return Caption(f"{image.label} · {image.note}", [image.filename], "active" if image.active else "none", warning)
 
 
 def reach(box: CropBox, slot: Slot) -> Point:
@@ -222,7 +218,7 @@ def _active_box(pen: Pen, box: Rect, whole: Rect, *, default: bool) -> None:
         for third in (1 / 3, 2 / 3):
             pen.canvas.stroke_line(x + third * w, y, x + third * w, y + h)
             pen.canvas.stroke_line(x, y + third * h, x + w, y + third * h)
-    _outline(pen, box, pen.palette.keep, 2.5, dashed=default)
+    pen.outline(box, [_LIGHT_LINE, pen.palette.keep], 2.5, dashed=default)
     for at_x, at_y in HANDLES.values():
         if (at_x == 0.5 and w < _SMALL) or (at_y == 0.5 and h < _SMALL):
             continue
@@ -231,29 +227,3 @@ def _active_box(pen: Pen, box: Rect, whole: Rect, *, default: bool) -> None:
         pen.fill(handle, _LIGHT_LINE)
         pen.canvas.stroke_style, pen.canvas.line_width = pen.palette.keep, 2
         pen.canvas.stroke_rect(*handle)
-
-
-def _outline(pen: Pen, rect: Rect, colour: str, width: float, *, dashed: bool) -> None:
-    """A rectangle that shows on light and dark pictures alike; dashed while nobody has drawn or proposed it."""
-    for line, ink, dash in ((width + 2, _DARK_LINE, []), (width, colour, _DASH if dashed else [])):
-        pen.canvas.set_line_dash(dash)
-        pen.canvas.stroke_style, pen.canvas.line_width = ink, line
-        pen.canvas.stroke_rect(*rect)
-    pen.canvas.set_line_dash([])
-
-
-def _crop_caption(pen: Pen, image: CropImageView, rect: Rect) -> None:
-    """Number, size, where the box comes from; a warning has its tab at the right end."""
-    x, y, w, h = rect
-    middle = y + h + CAPTION / 2 + 3
-    ink = pen.palette
-    colour, letters = (ink.keep, ink.on_colour) if image.active else (ink.faint, ink.on_faint)
-    pen.chip(x + CHIP / 2, middle, str(image.number), colour, letters)
-    room = w - CHIP - 8
-    if image.warning:
-        tab = f"⚠ {image.warning.partition(':')[0]}"
-        wide = pen.badge_width(tab)
-        pen.badge(x + w - wide, middle - BADGE / 2, tab, ink.ai, ink.on_ai)
-        room -= wide + 8
-    text = f"{image.label} · {image.note}"
-    pen.words(x + CHIP + 7, middle, text if shortened(text, room) == text else image.note, max(room, 40), ink.text)

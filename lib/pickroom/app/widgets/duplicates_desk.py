@@ -50,10 +50,9 @@ class DuplicatesDesk(StageDesk):
             if pair is not None:
                 both = (pair.a, pair.b)
                 heat = self._differences(pair).heat if session.differences else None
-                captions = [pair_caption(copy, with_project=pair.across) for copy in both]
                 suggested = None if pair.across or session.review_first(pair) else 0
                 marks = _MARKS[session.outcome(pair)]
-                draw_pair(pen, self.slots(both), captions, marks, suggested, heat, zoom=board.large)
+                draw_pair(pen, self.slots(both), marks, suggested, heat, zoom=board.large)
         places = [session.position + step for step in AHEAD]
         ahead = {place: session.pairs[place] for place in places if 0 <= place < len(session.pairs)}
         near = [*([pair] if pair else []), *ahead.values()]
@@ -62,7 +61,7 @@ class DuplicatesDesk(StageDesk):
         steps = {key: _STEPS[command.name] for key, command in commands.items() if command.name in _STEPS}
         self.stage.show(
             self.viewport,
-            self._frame(self.token(), pair),
+            self._frame(self.token(), pair, zoom=session.board.large),
             position=session.position,
             count=max(len(session.pairs), 1),
             ahead={place: self._frame(_token_of(other), other) for place, other in ahead.items()},
@@ -95,9 +94,15 @@ class DuplicatesDesk(StageDesk):
                 del self._compared[old]
         return self._compared[token]
 
-    def _frame(self, token: str, pair: DuplicatePair | None) -> dict[str, Any]:
-        both = (pair.a, pair.b) if pair else ()
-        return self.frame(token, [(_name(c, n), (c.width, c.height), c.path) for n, c in enumerate(both, start=1)])
+    def _frame(self, token: str, pair: DuplicatePair | None, *, zoom: bool = False) -> dict[str, Any]:
+        if pair is None:
+            return self.frame(token, [])
+        both = zip((pair.a, pair.b), _MARKS[self.session.outcome(pair)], (1, 2), strict=True)
+        shown = [
+            (_name(copy, n), (copy.width, copy.height), pair_caption(copy, mark, with_project=pair.across))
+            for copy, mark, n in both
+        ]
+        return self.frame(token, shown, zoom=zoom)
 
     def _tool_row(self, pair: DuplicatePair | None) -> str:
         session = self.session
@@ -121,7 +126,7 @@ class DuplicatesDesk(StageDesk):
         said, kind = self.error or session.board.message, "error" if self.error else "message"
         notes = "; ".join(session.gathered.notes)
         if pair is None:
-            return desk_html.line(notes) + desk_html.line(said, kind)
+            return desk_html.line(notes) + desk_html.line((kind, said))
         parts = ["the same content" if pair.kind == "exact" else measured(pair)]
         suggested = session.review_first(pair) or f"suggested 1: {why(pair.a, pair.b)}"
         parts.append("of two projects: only reported" if pair.across else suggested)
@@ -129,7 +134,7 @@ class DuplicatesDesk(StageDesk):
             parts.append(self._differences(pair).words)
         held = [session.held[copy.path] for copy in (pair.a, pair.b) if copy.path in session.held]
         said = said or (f"held back: {held[0]}" if held else notes)
-        return desk_html.line(" · ".join(parts)) + desk_html.line(said, kind)
+        return desk_html.line(" · ".join(parts)) + desk_html.line((kind, said))
 
 
 def open_duplicates(

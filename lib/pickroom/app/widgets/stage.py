@@ -201,7 +201,8 @@ class Stage(Surface):
         Args:
             viewport: what the cells were laid out for.
             frame: `token`, which names what the user sees and comes back with every key, so that a decision is never
-                applied to something that was not on screen; and `cells`, one for each image (see `StageDesk.cell`).
+                applied to something that was not on screen; `cells`, one for each image; `label`, which is read aloud;
+                `captions`, the words under the images as HTML (see `StageDesk.frame`).
             position: of the frame among `count` frames.
             ahead: position -> frame, for the neighbours: swapped to at once, and prefetched in this order.
             destinations: key -> position it leads to from here.

@@ -23,7 +23,7 @@ class ImageView(ShownImage):
     ai_pick: bool  # draw the solid frame; badge: e.g. "AI pick 87 %", "highest stage", "" when not the AI's
     badge: str
     crop: CropBox | None  # the box to draw dashed with everything outside dimmed, None when the overlay is off
-    details: str = ""  # its name, and when and with what it was taken
+    details: str = ""  # when and with what it was taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def group_view(
             ai_pick=shown is not None and shown.selected_index == index,
             badge=_badge(shown) if shown and shown.selected_index == index else "",
             crop=shown.offered_crop if shown and overlay and shown.selected_index == index else None,
-            details=" · ".join(filter(None, (image.filename, (captures or {}).get(image.sha256, _UNKNOWN).words))),
+            details=(captures or {}).get(image.sha256, _UNKNOWN).words,
         )
         for index, image in enumerate(group.images)
     )
@@ -190,7 +190,7 @@ def _sure(confidence: float | None) -> str:
 def _reasons(shown: Recommendation | None) -> str:
     if shown is None:
         return "No recommendation"
-    parts = ["; ".join(shown.reasons) or shown.source]
+    parts = list(shown.reasons) or [shown.source]
     if shown.confidence is not None:
         parts.append(f"pick{_sure(shown.confidence)}")
     if shown.offered_crop is not None:
