@@ -15,7 +15,7 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3)
 WORKSPACE := data/projects
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lab app test test-ci soak fuzz lint bench lock clean FORCE
+.PHONY: help env demo lab app test test-ci coverage soak fuzz lint docs bench lock clean FORCE
 
 help:
 	@echo 'make env             set up .venv from requirements.lock'
@@ -24,9 +24,11 @@ help:
 	@echo 'make app             the review and the crop desk alone, without notebooks (APP_ARGS="PROJECT --port N")'
 	@echo 'make test            the tests but for those of test-ci (PYTEST_ARGS="-k name" for some)'
 	@echo 'make test-ci         the slow ones: walks in a browser, the README in a clean clone, Ray, the wheel'
+	@echo 'make coverage        the lines of the package that no test of `make test` runs, in build/coverage/index.html'
 	@echo 'make soak            1,000 kills in the midst of moving files, and what they cost (SOAK_KILLS=100 for fewer)'
 	@echo 'make fuzz            hostile input, some ninety thousand cases (FUZZ=1 for one round, FUZZ_SEED=n for others)'
 	@echo 'make lint            ruff, mypy, oxlint for the JavaScript, and notebooks without outputs'
+	@echo 'make docs            the API reference from the docstrings, in build/docs/; a warning fails it'
 	@echo 'make bench           every benchmark (BENCH_ARGS=--quick for a short run)'
 	@echo 'make lock            resolve requirements.lock again (LOCK_ARGS=--upgrade for newer versions)'
 	@echo 'make clean           remove build output and caches; leaves .venv, data/ and reports/'
@@ -114,6 +116,10 @@ test: $(READY)
 test-ci: $(READY)
 	$(PYTEST) -m ci $(PYTEST_ARGS)
 
+# What runs in processes of its own (commands, kernels, servers) is not counted.
+coverage: $(READY)
+	$(PYTEST) -m 'not ci' --cov=pickroom --cov-report=html:build/coverage --cov-report=term:skip-covered $(PYTEST_ARGS)
+
 # Processes killed until 1,000 kills have landed in the midst of a batch; SOAK_ARGS="--seed N" repeats a run.
 SOAK_KILLS := 1000
 
@@ -132,6 +138,9 @@ lint: $(READY)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/oxlint --deny-warnings lib/pickroom/app/js tests/js
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	@find lib/pickroom/notebooks -name .ipynb_checkpoints -prune -o -name '*.ipynb' -print | sort | { \
 	  dirty=; \
 	  while read -r notebook; do \
@@ -140,6 +149,10 @@ lint: $(READY)
 	  if test -n "$$dirty"; then \
 	    echo "make: strip those with: $(VENV)/bin/nbstripout --keep-id NOTEBOOK" >&2; exit 1; \
 	  fi; }
+
+# The server's classes are left out: they have Voila's own, whose annotations nobody can read.
+docs: $(READY)
+	$(PY) -W error -m pdoc --docformat google -o build/docs pickroom '!pickroom.app.server'
 
 # Every benchmark runs even when one misses its target; the last line names those. A leading _ marks a helper.
 bench: $(READY)

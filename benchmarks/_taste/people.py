@@ -24,7 +24,7 @@ from _taste.pixels import Picture, finish
 LOW, HIGH = (0.02, 0.03, 0.04, 0.05), (0.40, 0.47, 0.53, 0.60)  # shares of anomalies: the 2-5 and 40-60 %
 _EDITS = 0.25  # share of the groups without an anomaly whose highest stage was edited on purpose
 _MENDED = 0.06  # share of the same whose lower stage has a defect that the next stage mended
-# LESSONS.md, samples/stage_names.txt: groups are of three nearly always
+# LESSONS.md: groups are of three nearly always
 _SERIES: tuple[tuple[float, tuple[tuple[float, ...], ...]], ...] = (
     (0.88, ((1.0, 1.5, 2.0),)),
     (0.04, ((1.0, 2.0, 3.0), (1.5, 2.0, 3.0))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -19,7 +20,8 @@ from pickroom.analysis.server import Session
 from pickroom.core import naming
 from pickroom.core.errors import UsageError
 from pickroom.indexing import projects
-from pickroom.store import legacy
+from pickroom.maintenance.backup.restoring import restore_copy
+from pickroom.store import copies, legacy
 from pickroom.store.connect import connect as open_store
 from pickroom.store.connect import transaction
 from pickroom.store.workspace import Project, Workspace
@@ -60,7 +62,7 @@ def test_views_are_there_and_typed_before_the_first_project(analysis: Analysis) 
     assert types(analysis, "operations")["planned_at"] == "TIMESTAMP"
 
 
-def test_decisions_hold_what_the_table_holds(reviewed: Project, analysis: Analysis) -> None:
+def test_decisions_hold_what_the_table_holds(storage: str, reviewed: Project, analysis: Analysis) -> None:
     plain = rows(reviewed, "SELECT * FROM ai_decisions ORDER BY group_id")
     typed = analysis.execute("SELECT * FROM decisions ORDER BY group_id").df().to_dict("records")
     assert len(plain) == len(typed) == 5
@@ -157,7 +159,9 @@ def test_models_come_from_their_metadata(workspace: Workspace, analysis: Analysi
     assert analysis.problems == ()
 
 
-def test_imported_history_is_there_and_told_apart(workspace: Workspace, reviewed: Project, analysis: Analysis) -> None:
+def test_imported_history_is_there_and_told_apart(
+    storage: str, workspace: Workspace, reviewed: Project, analysis: Analysis
+) -> None:
     names = (FIXTURES / "stage_names.txt").read_text().split()
     names += ["holiday.png", "20250803_060000_stage4_x.png", "a_20250803_060000_stage1.5.png", "x\ny_stage2_z.png"]
     for project_id in (reviewed.id, "elsewhere"):
@@ -184,7 +188,9 @@ def test_imported_history_is_there_and_told_apart(workspace: Workspace, reviewed
 # ------------------------------------------------------------------------------------------------ always fresh
 
 
-def test_what_comes_later_is_seen(reviewed: Project, workspace: Workspace, tmp_path: Path, analysis: Analysis) -> None:
+def test_what_comes_later_is_seen(
+    storage: str, reviewed: Project, workspace: Workspace, tmp_path: Path, analysis: Analysis
+) -> None:
     assert count(analysis) == 5
     review(reviewed, "1", *FINALISE)
     assert count(analysis) == 6
@@ -197,7 +203,7 @@ def test_what_comes_later_is_seen(reviewed: Project, workspace: Workspace, tmp_p
 
 
 def test_projects_of_one_schema_are_not_taken_for_one_another(
-    reviewed: Project, workspace: Workspace, tmp_path: Path, analysis: Analysis
+    storage: str, reviewed: Project, workspace: Workspace, tmp_path: Path, analysis: Analysis
 ) -> None:
     """DuckDB 1.5's common_subplan does that to tables of the same columns; it is switched off."""
     add_project(workspace, tmp_path, "other")
@@ -223,7 +229,9 @@ def test_a_closed_disk_only_costs_the_copies(reviewed: Project, workspace: Works
 # ------------------------------------------------------------------------------------------------ beside who writes
 
 
-def test_a_query_does_not_free_the_lock_of_a_write_in_this_process(reviewed: Project, workspace: Workspace) -> None:
+def test_a_query_does_not_free_the_lock_of_a_write_in_this_process(
+    storage: str, reviewed: Project, workspace: Workspace
+) -> None:
     with closing(open_store(reviewed.database)) as connection:
         with transaction(connection):
             connection.execute("UPDATE groups SET deferrals = 7")
@@ -236,7 +244,7 @@ def test_a_query_does_not_free_the_lock_of_a_write_in_this_process(reviewed: Pro
     assert not in_child(is_locked, reviewed.database)
 
 
-def test_an_open_analysis_holds_no_database(reviewed: Project, workspace: Workspace) -> None:
+def test_an_open_analysis_holds_no_database(storage: str, reviewed: Project, workspace: Workspace) -> None:
     with connect(workspace) as analysis:
         assert count(analysis) == 5
         if Path("/proc/self/fd").is_dir():
@@ -246,7 +254,7 @@ def test_an_open_analysis_holds_no_database(reviewed: Project, workspace: Worksp
         assert count(analysis) == 6
 
 
-def test_a_query_goes_on_while_another_process_reviews(reviewed: Project, workspace: Workspace) -> None:
+def test_a_query_goes_on_while_another_process_reviews(storage: str, reviewed: Project, workspace: Workspace) -> None:
     def write(pipe: Connection) -> None:
         with closing(open_store(reviewed.database)) as connection, transaction(connection):
             connection.execute("UPDATE groups SET deferrals = 7")
@@ -293,7 +301,7 @@ def left_out(analysis: Analysis) -> str:
 
 
 def test_a_locked_database_is_named_until_it_is_free(
-    beside: Project, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    storage: str, beside: Project, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pickroom.analysis.tables.BUSY_MS", 100)
     monkeypatch.setattr("pickroom.analysis.sources._PATIENCE_S", 0)
@@ -321,12 +329,56 @@ def test_a_locked_database_is_named_until_it_is_free(
     ids=["nonsense", "cut off", "empty", "gone"],
 )
 def test_a_damaged_database_is_named(
-    beside: Project, workspace: Workspace, spoil: Callable[[Path], object], reason: str
+    storage: str, beside: Project, workspace: Workspace, spoil: Callable[[Path], object], reason: str
 ) -> None:
     spoil(beside.database)
     with connect(workspace) as analysis:
         told = left_out(analysis)
     assert reason in told and str(beside.database) in told and "\n" not in told
+
+
+def test_a_newer_database_is_named(storage: str, beside: Project, workspace: Workspace) -> None:
+    change(beside, "PRAGMA user_version = 99")
+    with connect(workspace) as analysis:
+        assert "the database has schema 99, this program knows up to" in left_out(analysis)
+
+
+def test_a_restored_database_is_read(storage: str, reviewed: Project, workspace: Workspace) -> None:
+    copies.publish(reviewed.database, lambda path: shutil.copyfile(reviewed.database, path))
+    (copy,) = copies.newest(reviewed.database)
+    change(reviewed, "DELETE FROM ai_decisions")
+    with connect(workspace) as analysis:
+        assert count(analysis) == 0
+        restore_copy(workspace, reviewed.id, copy.name)
+        assert count(analysis) == 5
+        reviewed.database.rename(aside := reviewed.database.with_name("aside"))  # in the middle of a restore
+        analysis.refresh()
+        (problem,) = analysis.problems
+        assert problem.left_out and "there is no database" in problem.what
+        aside.rename(reviewed.database)
+        assert count(analysis) == 5 and analysis.problems == ()
+
+
+def test_a_query_sees_each_database_at_one_moment(storage: str, reviewed: Project, workspace: Workspace) -> None:
+    asked = """SELECT (SELECT min(deferrals) FROM groups), (SELECT max(deferrals) FROM groups),
+        (SELECT min(milliseconds) FROM decisions), (SELECT max(milliseconds) FROM decisions)"""
+
+    def write(pipe: Connection) -> None:
+        with closing(open_store(reviewed.database)) as connection:
+            number = 0
+            while not pipe.poll(0.01):
+                number += 1
+                with transaction(connection):
+                    connection.execute("UPDATE groups SET deferrals = ?", (number,))
+                    connection.execute("UPDATE decision_context SET milliseconds = ?", (number,))
+                if number == 1:
+                    pipe.send("writing")
+
+    with connect(workspace) as analysis, child(write) as pipe:
+        hear(pipe)
+        seen = [analysis.execute(asked).fetchone() for _ in range(8)]
+        pipe.send("end")
+    assert [row for row in seen if len(set(row or ())) != 1] == [] and len(set(seen)) > 1
 
 
 def test_a_damaged_manifest_is_named_and_its_rows_are_there(beside: Project, workspace: Workspace) -> None:
@@ -337,7 +389,7 @@ def test_a_damaged_manifest_is_named_and_its_rows_are_there(beside: Project, wor
         assert count(analysis, "projects") == 1
 
 
-def test_a_database_of_the_earlier_schema_is_read_as_it_is(beside: Project, workspace: Workspace) -> None:
+def test_a_database_of_the_earlier_schema_is_read_as_it_is(storage: str, beside: Project, workspace: Workspace) -> None:
     beside.database.unlink()
     write_earlier(beside.database, [earlier_row(f"g{n}", "spoilt", final_crop_coords="[0, 0, 1, 1]") for n in range(3)])
     before = beside.database.read_bytes()
@@ -352,7 +404,7 @@ def test_a_database_of_the_earlier_schema_is_read_as_it_is(beside: Project, work
     assert beside.database.read_bytes() == before
 
 
-def test_a_text_in_a_column_of_numbers_costs_its_own_row(beside: Project, workspace: Workspace) -> None:
+def test_a_text_in_a_column_of_numbers_costs_its_own_row(storage: str, beside: Project, workspace: Workspace) -> None:
     change(beside, "UPDATE ai_decisions SET image_width = 'wide' WHERE user_selected_index = 0")
     with connect(workspace) as analysis:
         widths = analysis.execute("SELECT image_width FROM decisions WHERE project_id = 'spoilt' ORDER BY 1").fetchall()
@@ -366,7 +418,7 @@ def test_a_text_in_a_column_of_numbers_costs_its_own_row(beside: Project, worksp
         assert count(analysis) == 6
 
 
-def test_odd_texts_are_read(beside: Project, workspace: Workspace) -> None:
+def test_odd_texts_are_read(storage: str, beside: Project, workspace: Workspace) -> None:
     change(beside, "UPDATE decision_context SET versions = CAST(X'7bff7d' AS TEXT)")
     change(beside, "UPDATE ai_decisions SET timestamp = '2025-08-03T08:00:00+02:00' WHERE user_selected_index = 0")
     change(beside, "UPDATE ai_decisions SET timestamp = 'yesterday' WHERE user_selected_index = 1")

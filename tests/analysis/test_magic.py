@@ -60,7 +60,7 @@ def test_view_is_that_of_the_database_over_all_projects(shell: InteractiveShell,
     ids=["crop", "backfill", "undo"],
 )
 def test_row_changed_in_place_or_deleted_is_seen_at_once(
-    shell: InteractiveShell, reviewed: Project, statement: str, counted: str
+    storage: str, shell: InteractiveShell, reviewed: Project, statement: str, counted: str
 ) -> None:
     asked = f"SELECT count({counted}) AS n FROM decisions"
     before = shell.run_line_magic("sql", asked)["n"][0]

@@ -263,7 +263,7 @@ def inside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(safe_sql, "Helper", Inside)
 
 
-def test_result_is_what_the_database_holds(reviewed: Project, workspace: Workspace, inside: None) -> None:
+def test_result_is_what_the_database_holds(storage: str, reviewed: Project, workspace: Workspace, inside: None) -> None:
     result = safe_sql.run(
         workspace,
         """SELECT group_id, timestamp, images, ai_crop_coords, selection_match, versions, ai_confidence
@@ -373,7 +373,9 @@ def test_the_statement_runs_in_a_process_of_its_own(
     assert all(process.returncode is not None for process, _ in started)
 
 
-def test_value_that_duckdb_cannot_read_is_read_another_way(reviewed: Project, workspace: Workspace) -> None:
+def test_value_that_duckdb_cannot_read_is_read_another_way(
+    storage: str, reviewed: Project, workspace: Workspace
+) -> None:
     change(reviewed, "UPDATE decision_context SET versions = CAST(X'7bff7d' AS TEXT) WHERE outcome = 'crop'")
     result = safe_sql.run(workspace, "SELECT count(*), count(versions) FROM decisions")
     assert result.rows == ((5, 4),)

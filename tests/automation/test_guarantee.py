@@ -61,7 +61,7 @@ def test_least_number_is_the_first_that_is_enough(bad: int, limit: float, confid
 def test_no_decision_approves_nothing_and_says_how_many_it_takes() -> None:
     found = calibrate([])
     assert (found.threshold, found.overrides_ok, found.anomalies_ok, found.n) == (None, False, False, 0)
-    assert 1150 <= found.needed <= 1250  # issue 6: about 1,200 at 2.4 %
+    assert 1150 <= found.needed <= 1250  # binomial: about 1,200 at a true rate of 2.4 %
     assert "nothing is approved unseen" in found.explanation[0] and f"{found.needed:,}" in found.explanation[0]
 
 

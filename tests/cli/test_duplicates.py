@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,29 @@ def test_the_report_has_the_fields_of_formats_and_changes_nothing(project: Proje
     words = pickroom(project, "duplicates")  # every project
     assert "1 exact pair, 1 near pair" in words.stdout and "keep the first: older" in words.stdout
     assert "no vectors" in words.stderr
+
+
+def test_exact_pairs_are_those_of_the_whole_search(project: Project, tmp_path: Path) -> None:
+    with_duplicates(tmp_path, "q")
+    shutil.copyfile(project.root / "one" / "alone.png", project.root / "two" / "unscanned.png")
+    whole = [p for p in answer(pickroom(project, "duplicates", "--json"))["pairs"] if p["kind"] == "exact"]
+    found = answer(pickroom(project, "duplicates", "--exact", "--json"))
+    assert found["pairs"] == whole and found["images"] == 13
+    words = pickroom(project, "duplicates", "p", "--exact")
+    assert "7 images: 2 exact pairs" in words.stdout and "near" not in words.stdout and words.stderr == ""
+
+
+def test_exact_search_reads_only_files_without_a_hash(project: Project) -> None:
+    (project.root / "two" / "unscanned.png").write_bytes(b"never decoded")
+    for name in ("one/tree.png", "two/oak.png"):
+        (project.root / name).chmod(0)
+        before = os.stat(project.root / name)
+        (project.root / name).write_bytes(bytes(before.st_size))  # the root user reads whatever it likes
+        os.utime(project.root / name, ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = answer(pickroom(project, "duplicates", "p", "--exact", "--json"))
+    assert [(pair["a"], pair["b"]) for pair in found["pairs"]] == [("one/tree.png", "two/oak.png")]
+    dry = answer(pickroom(project, "duplicates", "p", "--exact", "--move", "--json"))
+    assert [one["path"] for one in dry["planned"]] == ["two/oak.png"]
 
 
 def test_two_projects_are_reported_together(project: Project, tmp_path: Path) -> None:
@@ -77,6 +101,7 @@ def test_what_cannot_go_is_held_back_with_exit_code_1(project: Project) -> None:
         (("p", "--hash-distance", "65"), "two hashes differ in 0-64 bits, not 65"),
         (("p", "--cosine", "2"), "a cosine lies in [-1, 1], not 2.0"),
         (("p", "--execute"), "do nothing by themselves"),
+        (("p", "--exact", "--cosine", "0.9"), "--exact leaves near duplicates out"),
         (("p", "q", "--move"), "takes one project"),
     ],
 )

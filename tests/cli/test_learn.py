@@ -111,3 +111,17 @@ def test_what_cannot_be_is_one_clear_line(
         assert code == 2 and out == "" and told in err and err.count("\n") == 1, (arguments, err)
     code, out, _ = run_here("train", "ranker", "--stop")
     assert (code, out) == (0, "ranker: none is being trained\n")
+
+
+def test_baseline_is_recommended_without_heavy_imports(tmp_path: Path) -> None:
+    project = make_learned(tmp_path, "p", 4, 2)
+    heavy = ("torch", "onnx", "onnxruntime", "pandas", "pyarrow", "scipy", "PIL", "duckdb")
+    script = (
+        "import sys; from pickroom.cli import main\n"
+        f"sys.argv = ['pickroom', 'recommend', 'p', '--home', {str(project.workspace.root)!r}]\n"
+        "try: main()\n"
+        f"finally: print([name for name in {heavy} if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    *said, imported = ran.stdout.splitlines()
+    assert "by the baseline" in "".join(said) and imported == "[]"

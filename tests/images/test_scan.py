@@ -17,7 +17,7 @@ from pickroom.core.errors import ImageError
 from pickroom.core.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS
 from pickroom.core.records import Image, Ungrouped
 from pickroom.images import scan as scan_module
-from pickroom.images.scan import Entry, ScanResult, count_skipped, scan, walk
+from pickroom.images.scan import ListedImage, ScanResult, count_skipped, scan, walk
 from support.damaged import png_of_no_pixels, write_truncated
 from support.reviewing import in_child, obey_permissions
 
@@ -476,7 +476,7 @@ def test_file_that_an_earlier_version_called_mislabelled_is_read(
 _NO_IMAGE = "unreadable: not an image"
 
 
-def _opened(root: Path, folder: Path, entry: Entry) -> Image | ImageError:
+def _opened(root: Path, folder: Path, entry: ListedImage) -> Image | ImageError:
     raise AssertionError(f"{entry.filename} was opened")
 
 

@@ -40,9 +40,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     real = decode.load_rgb
 
-    def watched(image: PillowImage.Image, path: Path) -> PillowImage.Image:
+    def watched(image: PillowImage.Image, path: Path, **options: int | None) -> PillowImage.Image:
         names.append(path.name)
-        return real(image, path)
+        return real(image, path, **options)
 
     monkeypatch.setattr(decode, "load_rgb", watched)
     return names

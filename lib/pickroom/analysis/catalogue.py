@@ -4,7 +4,7 @@ files that lie in the image folders now.
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from pickroom.analysis.queries import VIEWS, Encoder, Problem, identifier, quoted, view_sql
+from pickroom.analysis.tables import fill
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import as_text, is_image_name
 from pickroom.store.workspace import Workspace
@@ -80,25 +81,13 @@ def define(engine: duckdb.DuckDBPyConnection, view: str, catalogue: Catalogue) -
 
 def define_tables(engine: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
     """Make `projects` and `models`, and say which views there are."""
-    fill(engine, "manifests", _PROJECT_COLUMNS, catalogue.projects)
+    fill(engine, "manifests", _PROJECT_COLUMNS, [list(row.values()) for row in catalogue.projects])
     times = "utc(created_at) AS created_at, utc(finished_at) AS finished_at"
     engine.execute(f"CREATE OR REPLACE VIEW projects AS SELECT * REPLACE ({times}) FROM manifests")
-    fill(engine, "models", _MODEL_COLUMNS, catalogue.models)
+    fill(engine, "models", _MODEL_COLUMNS, [[row[name] for name in _MODEL_COLUMNS] for row in catalogue.models])
     # DuckDB's own would parse the views of the attached databases, which are in SQLite's SQL
     listed = ", ".join(map(quoted, sorted((*VIEWS, "models", "projects"))))
     engine.execute(f"CREATE OR REPLACE MACRO duckdb_views() AS TABLE SELECT unnest([{listed}]) AS view_name")
-
-
-def fill(
-    engine: duckdb.DuckDBPyConnection, table: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
-) -> None:
-    """Make a table of rows anew, through JSON: parameters would import pandas."""
-    structure = ", ".join(f"{identifier(name)} {kind}" for name, kind in types.items())
-    engine.execute(f"CREATE OR REPLACE TABLE {table} ({structure})")
-    if rows:
-        shape = json.dumps([{name: "VARCHAR" if kind == "JSON" else kind for name, kind in types.items()}])
-        read = f"from_json({quoted(json.dumps(rows))}::JSON, {quoted(shape)})"
-        engine.execute(f"INSERT INTO {table} SELECT unnest({read}, max_depth := 2)")
 
 
 def _define_images(engine: duckdb.DuckDBPyConnection, encoders: tuple[Encoder, ...]) -> None:
@@ -185,32 +174,19 @@ def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_
 
     No file is opened. A project whose folder is not there, or whose manifest is damaged, is in neither.
     """
-    import pyarrow
-
-    columns: dict[str, list[str | bool]] = {"project_id": [], "directory": [], "filename": [], "is_image": []}
-    listed = []
+    found, listed = [], []
     for own_id in [project_id] if project_id else workspace.project_ids():
         try:
             project = workspace.project(own_id)
         except PickroomError:  # named among the problems already
             continue
-        if not project.root.is_dir():
-            continue
-        listed.append(own_id)
-        for directory, name in _walk(project.root, workspace.own_folders):
-            columns["project_id"].append(own_id)
-            columns["directory"].append(as_text(directory))
-            columns["filename"].append(as_text(name))
-            columns["is_image"].append(is_image_name(name))
-    types = [pyarrow.string()] * 3 + [pyarrow.bool_()]
-    arrays = [pyarrow.array(values, kind) for values, kind in zip(columns.values(), types, strict=True)]
-    for table, found in (
-        ("files", pyarrow.table(arrays, names=list(columns))),
-        ("listed", pyarrow.table({"project_id": pyarrow.array(listed, pyarrow.string())})),
-    ):
-        engine.register("found", found)
-        engine.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT * FROM found")
-        engine.unregister("found")
+        if project.root.is_dir():
+            listed.append([own_id])
+            for directory, name in _walk(project.root, workspace.own_folders):
+                found.append([own_id, as_text(directory), as_text(name), is_image_name(name)])
+    texts = dict.fromkeys(("project_id", "directory", "filename"), "VARCHAR")
+    fill(engine, "files", texts | {"is_image": "BOOLEAN"}, found)
+    fill(engine, "listed", {"project_id": "VARCHAR"}, listed)
 
 
 def _walk(root: Path, avoid: Iterable[Path]) -> Iterator[tuple[str, str]]:

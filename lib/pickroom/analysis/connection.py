@@ -15,10 +15,11 @@ import re
 import subprocess
 import sys
 import threading
-from datetime import date, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import pyarrow
 import pyarrow.compute
 import pyarrow.ipc
@@ -83,7 +84,6 @@ class Rows:
         return frame
 
 
-_DAYS = (-719_162, 2_932_896)  # since 1970, of Python's first and last date
 _PER_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 
 
@@ -127,30 +127,18 @@ def _value(scalar: pyarrow.Scalar) -> Any:
 
 def _moment(kind: pyarrow.DataType, raw: int) -> str:
     """A date or time that Python cannot hold, as ISO 8601 with a sign before its year; "" where it can."""
-    if not _beyond(kind, raw):
-        return ""
     if types.is_time(kind):
-        return "24:00:00"
-    if abs(raw) == (1 << 31 if types.is_date(kind) else 1 << 63) - 1:  # as DuckDB has them
+        return "24:00:00" if raw >= _PER_DAY[kind.unit] else ""
+    is_date = types.is_date(kind)
+    if abs(raw) == (1 << 31 if is_date else 1 << 63) - 1:  # as DuckDB has them
         return "infinity" if raw > 0 else "-infinity"
-    days, rest = divmod(raw, 1 if types.is_date(kind) else _PER_DAY[kind.unit])
-    eras, day = divmod(days - _DAYS[0], 146_097)  # the calendar repeats after 400 years
-    like = date.fromordinal(day + 1)
-    year = like.year + 400 * eras
-    text = f"{year:+05}{like:-%m-%d}" if year else f"0000{like:-%m-%d}"
-    if types.is_date(kind):
-        return text
-    time = datetime.min + timedelta(microseconds=rest * 86_400_000_000 // _PER_DAY[kind.unit])
-    return f"{text}T{time.time().isoformat()}Z"
-
-
-def _beyond(kind: pyarrow.DataType, raw: int) -> bool:
-    if types.is_time(kind):
-        return raw >= _PER_DAY[kind.unit]
-    if types.is_date32(kind):
-        return not _DAYS[0] <= raw <= _DAYS[1]
-    per_day = _PER_DAY[kind.unit]
-    return not _DAYS[0] * per_day <= raw < (_DAYS[1] + 1) * per_day or abs(raw) == (1 << 63) - 1
+    moment = np.datetime64(raw, "D" if is_date else kind.unit)
+    day, year = moment.astype("M8[D]"), int(moment.astype("M8[Y]").astype(int)) + 1970
+    if MINYEAR <= year <= MAXYEAR:
+        return ""
+    text = (f"{year:+05}" if year else "0000") + str(day)[-len("-12-31") :]
+    rest = timedelta(microseconds=int((moment - day) / np.timedelta64(1, "us")))
+    return text if is_date else f"{text}T{(datetime.min + rest).time().isoformat()}Z"
 
 
 def _is_beyond(column: pyarrow.ChunkedArray) -> bool:
@@ -159,7 +147,7 @@ def _is_beyond(column: pyarrow.ChunkedArray) -> bool:
     if not (types.is_date32(kind) or types.is_timestamp(kind) or types.is_time64(kind)):
         return False
     ends = pyarrow.compute.min_max(column.cast(pyarrow.int32() if types.is_date32(kind) else pyarrow.int64())).as_py()
-    return any(raw is not None and _beyond(kind, raw) for raw in ends.values())
+    return any(raw is not None and _moment(kind, raw) for raw in ends.values())
 
 
 class Helper:

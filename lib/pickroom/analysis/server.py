@@ -13,8 +13,9 @@ import re
 import resource
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from pickroom.analysis import queries
 from pickroom.analysis.catalogue import Catalogue, collect, define, define_tables, list_files
 from pickroom.analysis.engine import ERRORS, open_engine
 from pickroom.analysis.queries import Problem
-from pickroom.analysis.sources import Sources
+from pickroom.analysis.sources import Source, Sources
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.naming import is_text
 from pickroom.storage.leftovers import Folder
@@ -94,9 +95,9 @@ class Session:
         if self._spill is not None:
             self._spill.close()
 
-    def refresh(self) -> None:
-        """Bring in what was decided, added or repaired since; costs next to nothing when nothing changed."""
-        self.sources.refresh()
+    def refresh(self, pinned: Collection[Source] = ()) -> None:
+        """Bring in what was decided, added or repaired since; `pinned` as in `Sources.refresh`."""
+        self.sources.refresh(pinned)
         found, problems = collect(self.workspace)
         self.problems = [*self.sources.problems, *problems]
         made_of = (self.sources.shape(), found)
@@ -134,8 +135,9 @@ class Session:
             self.refresh()
             self.prepare(text)
             return self.engine.execute(text, parameters).to_arrow_table()
+        moving: set[Source] = set()
         for last in (False, False, True):
-            self.refresh()
+            self.refresh(moving if last else ())
             before = self.sources.state()
             try:
                 with self._transaction():  # each file is opened once, for its views and for the query
@@ -145,8 +147,11 @@ class Session:
                 if isinstance(error, _MISTAKES) or last or not self.sources.demote():
                     raise
                 continue
-            if self.sources.state() == before:
+            now = self.sources.state()
+            changed = {source for source, was in before.items() if now[source] != was}
+            if not changed:
                 break
+            moving |= changed
         return found
 
     @contextlib.contextmanager
@@ -187,7 +192,7 @@ class Sealed:
     """
 
     def __init__(self, workspace: Workspace, memory: str, text: str = EVERY_VIEW, *, thorough: bool = False) -> None:
-        """Make the views that `text` asks; `thorough`: first read every database to its end, since one cannot be."""
+        """Make the views that `text` asks; `thorough`: what DuckDB cannot read, and what changes, is in memory."""
         settings: dict[str, Any] = {
             "python_enable_replacements": False,
             "allow_community_extensions": False,
@@ -195,8 +200,9 @@ class Sealed:
         }
         self.session = Session(workspace, threads=min(os.cpu_count() or 1, _MOST_THREADS), **settings)
         self.session.refresh()
-        if thorough and self.session.sources.demote():
-            self.session.refresh()
+        if thorough:
+            self.session.sources.demote()
+            self.session.refresh(self.session.sources.young())
         assert self.session.catalogue is not None
         self.engine = self.session.engine
         # while the transaction lasts each database stays open: SQLite could not open its log after `limit_process`
@@ -210,14 +216,18 @@ class Sealed:
     def close(self) -> None:
         self.session.close()
 
-    def run(self, text: str, most_rows: int) -> pyarrow.Table:
-        """Run exactly one SELECT or EXPLAIN; raises UsageError for anything else, duckdb.Error as DuckDB does."""
-        for _ in range(3):  # again where a database has changed meanwhile
+    def run(self, text: str, most_rows: int) -> tuple[pyarrow.Table, bool]:
+        """The rows of exactly one SELECT or EXPLAIN, and whether no database has changed meanwhile.
+
+        Raises:
+            UsageError: it is anything else. duckdb.Error: as DuckDB does.
+        """
+        for _ in range(3):
             before = self.session.sources.state()
             found = self._read(text, most_rows)
             if self.session.sources.state() == before:
-                break
-        return found
+                return found, True
+        return found, False
 
     def _read(self, text: str, most_rows: int) -> pyarrow.Table:
         reader = self.execute(text).to_arrow_reader(10_000)
@@ -294,11 +304,21 @@ def limit_process() -> None:
 # ------------------------------------------------------------------------------------------------ requests
 
 
+class _NoPandas(MetaPathFinder):
+    """Refuse pandas, which DuckDB imports before it reads a table of Arrow's: a third of a second for nothing."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Raise ImportError for pandas."""
+        if name == "pandas":
+            raise ImportError(name)
+
+
 def main() -> None:
     """Answer the requests on stdin until it ends."""
     # whatever a library prints must not stand between the answers
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    sys.meta_path.insert(0, _NoPandas())
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (_MOST_FILES if hard < 0 else min(_MOST_FILES, hard), hard))
@@ -349,11 +369,13 @@ def _sealed(request: dict[str, Any]) -> tuple[dict[str, Any], pyarrow.Table | No
     ) as sealed:
         limit_process()
         try:
-            return sealed.session.state(), sealed.run(request["sql"], request["most_rows"])
+            table, settled = sealed.run(request["sql"], request["most_rows"])
+            if settled or request["thorough"]:
+                return sealed.session.state(), table
         except ERRORS as error:
             if request["thorough"] or isinstance(error, _MISTAKES):
                 raise
-            return {"again": True}, None
+        return {"again": True}, None
 
 
 if __name__ == "__main__":

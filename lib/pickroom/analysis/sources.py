@@ -1,15 +1,17 @@
-"""The projects' SQLite databases as DuckDB has them: attached where they lie, read-only, each row as it is now.
+"""The projects' SQLite databases as DuckDB has them: large ones attached where they lie, small ones read into memory.
 
-A database that holds an unsound row, or a value that DuckDB refuses, is read through `sqlite3` instead, whenever it has
-changed. Only the helper process may do either (DESIGN.md, invariant 10; docs/decisions/150).
+An attached database is read by every query; one in memory again whenever it has changed, since a file of a few rows
+takes DuckDB longer to open than `sqlite3` to read. A large one that holds an unsound row, or a value that DuckDB
+refuses, is read, too. Only the helper process may do either (DESIGN.md, invariant 10; docs/decisions/150 and 172).
 """
 
-import contextlib
 import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,32 +19,36 @@ from typing import Any
 import duckdb
 
 from pickroom.analysis import tables
-from pickroom.analysis.catalogue import fill
 from pickroom.analysis.engine import ERRORS, load_sqlite
 from pickroom.analysis.queries import Problem, identifier, quoted, read_sql
 from pickroom.core.errors import PickroomError, StoreError
+from pickroom.store.rows import migrations, number
 from pickroom.store.snapshot import attachable
 from pickroom.store.workspace import Workspace
 
+SMALL = 1 << 20  # bytes of a database with its log: a thousand decisions
 _PATIENCE_S = 5  # before a database that could not be read is tried again, if it has not changed
-_TICK_S = 0.05  # file times may stand still this long; a younger change could hide another
+_TICK_S = 0.05  # file times may stand still this long, so that a change could hide another
 _COARSE_TICK_S = 2.0  # where times are whole seconds: exFAT
-_FEW = 500  # rows
 _sound: dict[Path, str] = {}  # files without an unsound row, as of a stamp: for later connections of this process
-_UNSOUND = ("table_name", "failed_check", "row_of", "what")
+_OWN = ("file", "owner", "origin")  # columns of rows in memory: which source they are of
+_UNSOUND = dict.fromkeys(("table_name", "failed_check", "row_of", "what"), "VARCHAR")
+_TABLES = {
+    table: dict.fromkeys(_OWN, "VARCHAR") | columns
+    for table, columns in (*tables.TABLES.items(), ("unsound_rows", _UNSOUND))
+}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Source:
     """One database file: a project's own (origin `project`), or what was imported for it (`legacy`).
 
     Attributes:
-        name: what the engine calls it: an attached database, or a schema of tables that were read through `sqlite3`.
-        stamp: of the file, when it was last looked at; "" before.
+        name: what the engine calls it, where it is attached.
+        stamp: of the file, when it was last looked at; "" before. young: whether it had changed just then.
         present: table -> its columns that the file has.
-        live: attached; read: through `sqlite3`; neither where it is left out.
-        few: its tables with so few rows that each was checked.
-        problems: what is to be known of it. unsound: its rows that are left out, as `source.unsound_rows` has them.
+        live: attached; else its rows are in memory, or it is left out.
+        problems: what is to be known of it.
         refused: why it cannot be read, with the time of that.
     """
 
@@ -51,39 +57,57 @@ class Source:
     path: Path
     name: str
     stamp: str = ""
+    young: bool = False
     present: dict[str, list[str]] = field(default_factory=dict)
     live: bool = False
-    read: bool = False
-    few: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
-    unsound: list[tuple[str, ...]] = field(default_factory=list)
     refused: tuple[float, StoreError] | None = None
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """The database and its log."""
+        return self.path, self.path.with_name(f"{self.path.name}-wal")
 
     def now(self) -> list[tuple[int, int]]:
         """Sizes and times of the file and its log: opening it could drop the locks that this process holds on it."""
         found = []
-        for file in (self.path, self.path.with_name(f"{self.path.name}-wal")):
-            with contextlib.suppress(OSError):
+        for file in self.files:
+            with suppress(OSError):
                 status = file.stat()
                 if status.st_size:  # a reader may leave an empty log behind
                     found.append((status.st_size, status.st_mtime_ns))
         return found
 
-    def new_stamp(self) -> str:
-        """Changes whenever the file may have changed; waits while it is so young that a later change could hide."""
-        while True:
-            found = self.now()
-            newest = max((mtime for _, mtime in found), default=0)
-            age = time.time() - newest / 1e9
-            tick = _TICK_S if newest % 1_000_000_000 else _COARSE_TICK_S
-            if not 0 <= age < tick:
-                return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
-            time.sleep(tick - age)
+    def has_changed(self) -> bool:
+        """Whether the file may have changed since this was asked last; so young a file, that a change hides, has."""
+        found = self.now()
+        newest = max((mtime for _, mtime in found), default=0)
+        stamp, before, young = hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16], self.stamp, self.young
+        tick = _TICK_S if newest % 1_000_000_000 else _COARSE_TICK_S
+        self.stamp, self.young = stamp, 0 <= time.time() - newest / 1e9 < tick
+        return young or stamp != before
 
     def note(self, what: str, *, unsound: int = 0, left_out: bool = False) -> None:
         imported = self.origin == "legacy" and not unsound and not left_out
         said = f"its imported history: {what}" if imported else what
         self.problems.append(Problem(self.owner, said, left_out, unsound))
+
+    def look(self, connection: sqlite3.Connection) -> None:
+        """Learn the file's schema; raises StoreError for a newer one, NoProjectError for another program's database."""
+        version, known = number(connection, "PRAGMA user_version"), len(migrations())
+        if version > known:
+            what = f"the database has schema {version}, this program knows up to {known}"
+            raise StoreError(what, doing="reading a project for analysis", subject=self.path, hint="update pickroom")
+        self.present = tables.present_in(connection, self.origin)
+        if missing := tables.lacking(self.present, self.origin):
+            self.note(f"an earlier schema, without {', '.join(missing)}: read as it is")
+
+    def refuse(self, error: Exception) -> None:
+        """Leave it out, for the reason that an error says."""
+        if not isinstance(error, StoreError):
+            error = StoreError(str(error), doing="reading a project for analysis", subject=self.path)
+        self.refused, self.present = (time.monotonic(), error), {}
+        self.problems = [Problem(self.owner, error.line, left_out=True)]
 
 
 class Sources:
@@ -95,6 +119,9 @@ class Sources:
         self._files: dict[Path, Source] = {}
         self._count = 0
         engine.execute("CREATE SCHEMA source")
+        engine.execute("CREATE SCHEMA memory_rows")
+        for table, columns in _TABLES.items():
+            tables.fill(engine, f"memory_rows.{table}", columns)
 
     @property
     def problems(self) -> list[Problem]:
@@ -104,37 +131,42 @@ class Sources:
     def stamps(self) -> dict[str, str]:
         """Project id -> text that changes with its rows; of the projects that can be read."""
         found: dict[str, str] = {}
-        left_out = {problem.project_id for problem in self.problems if problem.left_out}
-        for source in self._files.values():
-            if source.owner not in left_out:
-                found[source.owner] = found.get(source.owner, "") + source.stamp
+        for source in self._readable():
+            found[source.owner] = found.get(source.owner, "") + source.stamp
         return found
 
-    def state(self) -> list[list[tuple[int, int]]]:
-        """Sizes and times of every file: unequal before and after a query, it may have read two moments."""
-        return [source.now() for source in self._files.values()]
+    def state(self) -> dict[Source, list[tuple[int, int]]]:
+        """Sizes and times of the attached files: where they change during a query, it may have read two moments."""
+        return {source: source.now() for source in self._files.values() if source.live}
 
-    def refresh(self) -> None:
+    def young(self) -> list[Source]:
+        """The attached files that had changed just before they were looked at."""
+        return [source for source in self._files.values() if source.live and source.young]
+
+    def refresh(self, pinned: Collection[Source] = ()) -> None:
         """Take in what has come, gone or changed; `define` then makes the views.
 
         A database that cannot be read is left out, and its problem says why.
+
+        Args:
+            pinned: files to be read into memory whatever their size, as of one moment.
         """
         listed = {path: (owner, origin) for owner, origin, path in _listed(self.workspace)}
-        for path in [path for path in self._files if path not in listed]:
-            self._forget(self._files.pop(path))
+        gone = [self._files.pop(path) for path in [path for path in self._files if path not in listed]]
         for path, (owner, origin) in listed.items():
             if path not in self._files:
                 self._files[path] = Source(owner, origin, path, f"file_{self._count}")
                 self._count += 1
-        changed = []
-        for source in self._files.values():
-            stamp = source.new_stamp()
-            patient = source.refused is None or time.monotonic() - source.refused[0] < _PATIENCE_S
-            if stamp != source.stamp or not patient:
-                source.stamp = stamp
-                if self._look(source):
-                    changed.append(source)
-        self._check(changed)
+        now = time.monotonic()
+        again = [s for s in self._files.values() if s.refused is not None and now - s.refused[0] >= _PATIENCE_S]
+        again += [source for source in pinned if source.live]
+        changed = [source for source in self._files.values() if source.has_changed() or source in again]
+        for source in gone:
+            self._detach(source)
+        large = [source for source in changed if self._attach(source, pinned)]
+        unsound = self._unsound(large)
+        _sound.update({source.path: source.stamp for source in large if source not in unsound and not source.young})
+        self._read([source for source in changed if not source.live or source in unsound], [*gone, *changed])
 
     def demote(self) -> bool:
         """Read through `sqlite3` what DuckDB cannot read to its end; whether there was anything."""
@@ -147,8 +179,7 @@ class Sources:
                 except ERRORS:
                     found.append(source)
                     break
-        for source in found:
-            self._read(source)
+        self._read(found, found)
         return bool(found)
 
     def touch(self) -> None:
@@ -157,40 +188,36 @@ class Sources:
             if source.live:
                 self.engine.execute(f"SELECT 1 FROM {source.name}.ai_decisions LIMIT 0")
 
-    def _look(self, source: Source) -> bool:
-        """Open a file, learn its schema and attach it; whether its rows are to be checked."""
-        source.problems, source.unsound, source.refused = [], [], None
+    def _attach(self, source: Source, pinned: Collection[Source]) -> bool:
+        """Attach a large file; False for one that is to be read."""
+        source.problems, source.refused = [], None
+        if not self.attach or source in pinned or sum(size for size, _ in source.now()) <= SMALL:
+            self._detach(source)
+            return False
         try:
             # released before DuckDB opens the file: no two libraries have it open at once
-            with attachable(source.path) as path, contextlib.closing(tables.open_file(path)) as connection:
-                source.present = tables.present_in(connection, source.origin)
-                source.few = {table for table in tables.CHECKS if _is_short(connection, source, table)}
-                unsound = any(True for table in source.few for _ in tables.faults_in(connection, source.present, table))
-            if missing := tables.lacking(source.present, source.origin):
-                source.note(f"an earlier schema, without {', '.join(missing)}: read as it is")
-        except (sqlite3.Error, tables.NoProjectError, PickroomError) as error:
-            self._refuse(source, error)
-            return False
-        if not self.attach or unsound:
-            self._read(source)
-            return False
-        if not source.live:
-            self._forget(source)
-            try:
+            with attachable(source.path) as path, closing(tables.open_file(path)) as connection:
+                source.look(connection)
+            if not source.live:
                 options = f"TYPE sqlite, READ_ONLY, busy_timeout {tables.BUSY_MS}"
                 self.engine.execute(f"ATTACH {quoted(source.path)} AS {source.name} ({options})")
-            except ERRORS:
-                self._read(source)  # sqlite3 says what is wrong, or copes with it
-                return False
-            source.live = True
-        return True
+                source.live = True
+        except (*ERRORS, sqlite3.Error, tables.NoProjectError, PickroomError):
+            self._detach(source)  # sqlite3 says what is wrong, or copes with it
+        return source.live
 
-    def _check(self, changed: list[Source]) -> None:
-        """Find unsound rows: DuckDB sorts out those that are certainly sound, `integrity.checks` judges the others."""
+    def _detach(self, source: Source) -> None:
+        if source.live:
+            self.engine.execute(f"DETACH {source.name}")
+            source.live = False
+
+    def _unsound(self, changed: Sequence[Source]) -> list[Source]:
+        """Those with unsound rows: DuckDB sorts out what is certainly sound, `integrity.checks` judges the rest."""
         changed = [source for source in changed if _sound.get(source.path) != source.stamp]
         suspects: dict[str, dict[str, list[int]]] = {}
+        found = []
         for table in tables.CHECKS:
-            having = [s for s in changed if s.live and table not in s.few and tables.are_checked(s.present, table)]
+            having = [s for s in changed if tables.are_checked(s.present, table)]
             try:
                 self._suspects(table, having, suspects)
             except ERRORS:
@@ -198,22 +225,14 @@ class Sources:
                     try:
                         self._suspects(table, [source], suspects)
                     except ERRORS:
-                        self._read(source)
+                        found.append(source)
         for source in changed:
-            if source.live and (numbers := suspects.get(source.name)):
-                try:
-                    with contextlib.closing(tables.open_file(source.path)) as connection:
-                        unsound = any(
-                            True
-                            for table in numbers
-                            for _ in tables.faults_in(connection, source.present, table, numbers[table])
-                        )
-                except sqlite3.Error as error:
-                    self._refuse(source, error)
-                    continue
-                if unsound:
-                    self._read(source)
-        _sound.update({source.path: source.stamp for source in changed if source.live})
+            if source not in found and (numbers := suspects.get(source.name)):
+                with suppress(sqlite3.Error), closing(tables.open_file(source.path)) as connection:
+                    if not any(tables.read_rows(connection, source.present, t, numbers[t])[1] for t in numbers):
+                        continue
+                found.append(source)
+        return found
 
     def _suspects(self, table: str, having: list[Source], found: dict[str, dict[str, list[int]]]) -> None:
         if not having:
@@ -223,91 +242,70 @@ class Sources:
             for s in having
         ]
         text = read_sql(f"suspects/{table}")
-        for file, number in self.engine.execute(f"WITH files AS ({' UNION ALL '.join(arms)}) {text}").fetchall():
-            found.setdefault(file, {}).setdefault(table, []).append(number)
+        for file, row in self.engine.execute(f"WITH files AS ({' UNION ALL '.join(arms)}) {text}").fetchall():
+            found.setdefault(file, {}).setdefault(table, []).append(row)
 
-    def _read(self, source: Source) -> None:
-        """Read a file through `sqlite3`, its unsound rows left out, into tables that stand in for it."""
-        self._forget(source)
-        source.read = True
-        self.engine.execute(f"CREATE SCHEMA {source.name}")
-        try:
-            with attachable(source.path) as path, contextlib.closing(tables.open_file(path)) as connection:
-                connection.execute("BEGIN")  # every table as of one moment
-                source.unsound = []
-                for table in source.present:
-                    faults = (
-                        dict(tables.faults_in(connection, source.present, table))
-                        if tables.are_checked(source.present, table)
-                        else {}
-                    )
-                    source.unsound += [(table, fault.check, fault.of, fault.what) for fault in faults.values()]
-                    rows, notes = tables.read_table(connection, source.present, table, faults)
-                    self.engine.register("rows_read", rows)
-                    self.engine.execute(f"CREATE TABLE {source.name}.{table} AS SELECT * FROM rows_read")
-                    self.engine.unregister("rows_read")
-                    for note in notes:
-                        source.note(note)
-        except (sqlite3.Error, PickroomError) as error:
-            self._refuse(source, error)
+    def _read(self, sources: Sequence[Source], instead: Sequence[Source]) -> None:
+        """Read files through `sqlite3`, their unsound rows left out, in place of what is in memory of `instead`."""
+        if not instead:
             return
-        if count := len(source.unsound):
-            source.note(f"{count} unsound row{'s' * (count != 1)} left out: see the view unsound_rows", unsound=count)
+        made: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _TABLES}
+        for source in sources:
+            self._detach(source)
+            source.problems = []
+            own = source.name, source.owner, source.origin
+            try:
+                with attachable(source.path) as path, closing(tables.open_file(path)) as connection:
+                    connection.execute("BEGIN")  # every table as of one moment
+                    source.look(connection)
+                    found = {table: tables.read_rows(connection, source.present, table) for table in source.present}
+            except (sqlite3.Error, tables.NoProjectError, PickroomError) as error:
+                source.refuse(error)
+                continue
+            for table, (rows, _) in found.items():
+                made[table] += [(*own, *row) for row in rows]
+            unsound = [(*own, t, one.check, one.of, one.what) for t, (_, faults) in found.items() for one in faults]
+            made["unsound_rows"] += unsound
+            if count := len(unsound):
+                what = f"{count} unsound row{'s' * (count != 1)} left out: see the view unsound_rows"
+                source.note(what, unsound=count)
+        names, by_name = ", ".join(f"'{one.name}'" for one in instead), {one.name: one for one in sources}
+        for table, held in made.items():
+            self.engine.execute(f"DELETE FROM memory_rows.{table} WHERE file IN ({names})")
+            for name, places in tables.insert(self.engine, f"memory_rows.{table}", _TABLES[table], held).items():
+                for file, count in Counter(held[place][0] for place in places).items():
+                    kind = tables.WORDS[_TABLES[table][name]]
+                    by_name[file].note(f"{count} values of {table}.{name} are no {kind}: read as NULL")
 
-    def _refuse(self, source: Source, error: Exception) -> None:
-        self._forget(source)
-        refusal = error
-        if not isinstance(error, StoreError):
-            refusal = StoreError(str(error), doing="reading a project for analysis", subject=source.path)
-        assert isinstance(refusal, StoreError)
-        source.refused, source.present, source.unsound = (time.monotonic(), refusal), {}, []
-        source.problems = [Problem(source.owner, refusal.line, left_out=True)]
-
-    def _forget(self, source: Source) -> None:
-        if source.live:
-            self.engine.execute(f"DETACH {source.name}")
-        if source.read:
-            self.engine.execute(f"DROP SCHEMA {source.name} CASCADE")
-        source.live = source.read = False
+    def _left_out(self) -> list[str]:
+        return [problem.project_id for problem in self.problems if problem.left_out]
 
     def _readable(self) -> list[Source]:
-        left_out = {problem.project_id for problem in self.problems if problem.left_out}
+        left_out = set(self._left_out())
         return [source for source in self._files.values() if source.owner not in left_out]
 
     def shape(self) -> list[Any]:
         """What the views `source.*` are made of; as long as it stays, they stay."""
-        return [(s.name, s.live, s.present, s.unsound) for s in self._readable()]
+        return [self._left_out(), *((s.name, s.present) for s in self._readable() if s.live)]
 
     def define(self, table: str) -> None:
-        """Make the view `source.<table>` over all files; or `source.unsound_rows`, which is a table."""
-        readable = self._readable()
-        if table == "unsound_rows":
-            names = ("owner", "origin", *_UNSOUND)
-            rows = [dict(zip(names, (s.owner, s.origin, *row), strict=True)) for s in readable for row in s.unsound]
-            printable = [{n: v.encode(errors="backslashreplace").decode() for n, v in row.items()} for row in rows]
-            fill(self.engine, "source.unsound_rows", dict.fromkeys(names, "VARCHAR"), printable)
-            return
-        columns = tables.TABLES[table]
-        # without a cast for each file: parsing them takes longer than reading 500 small ones
+        """Make the view `source.<table>` over all files."""
+        columns = {name: kind for name, kind in _TABLES[table].items() if name not in _OWN}
+        named = ", ".join(map(identifier, columns))
+        # without a cast for each file: parsing them takes longer than reading small ones
         arms = [
             f"SELECT {quoted(s.owner)}, '{s.origin}', {tables.cells(s.present, table)} FROM {s.name}.{table}"
-            for s in readable
-            if table in s.present
+            for s in self._readable()
+            if s.live and table in s.present
         ]
-        nothing = f"SELECT NULL AS owner, NULL AS origin, {', '.join(f'NULL AS {identifier(c)}' for c in columns)}"
+        memory = f"SELECT owner, origin, {named} FROM memory_rows.{table}"
+        if left_out := self._left_out():
+            memory += f" WHERE owner NOT IN ({', '.join(map(quoted, left_out))})"
         typed = ", ".join(f"{identifier(name)}::{kind} AS {identifier(name)}" for name, kind in columns.items())
         self.engine.execute(
             f"CREATE OR REPLACE VIEW source.{table} AS SELECT owner::VARCHAR AS owner, origin::VARCHAR AS origin, "
-            f"{typed} FROM ({' UNION ALL '.join([f'{nothing} WHERE false', *arms])})"
+            f"{typed} FROM ({' UNION ALL '.join([memory, *arms])})"
         )
-
-
-def _is_short(connection: sqlite3.Connection, source: Source, table: str) -> bool:
-    """Whether Python checks a table's rows sooner than DuckDB could sort them."""
-    if not tables.are_checked(source.present, table):
-        return False
-    (count,) = connection.execute(f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {_FEW + 1})").fetchone()
-    return bool(count <= _FEW)
 
 
 def _listed(workspace: Workspace) -> Iterator[tuple[str, str, Path]]:

@@ -6,19 +6,22 @@ FORMATS.md, The project database. A column or table that an older schema lacks i
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow
 
 from pickroom.analysis.queries import identifier
 from pickroom.integrity.checks import FAULTS, IMPORT_FAULTS, Fault
+from pickroom.store.rows import read_any_text
 
 _TEXT, _WHOLE, _REAL = "VARCHAR", "BIGINT", "DOUBLE"
-_ARROW = {_TEXT: pyarrow.string(), _WHOLE: pyarrow.int64(), _REAL: pyarrow.float64()}
-_WORDS = {_TEXT: "text", _WHOLE: "whole number", _REAL: "number"}
-_PYTHON = {_TEXT: (str,), _WHOLE: (int,), _REAL: (float, int)}
+_ARROW = {_TEXT: pyarrow.string(), "JSON": pyarrow.string(), "BOOLEAN": pyarrow.bool_()}
+_ARROW |= {_WHOLE: pyarrow.int64(), _REAL: pyarrow.float64()}
+WORDS = {_TEXT: "text", _WHOLE: "whole number", _REAL: "number"}
+_PYTHON: dict[str, tuple[type, ...]] = {_TEXT: (str,), _WHOLE: (int,), _REAL: (float, int)}
 BUSY_MS = 2000  # a writer keeps a reader waiting only in exclusive mode, which Pickroom never uses
 Present = Mapping[str, Sequence[str]]  # table -> those of its columns that a file has
 
@@ -78,14 +81,10 @@ class NoProjectError(Exception):
     """The file is a database, but none of Pickroom's."""
 
 
-def _lossless(text: bytes) -> str:
-    return text.decode(errors="surrogateescape")
-
-
 def open_file(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
-    connection.text_factory = _lossless
     connection.isolation_level = None
+    read_any_text(connection)
     return connection
 
 
@@ -121,49 +120,52 @@ def are_checked(present: Present, table: str) -> bool:
     return table in CHECKS and len(present.get(table, ())) >= len(TABLES[table]) - (table in _EVER)
 
 
-def faults_in(
+def read_rows(
     connection: sqlite3.Connection, present: Present, table: str, numbers: Sequence[int] | None = None
-) -> Iterator[tuple[int, Fault]]:
-    """(rowid, what is wrong) of every unsound row of a table, or of those among some of its rows."""
-    if not are_checked(present, table):
-        return
-    names, unknown = present[table], dict.fromkeys(TABLES[table])
+) -> tuple[list[tuple[Any, ...]], list[Fault]]:
+    """The sound rows of a table, all its columns, and what is wrong with the others; or of some, by rowid."""
     where, values = "", list[str]()
     if numbers is not None:
         where, values = " WHERE rowid IN (SELECT value FROM json_each(?))", [json.dumps(numbers)]
-    query = f"SELECT rowid, {', '.join(map(identifier, names))} FROM {table}{where}"
-    for number, *row in connection.execute(query, values):
-        fault = CHECKS[table](unknown | dict(zip(names, row, strict=True)))
-        if fault is not None:
-            yield number, fault
+    rows = connection.execute(f"SELECT {cells(present, table)} FROM {table}{where}", values).fetchall()
+    if not are_checked(present, table):
+        return rows, []
+    names, check = list(TABLES[table]), CHECKS[table]
+    faults = [check(dict(zip(names, row, strict=True))) for row in rows]
+    sound = [row for row, fault in zip(rows, faults, strict=True) if fault is None]
+    return sound, [fault for fault in faults if fault is not None]
 
 
-def read_table(
-    connection: sqlite3.Connection, present: Present, table: str, without: Mapping[int, Fault]
-) -> tuple[pyarrow.Table, list[str]]:
-    """A table's rows but those `without`, by rowid; and a line for each column with values that became NULL."""
-    names, strange = present[table], []
-    number = "rowid" if without else "NULL"  # not every table has it
-    connection.text_factory = lambda text: text.decode(errors="backslashreplace")
-    rows = connection.execute(f"SELECT {number}, {', '.join(map(identifier, names))} FROM {table}").fetchall()
-    connection.text_factory = _lossless
-    kept = [row[1:] for row in rows if row[0] not in without]
+def fill(
+    engine: duckdb.DuckDBPyConnection, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]] = ()
+) -> None:
+    """Make a table of rows anew."""
+    structure = ", ".join(f"{identifier(name)} {kind}" for name, kind in types.items())
+    engine.execute(f"CREATE OR REPLACE TABLE {table} ({structure})")
+    insert(engine, table, types, rows)
+
+
+def insert(
+    engine: duckdb.DuckDBPyConnection, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
+) -> dict[str, list[int]]:
+    """Add rows to a table of these columns; column -> the places of values of another type, which became NULL."""
+    if not rows:
+        return {}
+    strange: dict[str, list[int]] = {}
     arrays = []
-    for name, values in zip(names, zip(*kept, strict=True) if kept else [()] * len(names), strict=True):
-        kind = TABLES[table][name]
-        array, count = _array(values, kind)
-        arrays.append(array)
-        if count:
-            strange.append(f"{count} values of {table}.{name} are no {_WORDS[kind]}: read as NULL")
-    return pyarrow.table(arrays, names=list(names)), strange
+    for (name, kind), values in zip(types.items(), zip(*rows, strict=True), strict=True):
+        try:
+            arrays.append(pyarrow.array(values, _ARROW[kind]))
+        except (pyarrow.ArrowException, TypeError, OverflowError, UnicodeError):
+            kept = [_plain(value) if isinstance(value, _PYTHON[kind]) else None for value in values]
+            strange[name] = [n for n, (v, k) in enumerate(zip(values, kept, strict=True)) if k is None is not v]
+            arrays.append(pyarrow.array(kept, _ARROW[kind]))
+    engine.register("rows_read", pyarrow.table(arrays, list(types)))
+    engine.execute(f"INSERT INTO {table} SELECT * FROM rows_read")
+    engine.unregister("rows_read")
+    return strange
 
 
-def _array(values: Iterable[Any], kind: str) -> tuple[pyarrow.Array, int]:
-    """A column of one type, and how many values of another one became NULL."""
-    given = list(values)
-    try:
-        return pyarrow.array(given, _ARROW[kind]), 0
-    except (pyarrow.ArrowException, TypeError, OverflowError):
-        kept = [value if isinstance(value, _PYTHON[kind]) else None for value in given]
-        strange = sum(old is not None and new is None for old, new in zip(given, kept, strict=True))
-        return pyarrow.array(kept, _ARROW[kind]), strange
+def _plain(value: Any) -> Any:
+    """A text that is no UTF-8 with its odd bytes spelled out."""
+    return value.encode(errors="surrogateescape").decode(errors="backslashreplace") if type(value) is str else value

@@ -181,6 +181,7 @@ def duplicates(
         bool, typer.Option("--move", help="Set the exact copies of one project aside: a dry run first.")
     ] = False,
     near: Annotated[bool, typer.Option("--near", help="With --move: near duplicates too, without a look.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Exact copies alone, by content; needs no vectors.")] = False,
     execute: Annotated[bool, typer.Option("--execute", help="With --move: move the files.")] = False,
 ) -> None:
     """Find images that are there twice, in any folder of any project; the desk is notebooks/72_duplicates.ipynb."""
@@ -194,8 +195,11 @@ def duplicates(
         raise UsageError(
             "--near and --execute do nothing by themselves", doing="looking for duplicates", hint="add --move"
         )
+    if exact and (near or within_groups or cosine is not None or hash_distance is not None):
+        what = "--exact leaves near duplicates out, and another option is for them"
+        raise UsageError(what, doing="looking for duplicates", hint="leave one of them out")
     try:
-        thresholds = Thresholds.given(cosine, hash_distance, within_groups)
+        thresholds = Thresholds.given(cosine, hash_distance, within_groups, exact)
     except ValueError as error:
         raise UsageError(str(error), doing="looking for duplicates") from None
     chosen = projects_of(console.workspace_here(), projects or [])
@@ -206,7 +210,7 @@ def duplicates(
         _move(chosen[0], thresholds, near, execute)
         return
     with console.progress_bar("Hashing") as progress:
-        gathered = gather(chosen, progress)
+        gathered = gather(chosen, progress, exact=exact)
     found = find(gathered.copies, thresholds)
     for note in gathered.notes:
         console.say(note)
@@ -217,8 +221,8 @@ def duplicates(
     pairs = [_values(p, not p.across and (p.a.project_id, kept_key(p)) in kept) for p in found.pairs]
     several = len(chosen) > 1
     count = len(gathered.copies)
-    exact = sum(pair.kind == "exact" for pair in found.pairs)
-    kinds = plural(exact, "exact pair"), plural(len(pairs) - exact, "near pair")
+    identical = sum(pair.kind == "exact" for pair in found.pairs)
+    kinds = [plural(identical, "exact pair"), *([] if exact else [plural(len(pairs) - identical, "near pair")])]
     lines = [f"{plural(count, 'image')}: {', '.join(kinds)}"]
     lines += console.some([_words(pair, several) for pair in pairs], _PAIRS_SHOWN)
     if found.dropped:

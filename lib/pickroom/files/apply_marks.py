@@ -16,6 +16,7 @@ from pickroom.files.batch import run_batch
 from pickroom.files.preflight import DiskSnapshot, left_in_words
 from pickroom.storage import atomic
 from pickroom.store import groups, images, marks, operations
+from pickroom.store.images import Stat
 from pickroom.store.marks import BoardKind, Mark
 from pickroom.store.workspace import Project
 
@@ -27,8 +28,6 @@ _TAKEN = {
     CROP_ORIGINALS: "it is the original of a crop",
     STAGING: "it was set aside: undo the batch that did it",
 }
-
-Stat = tuple[str, int, int]  # (file name, bytes, ns): as long as they stay, so does the content
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +72,6 @@ def unavailable_images(project: Project, connection: sqlite3.Connection, paths: 
     return found | {path: IN_A_GROUP for path in paths if path in waiting}
 
 
-def known_hashes(connection: sqlite3.Connection) -> dict[Stat, str]:
-    """What the last scan knows of contents; a file that moved keeps its name, size and time."""
-    scanned = images.readable(connection)
-    met = Counter((i.filename, i.file_size, i.mtime_ns) for i in scanned)
-    return {stat: i.sha256 for i in scanned if met[stat := (i.filename, i.file_size, i.mtime_ns)] == 1}
-
-
 def plan(
     project: Project, connection: sqlite3.Connection, board: BoardKind, wanted: Sequence[Mark], batch: int
 ) -> list[Placement]:
@@ -90,7 +82,7 @@ def plan(
         batch: the number to plan for.
     """
     disk = DiskSnapshot(project.root)
-    known = known_hashes(connection)
+    known = images.known_hashes(connection)
     refused = unavailable_images(project, connection, [mark.path for mark in wanted])
     placements = []
     for mark in wanted:

@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 import pillow_heif
 from PIL import Image as PillowImage
-from PIL import ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from pickroom.core import quiet
 from pickroom.core.errors import ImageError
@@ -54,6 +54,17 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS = 1 << 20  # looked at for EXIF; encoders write pixels by 8 kB and more
 _PNG_EXIF = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that Pillow reads an orientation from
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
+# EXIF orientation -> what makes the picture upright
+_TURNS = {
+    2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
+    3: PillowImage.Transpose.ROTATE_180,
+    4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
+    5: PillowImage.Transpose.TRANSPOSE,
+    6: PillowImage.Transpose.ROTATE_270,
+    7: PillowImage.Transpose.TRANSVERSE,
+    8: PillowImage.Transpose.ROTATE_90,
+}
+_PLAIN = ("JPEG", "PNG", "BMP")  # of one frame, whose pixels stay when the file is closed
 _TURNED_WHEN_OPENED = ("TIFF", "HEIF")  # Pillow and libheif say the upright size, and hand out upright pixels
 
 
@@ -214,12 +225,23 @@ def read_rgb(path: Path, *, draft: int | None = None, max_pixels: int = MAX_PIXE
         return load_rgb(image, path)
 
 
-def load_rgb(image: PillowImage.Image, path: Path) -> PillowImage.Image:
-    """Decode an opened image to upright RGB; raises ImageError as `read_rgb` does."""
+def load_rgb(image: PillowImage.Image, path: Path, *, long_side: int | None = None) -> PillowImage.Image:
+    """Decode an opened image to upright RGB; raises ImageError as `read_rgb` does.
+
+    Args:
+        long_side: make it small before it is turned, to at most so many pixels a side. None keeps its size.
+    """
     try:
         with room_for(image):
+            turned = orientation(image)  # read first: it is no part of the pixels
             image.load()
-            return flatten(image) if orientation(image) == 1 else flatten(ImageOps.exif_transpose(image))
+            turn = None if image.format in _TURNED_WHEN_OPENED else _TURNS.get(turned)
+            # a picture without anything to flatten is not copied: that took a tenth of a scan
+            rgb = image if image.format in _PLAIN and _is_flat(image) else flatten(image)
+            rgb.info = {}  # what the file said of itself: a comment would be written into every copy
+            if long_side:
+                rgb.thumbnail((long_side, long_side), PillowImage.Resampling.LANCZOS, reducing_gap=2.0)
+            return rgb if turn is None else rgb.transpose(turn)
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ... on damaged data
         if "truncated" in str(error).lower():
             raise ImageError(path, "truncated") from error
@@ -239,6 +261,10 @@ def flatten(image: PillowImage.Image) -> PillowImage.Image:
     for y, strip in _strips(image):
         flat.paste(_flat_strip(strip, top, ground), (0, y))
     return flat
+
+
+def _is_flat(image: PillowImage.Image) -> bool:
+    return image.mode == "RGB" and "transparency" not in image.info
 
 
 def is_clear(image: PillowImage.Image) -> bool:
@@ -286,7 +312,7 @@ def _top(image: PillowImage.Image) -> float:
 
 
 def _flat_strip(image: PillowImage.Image, top: float, ground: int) -> PillowImage.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
+    if _is_flat(image):
         return image
     if image.mode.startswith("I") or image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))

@@ -43,8 +43,10 @@ def make_of(folder: Path, sha256: str, source: Path, image: ImageFile) -> tuple[
     with decode.room_for(image):
         size = decode.upright_size(image)
         profile = image.info.get("icc_profile")
-        image.draft("RGB", (LONG_SIDE, LONG_SIDE))
-        rgb = decode.load_rgb(image, source)
+        shrink = LONG_SIDE / max(image.size)
+        # decoded at the smallest scale that holds the preview: it has the picture's own aspect ratio
+        image.draft("RGB", (max(1, int(image.width * shrink)), max(1, int(image.height * shrink))))
+        rgb = decode.load_rgb(image, source, long_side=LONG_SIDE)
         preview = None if target.exists() else _encode(rgb, profile)
     if preview is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,11 +95,7 @@ def _whole(path: Path) -> bytes | None:
 
 
 def _encode(rgb: PillowImage.Image, profile: bytes | None) -> bytes:
-    """A preview's bytes: at most LONG_SIDE pixels a side, in sRGB, so that no viewer needs the profile.
-
-    The image itself is made small: a copy of a huge one would be another half a gigabyte.
-    """
-    rgb.thumbnail((LONG_SIDE, LONG_SIDE), PillowImage.Resampling.LANCZOS, reducing_gap=2.0)
+    """A preview's bytes, in sRGB, so that no viewer needs the profile."""
     buffer = io.BytesIO()
     to_srgb(rgb, profile).save(buffer, "JPEG", quality=_QUALITY, optimize=False)
     return buffer.getvalue()

@@ -21,7 +21,7 @@ from pickroom.features.encoder import Encoder, Pixels
 from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.store import Key, KnownRow, VectorRow
 from pickroom.images import decode
-from pickroom.images.scan import Entry, list_images
+from pickroom.images.scan import ListedImage, list_images
 from pickroom.store.workspace import Project
 
 NOT_FINITE = "the vector is not finite"
@@ -242,8 +242,8 @@ def stale_rows(
     return stale
 
 
-def _hash_all(root: Path, entries: Sequence[Entry], progress: Progress | None) -> list[str | ImageError]:
-    def read(entry: Entry) -> str | ImageError:
+def _hash_all(root: Path, entries: Sequence[ListedImage], progress: Progress | None) -> list[str | ImageError]:
+    def read(entry: ListedImage) -> str | ImageError:
         path = root / entry.directory / entry.filename
         try:
             return decode.content_hash(path)
@@ -261,5 +261,5 @@ def _hash_all(root: Path, entries: Sequence[Entry], progress: Progress | None) -
     return found
 
 
-def _stat(entry: Entry) -> _Stat:
+def _stat(entry: ListedImage) -> _Stat:
     return entry.filename, entry.file_size, entry.mtime_ns

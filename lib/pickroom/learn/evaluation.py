@@ -18,7 +18,7 @@ from pickroom.learn import checkpoints, metrics, splits, training_sets
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.metrics import WINDOW
-from pickroom.learn.models import DEFAULT_TASKS, Task, default_task, model_of
+from pickroom.learn.models import default_task, model_of
 from pickroom.learn.picks.model import baseline_scores, right_of, scores
 from pickroom.learn.picks.task import FIRST_MARKS, MARKS, PickTask
 from pickroom.learn.training_sets import KINDS, Kind, TrainingSet
@@ -27,6 +27,7 @@ from pickroom.store.workspace import Workspace, utc_now
 
 SAMPLE_LOG = "phase2_testing.jsonl"
 Progress = Callable[[int, int], None]
+Task = PickTask | CropTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +343,7 @@ def evaluation_lines(found: Evaluation) -> list[str]:
         if not one.metrics:
             lines.append(f"{head}: {one.note}")
             continue
-        task = DEFAULT_TASKS[one.kind]
+        task = default_task(one.kind)
         left_out = f", {one.seen} it was fitted on left out" if one.seen else ""
         lines.append(f"{head}, {one.rows} {task.unit}{left_out}: {task.words(one.metrics)}")
         lines += [f"  {name}: {task.words(scored)}" for name, scored in one.baselines.items()]

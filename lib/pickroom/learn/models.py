@@ -1,24 +1,33 @@
-"""How each kind of model is made by default, and the models that may recommend for a project now."""
+"""How each kind of model is made by default, and the models that may recommend for a project now.
+
+What makes models is imported only where there is one: a baseline needs neither.
+"""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pickroom.core.errors import ConflictError, MissingExtraError, StoreError
 from pickroom.learn import checkpoints
 from pickroom.learn.checkpoints import Checkpoint
-from pickroom.learn.crops.model import CropTask
-from pickroom.learn.picks import current
-from pickroom.learn.picks.task import PickTask
 from pickroom.learn.training_sets import Kind, require_kind
 from pickroom.store.workspace import Project
 
-Task = PickTask | CropTask
-DEFAULT_TASKS: dict[Kind, Task] = {"ranker": PickTask(), "crop_proposer": CropTask()}
+if TYPE_CHECKING:
+    from pickroom.learn.crops.model import CropTask
+    from pickroom.learn.picks.task import PickTask
 
 
-def default_task(kind: str) -> Task:
+def default_task(kind: str) -> PickTask | CropTask:
     """How a model of this kind is made by default; raises UsageError when there is no such kind."""
-    return DEFAULT_TASKS[require_kind(kind)]
+    if require_kind(kind) == "ranker":
+        from pickroom.learn.picks.task import PickTask
+
+        return PickTask()
+    from pickroom.learn.crops.model import CropTask
+
+    return CropTask()
 
 
 def model_of(checkpoint: Checkpoint) -> Any:
@@ -57,6 +66,8 @@ def load(project: Project, kind: Kind) -> Loaded:
             return Loaded(kind, reason=f"no {kind} has been trained that beats its baselines")
         if project.manifest.encoder is None:
             return Loaded(kind, reason=f"there are no vectors yet: pickroom embed {project.id}")
+        from pickroom.learn.picks import current
+
         model = model_of(checkpoint)
         checkpoint.require_features(default_task(kind).feature_hash, project.manifest.encoder)
         if kind == "ranker" and (state := current.read_state(project.workspace)) is not None:

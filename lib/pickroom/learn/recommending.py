@@ -3,31 +3,30 @@
 Where no model can say anything, of the project or of one group, it is the baseline's, labelled so, with the reason.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pickroom.core.errors import StoreError
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox, Group, Recommendation
-from pickroom.features.blocks import BLOCKS
 from pickroom.features.candidates import Candidates
-from pickroom.features.pick_features import pick_features
-from pickroom.features.sources import FeatureSources
 from pickroom.groups import baseline
 from pickroom.learn import models
-from pickroom.learn.crops.features import UncroppedImage, crop_features
 from pickroom.learn.models import Loaded
-from pickroom.learn.picks.columns import source_of
-from pickroom.learn.picks.model import Explanation
-from pickroom.learn.picks.task import PickTask
 from pickroom.store import groups, recommendations, review_state
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project
+
+if TYPE_CHECKING:  # what models need is imported only where there is one
+    from pickroom.features.sources import FeatureSources
+    from pickroom.learn.picks.model import Explanation
 
 # a candidate is flagged that is this many times likelier to be passed over, for how it differs, than by chance
 _FLAG_LIFT = 1.6
@@ -73,6 +72,8 @@ def reasons(group: Group, picked: int, explanation: Explanation) -> tuple[str, .
 
     A picked image that is also flagged has the reason that outweighs the flag first.
     """
+    from pickroom.learn.picks.columns import source_of
+
     others = [place for place in range(len(group.images)) if place != picked]
     total = sum(explanation.shares.values(), np.zeros(len(group.images)))
     # a lower stage is picked in spite of a higher one: that is what wants a reason
@@ -187,7 +188,6 @@ def _not_lower(group: Group, picked: int, others: Sequence[int]) -> list[int]:
 
 Progress = Callable[[int, int], None]
 _GROUPS_AT_ONCE = 2000  # whose features are in memory
-_NUMBERS = {spec.name: spec.columns for spec in BLOCKS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +274,12 @@ def recommendations_for(
     if ranker.model is None or not waiting:
         why = f"a baseline: {ranker.reason}"
         return {group.group_id: baseline.recommend(group, why) for group in waiting}
-    sources = FeatureSources([project])
+    from pickroom.features.blocks import BLOCKS
+    from pickroom.features.pick_features import pick_features
+    from pickroom.features.sources import FeatureSources
+    from pickroom.learn.picks.task import PickTask
+
+    sources, numbers = FeatureSources([project]), {spec.name: spec.columns for spec in BLOCKS}
     made: dict[str, Recommendation] = {}
     for start in range(0, len(waiting), _GROUPS_AT_ONCE):
         some = waiting[start : start + _GROUPS_AT_ONCE]
@@ -289,7 +294,7 @@ def recommendations_for(
                 made[group.group_id] = baseline.recommend(group, f"a baseline: {features.missing[row]}")
                 continue
             index = int(chances[row].argmax())
-            explanation = ranker.model.explain(features, row, _NUMBERS)
+            explanation = ranker.model.explain(features, row, numbers)
             made[group.group_id] = Recommendation(
                 group_id=group.group_id,
                 source="model",
@@ -319,6 +324,8 @@ def _with_crops(
     """The same picks, each with its image's crop where the crop proposer says something."""
     if crops.model is None:
         return dict(made)
+    from pickroom.learn.crops.features import UncroppedImage, crop_features
+
     picked = [group for group in waiting if made[group.group_id].source == "model"]
     frames = []
     for group in picked:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pickroom.core.errors import PickroomError
 from pickroom.learn import checkpoints, progress, training_sets
-from pickroom.learn.models import Task
+from pickroom.learn.evaluation import Task
 from pickroom.learn.picks import current
 from pickroom.learn.progress import Background, ProgressReporter, Status, TrainingStopped, start_command
 from pickroom.learn.reading import inspect_all

@@ -10,7 +10,7 @@ from pickroom.core.errors import PickroomError, StoreError
 from pickroom.core.quantities import plural
 from pickroom.learn import checkpoints, metrics, retraining, training_sets
 from pickroom.learn.examples import Pick
-from pickroom.learn.models import DEFAULT_TASKS
+from pickroom.learn.models import default_task
 from pickroom.learn.picks import current
 from pickroom.learn.picks.columns import OWN, source_of
 from pickroom.learn.picks.learner import decision_prints
@@ -144,7 +144,7 @@ def _versions(workspace: Workspace) -> tuple[VersionLine, ...]:
             name, state = f"{kind} v{number}", "recommends" if number == chosen else ""
             try:
                 about = checkpoints.read_metadata(workspace, kind, number)
-                said = DEFAULT_TASKS[kind].plain(about["metrics"], about["baselines"])
+                said = default_task(kind).plain(about["metrics"], about["baselines"])
                 line = VersionLine(name, state, about["made_at"], said, about["verdict"]["reason"])
             except (OSError, ValueError, KeyError, TypeError, PickroomError) as error:
                 line = VersionLine(name, state, "", "", f"its metadata cannot be read ({error})")

@@ -19,8 +19,9 @@ from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, evaluation, progress, splits, training_sets
 from pickroom.learn.crops.features import CropFeatures
 from pickroom.learn.crops.model import CropModel, CropTask, Evidence
+from pickroom.learn.evaluation import Task
 from pickroom.learn.examples import CropExample, TrainingStep
-from pickroom.learn.models import Task, default_task, model_of
+from pickroom.learn.models import default_task, model_of
 from pickroom.learn.picks.current import Verdict, train_picks
 from pickroom.learn.picks.task import PickTask
 from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped

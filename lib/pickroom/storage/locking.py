@@ -61,6 +61,36 @@ def is_held(path: Path) -> bool:
     return False
 
 
+class SharedLock:
+    """A lock that several hold at once, each of which can tell whether it is alone. The kernel frees it on death.
+
+    On a disk without locks everyone is alone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+
+    def is_alone(self) -> bool:
+        """Whether nobody else holds it now. Looking takes the lock alone for a moment."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a disk without locks
+            return True
+        finally:
+            with contextlib.suppress(OSError):  # a refused change of the lock has freed it (flock(2))
+                fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        return True
+
+    def close(self) -> None:
+        """Free it."""
+        os.close(self._descriptor)
+
+
 def _taken(descriptor: int, patience: float) -> bool:
     until = time.monotonic() + patience
     while True:

@@ -11,6 +11,8 @@ from pickroom.store import rows
 # the columns that make an Image, for any query that joins this table as `i`
 COLUMNS = "i.filename, i.directory, i.width, i.height, i.stage, i.taken_at, i.sha256, i.file_size, i.mtime_ns"
 
+Stat = tuple[str, int, int]  # (file name, bytes, ns): as long as they stay, so does the content
+
 # the row is that of an image in a decided group
 _DECIDED = """EXISTS (SELECT 1 FROM group_members AS m JOIN decision_context USING (group_id)
     WHERE m.directory = images.directory AND m.filename = images.filename)"""
@@ -37,6 +39,15 @@ def readable(connection: sqlite3.Connection) -> list[Image]:
     """Every image that could be read, by folder and name; damaged rows are left out."""
     found = connection.execute(f"SELECT {COLUMNS} FROM images AS i WHERE sha256 IS NOT NULL ORDER BY 2, 1")
     return [image for row in found if (image := sound(row)) is not None]
+
+
+def known_hashes(connection: sqlite3.Connection) -> dict[Stat, str]:
+    """What the last scan knows of contents; a file that moved keeps its name, size and time."""
+    found = connection.execute(
+        """SELECT filename, file_size, mtime_ns, min(sha256) FROM images
+        WHERE length(sha256) = 64 GROUP BY 1, 2, 3 HAVING count(*) = 1"""
+    )
+    return {(row[0], row[1], row[2]): row[3] for row in found}
 
 
 def left_out(connection: sqlite3.Connection) -> list[Ungrouped]:

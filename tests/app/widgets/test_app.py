@@ -22,7 +22,7 @@ from pickroom.app.widgets.app import App, AppPlace, open_app
 from pickroom.app.widgets.deck import CropDesk, Deck
 from pickroom.app.widgets.desk import Desk
 from pickroom.app.widgets.grid_desk import BrowseDesk
-from pickroom.app.widgets.links import indexing_line
+from pickroom.app.widgets.links import IndexingLine, indexing_line, window_lock
 from pickroom.app.widgets.page import Page as Parts
 from pickroom.app.widgets.projects_page import Card
 from pickroom.core.errors import ProjectError
@@ -30,6 +30,7 @@ from pickroom.core.records import Choice
 from pickroom.indexing import opening, projects
 from pickroom.learn import progress
 from pickroom.learn.progress import Status
+from pickroom.storage.locking import SharedLock
 from pickroom.store import review_state
 from pickroom.store.connect import connect
 from pickroom.store.review_state import SavedChoice
@@ -105,6 +106,7 @@ def test_a_project_finds_its_folder_again_in_the_page(project: Project) -> None:
         assert "the image folder is not there" in app.here.html
         app.go(AppPlace().to(project.id, "folder"))
         assert f"Where are the images of {project.id}?" in app.here.html
+        assert f'data-go="open:{away.parent}"' in app.here.html  # it begins where the folder was
         app.go(AppPlace(project.id, folder=str(away)).query())
         app.go(f"open:{away}")
         assert isinstance(app.here, Deck) and project.workspace.project(project.id).root == away
@@ -206,6 +208,16 @@ def test_the_page_opens_where_its_address_says(project: Project, monkeypatch: py
         assert "reviewed 1" in app.here.header.value and "secret" not in app.bar.query
     finally:
         app.close()
+
+
+def test_another_window_on_the_project_is_named(project: Project) -> None:
+    other = SharedLock(window_lock(project.workspace, project.id))
+    line, told = IndexingLine(project.workspace, lambda: None), threading.Event()
+    line.observe(lambda change: told.set() if "another window" in change["new"] else None, "html")
+    line.follow(project.id)
+    assert told.wait(60)
+    line.follow("")
+    other.close()
 
 
 def test_nothing_yet(workspace: Workspace) -> None:

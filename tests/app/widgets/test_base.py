@@ -7,7 +7,7 @@ from inspect import isfunction
 import ipywidgets
 import pytest
 
-from pickroom.app.widgets import app, deck, duplicates_desk, grid_desk, pages, stage
+from pickroom.app.widgets import app, automate_page, deck, duplicates_desk, grid_desk, stage
 
 OURS = {"__init__", "close"}  # these call what they hide
 
@@ -15,7 +15,7 @@ OURS = {"__init__", "close"}  # these call what they hide
 @pytest.mark.parametrize(
     "kind",
     [
-        *(deck.Deck, pages.AutoDeck, deck.CropDesk, grid_desk.BrowseDesk, grid_desk.SortDesk),
+        *(deck.Deck, automate_page.AutoDeck, deck.CropDesk, grid_desk.BrowseDesk, grid_desk.SortDesk),
         *(duplicates_desk.DuplicatesDesk, stage.Stage, stage.Grid, app.App, app.Links),
     ],
 )

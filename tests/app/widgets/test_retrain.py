@@ -15,7 +15,7 @@ from pickroom.indexing.projects import start
 from pickroom.learn import progress, retraining
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.crops.proposer import CropConfig
-from pickroom.learn.models import Task
+from pickroom.learn.evaluation import Task
 from pickroom.learn.picks.columns import ColumnsConfig
 from pickroom.learn.picks.task import PickTask
 from pickroom.learn.progress import Background

@@ -7,6 +7,7 @@ import fcntl
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,17 +15,10 @@ from pickroom.cli.doctor import workspaces
 from support.reviewing import exfat_disk, in_child, obey_permissions, small_disk, without_renames
 
 COPIED = "files are copied, verified and then removed where they would be moved, which is slower; nothing else to do"
-MOUNTINFO = r"""21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
-30 21 0:25 / /home rw,relatime - btrfs /dev/sdb rw,space_cache
-31 30 8:33 / /home/anna/My\040Card rw,nosuid - vfat /dev/sdc1 rw,fmask=0022
-32 30 8:34 / /home/anna/My\040Card rw,nosuid - exfat /dev/sdc1 rw
-33 21 0:50 / /mnt/server rw - cifs //server/share rw
-"""
-MOUNT = """/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)
-/dev/disk3s5 on /System/Volumes/Data (apfs, local, journaled, nobrowse)
-/dev/disk4s1 on /Volumes/My Card (old) (exfat, local, nodev, nosuid, noowners)
-//anna@server/pictures on /Volumes/pictures (smbfs, nodev, nosuid, mounted by anna)
-"""
+MOUNTS = (
+    *(("/dev/sda1", "/", "ext4"), ("/dev/sdb", "/home", "btrfs"), ("/dev/sdc1", "/home/anna/My Card", "vfat")),
+    *(("/dev/sdc1", "/home/anna/My Card", "exfat"), ("//server/share", "/mnt/server", "cifs")),
+)
 
 
 @pytest.mark.parametrize(
@@ -37,20 +31,15 @@ MOUNT = """/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)
         ("/mnt/server", "cifs"),
     ],
 )
-def test_linux_names_the_file_system_of_a_folder(folder: str, kind: str) -> None:
-    assert workspaces.kind_in(MOUNTINFO, workspaces.LINUX, Path(folder)) == kind
+def test_file_system_of_a_folder_is_named(folder: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = [SimpleNamespace(device=device, mountpoint=point, fstype=kind) for device, point, kind in MOUNTS]
+    monkeypatch.setattr("psutil.disk_partitions", lambda all: mounts)
+    assert workspaces.kind_of(Path(folder)) == kind
 
 
-@pytest.mark.parametrize(
-    ("folder", "kind"),
-    [("/Users", "apfs"), ("/Volumes/My Card (old)/a", "exfat"), ("/Volumes/pictures", "smbfs")],
-)
-def test_macos_names_the_file_system_of_a_folder(folder: str, kind: str) -> None:
-    assert workspaces.kind_in(MOUNT, workspaces.MACOS, Path(folder)) == kind
-
-
-def test_a_list_of_mounts_that_says_nothing_is_no_error() -> None:
-    assert workspaces.kind_in("", workspaces.LINUX, Path("/")) == "unknown file system"
+def test_a_list_of_mounts_that_says_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.disk_partitions", lambda all: [])
+    assert workspaces.kind_of(Path("/")) == "unknown file system"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs is Linux's")

@@ -25,7 +25,9 @@ from pickroom.app.server.jupyter import OwnToken, PromptConnection
 from pickroom.store.workspace import Workspace
 
 PAGE = Path(__file__).parent / "picking" / "pick.ipynb"
-IDLE_S = 6 * 3600  # a kernel that no page has been connected to for so long is stopped; nothing unsaved is in it
+# A kernel that no page is connected to is stopped after so long; nothing unsaved is in it. A page that is closed stops
+# its own at once: this is for a browser that was killed.
+IDLE_S, LOOK_S = 40, 10
 _ODD = "Something went wrong here; the terminal that runs `pickroom app` says what. Reload the page to go on."
 
 _TEMPLATE_FILE = re.compile(r"[\w-]+/static/[^/].*")
@@ -129,6 +131,7 @@ def run(workspace: Workspace, project: str = "", *, port: int = 8866, browser: b
     server.config.VoilaConfiguration.attempt_fix_notebook = False
     server.config.VoilaExecutor.cell_error_instruction = _ODD
     server.config.MappingKernelManager.cull_idle_timeout = IDLE_S
+    server.config.MappingKernelManager.cull_interval = LOOK_S
     server.config.MultiKernelManager.kernel_manager_class = "pickroom.app.server.jupyter.QuietKernelManager"
     server.initialize([])
     try:

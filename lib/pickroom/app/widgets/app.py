@@ -92,6 +92,9 @@ PAGES = {
 }
 
 
+_NEAR = "~"  # the folder where a chooser begins: the nearest that is left above the project's, else the user's own
+
+
 @dataclass(frozen=True, slots=True)
 class AppPlace:
     """Where the user is."""
@@ -126,7 +129,7 @@ class AppPlace:
     def to(self, project: str, page: str) -> str:
         """The query of a project's page: one of PAGES, "singles" (Browse with these alone), "folder" (a chooser)."""
         if page == "folder":
-            return self.query(project=project, folder=str(Path.home()))
+            return self.query(project=project, folder=_NEAR)
         desk, show = ("browse", "singles") if page == "singles" else (page, "")
         return self.query(project=project, desk=desk, show=show, folder="")
 
@@ -267,7 +270,7 @@ class App(ipywidgets.VBox):
             return opened
         page = Links(self.go)
         found = [look_at(self.workspace, project_id) for project_id in self.workspace.project_ids()]
-        page.html = cards(found, place.to, place.query(folder=str(Path.home())))
+        page.html = cards(found, place.to, place.query(folder=_NEAR))
         return page
 
     def _filtered(self, change: Any) -> None:
@@ -277,7 +280,10 @@ class App(ipywidgets.VBox):
 
     def _chooser(self) -> ipywidgets.Widget:
         page, place = Links(self.go), self.place
-        folder = Path(place.folder).absolute()
+        folder = Path(place.folder).expanduser().absolute()
+        root = self.workspace.project(place.project).manifest.root if place.project else ""
+        if place.folder == _NEAR and root:  # a folder that was moved is often not far
+            folder = next(above for above in Path(root).parents if above.is_dir())
         title = f"Where are the images of {place.project}?" if place.project else "Add a folder"
         act = "They are here" if place.project else "Open this folder"
         try:

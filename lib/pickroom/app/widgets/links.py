@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import anywidget
 import traitlets
@@ -15,10 +16,12 @@ from pickroom.core.errors import PickroomError
 from pickroom.indexing.opening import job_name
 from pickroom.learn import progress
 from pickroom.learn.progress import Status
+from pickroom.storage.locking import SharedLock
 from pickroom.store.workspace import Workspace
 
 _LOOK_S = 0.5  # between two looks at the background's status
 _STEADY_S = 2.0  # of a phase before its rate says anything
+_ANOTHER = "This project is open in another window, too. Each shows what the other chose once it is clicked."
 
 
 class Links(anywidget.AnyWidget):
@@ -38,7 +41,10 @@ class Links(anywidget.AnyWidget):
 
 
 class IndexingLine(Links):
-    """How far the background is with a project's images, and a button that pauses it; empty while nothing goes on."""
+    """How far the background is with a project, with a button that pauses it, and whether another window shows it.
+
+    Empty while nothing goes on.
+    """
 
     def __init__(self, workspace: Workspace, news: Callable[[], None]) -> None:
         super().__init__(self._press)
@@ -58,22 +64,25 @@ class IndexingLine(Links):
     def _watch(self, project_id: str, end: threading.Event) -> None:
         before: Status | None = None
         began, done = time.monotonic(), 0  # of the phase
+        window = SharedLock(window_lock(self._workspace, project_id))
         while not end.wait(_LOOK_S):
             try:
                 status = progress.read_status(self._workspace, job_name(project_id))
             except PickroomError:  # a damaged file: the next write mends it
                 status = None
-            if status is None or end.is_set():
-                continue
-            changed = before is None or (status.phase, status.state) != (before.phase, before.state)
-            if changed:
-                began, done = time.monotonic(), status.done
-            spent = time.monotonic() - began
-            rate = (status.done - done) / spent if spent > _STEADY_S else 0.0
-            self.html = indexing_line(status, rate)
+            line = "" if window.is_alone() else f"<span>{_ANOTHER}</span>"
+            if status is not None:
+                if before is None or (status.phase, status.state) != (before.phase, before.state):
+                    began, done = time.monotonic(), status.done
+                spent = time.monotonic() - began
+                line += indexing_line(status, (status.done - done) / spent if spent > _STEADY_S else 0.0)
+            if end.is_set():
+                break
+            self.html = line
             if status != before:
                 self._news()
             before = status
+        window.close()
 
     def _press(self, press: str) -> None:
         if press == "pause":
@@ -85,6 +94,11 @@ class IndexingLine(Links):
         """Have the background look for new images of a project, unless it is at it."""
         if not progress.is_running(self._workspace, name := job_name(project_id)):
             progress.start_command(self._workspace, name, ["index", project_id])
+
+
+def window_lock(workspace: Workspace, project_id: str) -> Path:
+    """What every window of the app that shows a project holds, with the others."""
+    return workspace.logs / f"window_{project_id}.lock"
 
 
 def indexing_line(status: Status, rate: float) -> str:

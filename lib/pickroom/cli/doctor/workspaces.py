@@ -4,14 +4,14 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 import sqlite3
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import psutil
 
 from pickroom.core.errors import PickroomError
 from pickroom.core.quantities import plural
@@ -51,10 +51,6 @@ def to_dict(findings: Sequence[Finding]) -> dict[str, Any]:
     return {"ok": all(f.state != "fail" for f in findings), "checks": checks}
 
 
-_MOUNTS = Path("/proc/self/mountinfo")  # on Linux; proc_pid_mountinfo(5)
-LINUX = re.compile(r"^\d+ \d+ \S+ \S+ (?P<point>\S+) .* - (?P<kind>\S+) (?P<source>\S+) ")
-MACOS = re.compile(r"^(?P<source>.*?) on (?P<point>.*) \((?P<kind>[^,)]+)")  # mount(8)
-_ESCAPED = re.compile(r"\\(\d{3})")  # a blank in a path
 _BOOT_SECTORS = {b"EXFAT   ": "exfat", b"NTFS    ": "ntfs"}  # bytes 3 to 10: what FUSE does not tell
 _LACKED = (errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.ENOLCK)
 
@@ -108,23 +104,13 @@ def _is_able(ability: _Ability, folder: Path) -> bool:
 
 def kind_of(folder: Path) -> str:
     """The type of the file system that a folder lies on, as mount(8) calls it."""
-    if _MOUNTS.exists():
-        return kind_in(_MOUNTS.read_text(errors="surrogateescape"), LINUX, folder.resolve())
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        told = subprocess.run(["/sbin/mount"], capture_output=True, text=True, errors="replace", timeout=10, check=True)
-        return kind_in(told.stdout, MACOS, folder.resolve())
-    return "unknown file system"
-
-
-def kind_in(mounts: str, pattern: re.Pattern[str], folder: Path) -> str:
-    """The type of a folder's file system by a list of mounts, one a line; the longest mount point above it counts."""
-    found = [match for match in map(pattern.match, mounts.splitlines()) if match]
-    points = [(Path(_ESCAPED.sub(lambda code: chr(int(code[1], 8)), match["point"])), match) for match in found]
-    above = [(len(point.parts), place) for place, (point, _) in enumerate(points) if folder.is_relative_to(point)]
+    place, mounts = folder.resolve(), enumerate(psutil.disk_partitions(all=True))
+    # the longest mount point, and of several there the last one, which hides the others
+    above = [(len(one.mountpoint), n, one) for n, one in mounts if place.is_relative_to(one.mountpoint)]
     if not above:
         return "unknown file system"
-    match = points[max(above)[1]][1]
-    return _behind_fuse(match["source"]) if match["kind"] == "fuseblk" else match["kind"]
+    mount = max(above)[2]
+    return _behind_fuse(mount.device) if mount.fstype == "fuseblk" else str(mount.fstype)
 
 
 def _behind_fuse(device: str) -> str:

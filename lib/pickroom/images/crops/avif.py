@@ -15,6 +15,7 @@ from pickroom.images.crops import boxes, metadata, xmp
 from pickroom.images.crops.regions import Cut
 
 QUALITY = 90  # of 100: see the test that holds the second generation to a small error
+_SPEED = 8  # of 0 to 10: half the time of Pillow's usual 6, for a fifth more bytes and .5 dB
 _OUTER = {b"meta": 12, b"iprp": 8, b"ipco": 8}  # boxes that hold boxes -> bytes before these
 _SRGB = ((1, 2), (2, 13))  # colour primaries, transfer functions (H.273) that say sRGB, or nothing
 _ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha"
@@ -54,6 +55,7 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
         buffer,
         "AVIF",
         quality=QUALITY,
+        speed=_SPEED,
         subsampling=_subsampling(colour),
         icc_profile=image.info.get("icc_profile", b""),
         exif=held if cut.after != 1 else placed,

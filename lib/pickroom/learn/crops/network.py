@@ -6,10 +6,8 @@ taken of one hidden layer in each cell and a 3x3 convolution of it. Linear terms
 added.
 """
 
-from __future__ import annotations
-
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -34,9 +32,10 @@ class Inputs(NamedTuple):
     cover: np.ndarray
     beside: np.ndarray
 
-    def take(self, rows: np.ndarray) -> Inputs:
+    def take(self, rows: np.ndarray) -> Self:
         """Copies of some rows, by number or mask."""
-        return Inputs(None if self.grid is None else self.grid[rows], self.cover[rows], self.beside[rows])
+        grid = None if self.grid is None else self.grid[rows]
+        return self._replace(grid=grid, cover=self.cover[rows], beside=self.beside[rows])
 
 
 class Outputs(NamedTuple):

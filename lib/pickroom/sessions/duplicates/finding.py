@@ -141,11 +141,12 @@ class Thresholds:
     # brightness alone, and a blue motorcycle has that of an orange one
     colours: float = 4.0
     within_groups: bool = False  # report near pairs inside one group too
+    exact: bool = False  # exact pairs alone: no picture and no vector is read
 
     @classmethod
-    def given(cls, cosine: float | None, bits: int | None, within_groups: bool) -> Self:
+    def given(cls, cosine: float | None, bits: int | None, within_groups: bool, exact: bool = False) -> Self:
         """Those that a user gave; None for the usual ones."""
-        usual = cls(within_groups=within_groups)
+        usual = cls(within_groups=within_groups, exact=exact)
         usual = usual if cosine is None else replace(usual, cosine=cosine)
         return usual if bits is None else replace(usual, bits=bits)
 
@@ -174,6 +175,8 @@ def find(copies: Sequence[Copy], thresholds: Thresholds | None = None, most: int
     thresholds = thresholds or Thresholds()
     ranked = sorted(copies, key=order)
     exact, best = _exact(ranked)
+    if thresholds.exact:
+        return Found(tuple(exact))
     left, right, bits, cosine, dropped = near_pairs(_Arrays.of(best), thresholds, most)
     near = []
     for i, j, differing, alike in zip(left.tolist(), right.tolist(), bits.tolist(), cosine.tolist(), strict=True):

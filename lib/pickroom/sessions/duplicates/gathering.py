@@ -9,12 +9,10 @@ import numpy as np
 from pickroom.core.errors import ImageError, StoreError, UsageError
 from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED
 from pickroom.core.quantities import plural
-from pickroom.features.store import load_vectors
-from pickroom.files import apply_marks
-from pickroom.groups.image_features import fingerprints
 from pickroom.images import decode, thumbnails
+from pickroom.images.scan import ListedImage
 from pickroom.sessions.duplicates.finding import Copy
-from pickroom.sessions.marking.images import ListedImage, look
+from pickroom.sessions.marking.images import look
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
@@ -50,17 +48,20 @@ def projects_of(workspace: Workspace, names: Sequence[str]) -> list[Project]:
     return chosen
 
 
-def gather(projects: Sequence[Project], progress: Progress | None = None) -> Gathered:
+def gather(projects: Sequence[Project], progress: Progress | None = None, *, exact: bool = False) -> Gathered:
     """Every image of these projects, but for those set aside and the originals of crops.
 
     Contents that the last scan knows are taken from it (name, size and time agree); others are hashed now: names met
     twice among them, which a scan leaves unread.
 
+    Args:
+        exact: contents alone: no picture is decoded, and sizes in pixels are 0.
+
     Raises:
         ProjectError: an image folder is not there.
         StoreError: a database cannot be read.
     """
-    found = [_of_project(project, progress) for project in projects]
+    found = [_of_project(project, progress, exact) for project in projects]
     return Gathered(
         tuple(copy for one in found for copy in one.copies),
         tuple(entry for one in found for entry in one.left_out),
@@ -68,14 +69,13 @@ def gather(projects: Sequence[Project], progress: Progress | None = None) -> Gat
     )
 
 
-def _of_project(project: Project, progress: Progress | None) -> Gathered:
-    project.require_root()
+def _of_project(project: Project, progress: Progress | None, exact: bool) -> Gathered:
     listed = look(project, FOLDERS)
     with open_read_only(project.database) as connection:
-        known = apply_marks.known_hashes(connection)
-        sizes = {image.sha256: (image.width, image.height) for image in images.readable(connection)}
-        unreadable = images.unreadable(connection)
-        every = groups.every(connection, project.id)
+        known, unreadable = images.known_hashes(connection), images.unreadable(connection)
+        scanned = [] if exact else images.readable(connection)
+        every = [] if exact else groups.every(connection, project.id)
+    sizes = {image.sha256: (image.width, image.height) for image in scanned}
     group_of = {name: group.group_id for group in every for name in group.filenames}
     left_out = [(project.id, path, reason) for path, reason in listed.left_out]
 
@@ -86,20 +86,25 @@ def _of_project(project: Project, progress: Progress | None) -> Gathered:
             return seen[2]
         try:
             sha256 = known.get((item.filename, item.file_size, item.mtime_ns)) or decode.content_hash(path)
-            size = sizes.get(sha256) or thumbnails.make(project.workspace.thumbnails, sha256, path)
+            size = (0, 0) if exact else sizes.get(sha256)
+            return sha256, *(size or thumbnails.make(project.workspace.thumbnails, sha256, path))
         except ImageError as error:
             return error.reason
         except OSError as error:
             return f"unreadable: {error.strerror}"
-        return sha256, *size
 
-    read: list[tuple[ListedImage, tuple[str, int, int]]] = []
+    # handing over a file takes longer than looking up its hash
+    is_known = {item for item in listed.items if exact and (item.filename, item.file_size, item.mtime_ns) in known}
     with ThreadPoolExecutor() as pool:
-        for item, found in zip(listed.items, pool.map(content, listed.items), strict=True):
-            if isinstance(found, str):
-                left_out.append((project.id, item.path, found))
-            else:
-                read.append((item, found))
+        waiting = pool.map(content, (item for item in listed.items if item not in is_known))
+        contents = [(item, content(item) if item in is_known else next(waiting)) for item in listed.items]
+    left_out += [(project.id, item.path, found) for item, found in contents if isinstance(found, str)]
+    read = [(item, found) for item, found in contents if not isinstance(found, str)]
+    if exact:
+        copies = [Copy(project.id, item.path, *found, item.file_size, item.mtime_ns) for item, found in read]
+        return Gathered(tuple(copies), tuple(left_out))
+    from pickroom.groups.image_features import fingerprints
+
     places = {found[0]: project.root / item.path for item, found in read}
     hashes = fingerprints(project.workspace, places, progress)
     vectors, encoder, notes = _vectors(project, read)
@@ -119,6 +124,8 @@ def _vectors(
     project: Project, read: Sequence[tuple[ListedImage, tuple[str, int, int]]]
 ) -> tuple[dict[ListedImage, np.ndarray], str, list[str]]:
     """(vector of each image that has one, their encoder, what to say)."""
+    from pickroom.features.store import load_vectors
+
     try:
         vectors = load_vectors(project)
     except StoreError:

@@ -49,7 +49,10 @@ class DuplicatesSession(BoardSession):
         thresholds: Thresholds | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self.gathered: Gathered = gather([project, *others], progress)  # what was compared, with what could not be
+        # what was compared, with what could not be
+        self.gathered: Gathered = gather(
+            [project, *others], progress, exact=thresholds is not None and thresholds.exact
+        )
         found = find(self.gathered.copies, thresholds)
         own = [pair for pair in found.pairs if project.id in (pair.a.project_id, pair.b.project_id)]
         self._found, self.dropped = tuple(own), found.dropped

@@ -15,25 +15,12 @@ from pickroom.core import naming
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError, UsageError
 from pickroom.core.naming import filename_of, folder_of, join, split
-from pickroom.files.apply_marks import Stat
 from pickroom.images import decode, metadata, scan, thumbnails
+from pickroom.images.scan import ListedImage
+from pickroom.store.images import Stat
 from pickroom.store.workspace import Project
 
 RESULTS = (naming.SELECTED, naming.CROPPED)
-
-
-@dataclass(frozen=True, slots=True)
-class ListedImage:
-    """One image file; its folder relative to the root, bytes, and nanoseconds since the epoch."""
-
-    directory: str
-    filename: str
-    file_size: int
-    mtime_ns: int
-
-    @property
-    def path(self) -> str:
-        return join(self.directory, self.filename)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +72,7 @@ def look(project: Project, folders: Sequence[str]) -> Listing:
     for base in bases:
         if (root / base).is_dir():  # else a result folder that nothing has gone to yet
             entries, refused = scan.walk(root, extensions, own, base=base)
-            found |= {ListedImage(one.directory, one.filename, one.file_size, one.mtime_ns) for one in entries}
+            found |= set(entries)
             left_out |= {join(one.directory, one.filename): one.reason for one in refused}
     items = tuple(sorted(found, key=lambda item: (item.directory, item.filename)))
     return Listing(bases, items, tuple(left_out.items()), stamps(project, bases, items))
@@ -129,7 +116,7 @@ class BoardImages:
         self._hashes: dict[ListedImage, str] = {}
 
     def learn(self, images: Iterable[ListedImage], known: Mapping[Stat, str]) -> None:
-        """Take over the hashes that the last scan knows (see `apply_marks.known_hashes`)."""
+        """Take over the hashes that the last scan knows (see `store/images.py:known_hashes`)."""
         for image in images:
             found = known.get((image.filename, image.file_size, image.mtime_ns))
             if found is not None:

@@ -16,16 +16,18 @@ from pickroom.core.quantities import plural
 from pickroom.files import apply_marks
 from pickroom.files.apply_marks import Placement, PlaceResult
 from pickroom.files.journal import BROWSE
+from pickroom.images.scan import ListedImage
 from pickroom.sessions.keys import BROWSE as KEYS
 from pickroom.sessions.keys import Command, normalise
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking import images
 from pickroom.sessions.marking.board import Board, Layout, Section
-from pickroom.sessions.marking.images import RESULTS, BoardImages, ListedImage, Listing
+from pickroom.sessions.marking.images import RESULTS, BoardImages, Listing
 from pickroom.sessions.session import ProjectSession, latest
 from pickroom.store import images as images_table
 from pickroom.store import marks, operations
 from pickroom.store.connect import data_version, transaction
+from pickroom.store.images import known_hashes
 from pickroom.store.marks import BoardKind, Mark, MarkStep
 from pickroom.store.workspace import Project
 
@@ -223,7 +225,7 @@ class BoardSession(ProjectSession):
             waiting = marks.waiting(self._connection, self.kind)
             undo, redo = marks.steps(self._connection, self.kind)
             blocked = apply_marks.unavailable_images(self.project, self._connection, list(self._items))
-            known = apply_marks.known_hashes(self._connection)
+            known = known_hashes(self._connection)
         self.images.learn(self.listing.items, known)
         mine = [mark for mark in waiting if self._is_mine(mark)]
         self.held = {mark.path: mark.held_reason for mark in mine if mark.held_reason}

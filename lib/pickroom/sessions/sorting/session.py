@@ -9,12 +9,13 @@ from dataclasses import replace
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, join, split
 from pickroom.files.journal import SORT
+from pickroom.images.scan import ListedImage
 from pickroom.sessions.keys import FOLDER_KEYS, Command
 from pickroom.sessions.keys import SORT as KEYS
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking import images
 from pickroom.sessions.marking.board import Section
-from pickroom.sessions.marking.images import RESULTS, ImageTexts, ListedImage
+from pickroom.sessions.marking.images import RESULTS, ImageTexts
 from pickroom.sessions.marking.session import BoardSession, Note
 from pickroom.sessions.sorting import suggest
 from pickroom.sessions.sorting.suggest import GroupRow, Similarity, Suggestion, folder_name, same
