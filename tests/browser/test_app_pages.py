@@ -20,7 +20,7 @@ from support.reviewing import FINALISE, review
 
 FOCUSED = """() => {
   const one = document.activeElement;
-  return {text: one.textContent.trim(), seen: getComputedStyle(one).outlineStyle !== "none"};
+  return {text: one.textContent.trim(), seen: parseFloat(getComputedStyle(one).outlineWidth) >= 2};
 }"""
 
 
