@@ -96,6 +96,10 @@ def defect(error: Exception) -> str:
 # --- the review deck ----------------------------------------------------------------------------------------------
 
 
+# the film strip of a burst: of each image whether it is out, on screen, or still to come
+_STANDINGS = {"out": "✕", "on": "■", "coming": "□"}
+
+
 def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
     """The three lines under the images: the route; reasons and flags; the message or why the group was held."""
     kind = "error" if error else "message"
@@ -108,8 +112,10 @@ def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
     if group.decided:
         outcome = "keep" if any(image.mark == "keep" for image in group.images) else "reject"
     title = " · ".join((*group.flags, group.reasons))
+    strip = "".join(f'<span title="{escape(name)}">{_STANDINGS[one]}</span>' for name, one in group.strip)
+    route = " · ".join(filter(None, (escape(group.round_words), strip, escape(group.route))))
     return (
-        line(group.route, f"route {outcome}")
+        _line(f"route {outcome}", route, " · ".join(filter(None, (group.round_words, group.route))))
         + _line("reasons", flags + escape(group.reasons), title)
         + line(message, kind)
     )

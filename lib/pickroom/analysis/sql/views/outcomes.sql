@@ -1,13 +1,23 @@
 -- One row is one finalised group, those kept whole (key K) included, which have no row in ai_decisions; not those that
 -- were decided for the copy in the sandbox alone.
-WITH decided AS (
-    SELECT d.origin, d.owner, d.project_id, d.group_id, d.user_action AS outcome, d.timestamp, len(texts(d.images)) AS images
+WITH members AS (
+    SELECT owner, group_id, count(*) AS images FROM source.group_members GROUP BY ALL
+),
+
+decided AS (
+    SELECT d.origin, d.owner, d.project_id, d.group_id, d.user_action AS outcome, d.timestamp,
+        -- of a burst, more than its last round
+        coalesce(m.images, len(texts(d.images))) AS images
     FROM source.ai_decisions AS d
-    ANTI JOIN source.sandbox_decisions AS s USING (owner, origin, group_id)
+    LEFT JOIN members AS m ON m.owner = d.owner AND m.group_id = d.group_id AND d.origin = 'project'
+    WHERE NOT EXISTS (
+        SELECT 1 FROM source.sandbox_decisions AS s
+        WHERE s.owner = d.owner AND s.origin = d.origin AND s.group_id = d.group_id
+    )
     UNION ALL
     SELECT c.origin, c.owner, c.owner AS project_id, c.group_id, c.outcome, c.decided_at AS timestamp, m.images
     FROM source.decision_context AS c
-    LEFT JOIN (SELECT owner, group_id, count(*) AS images FROM source.group_members GROUP BY ALL) AS m USING (owner, group_id)
+    LEFT JOIN members AS m USING (owner, group_id)
     WHERE c.origin = 'project' AND c.outcome = 'keep'
 ),
 
