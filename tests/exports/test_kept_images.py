@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pickroom.analysis.connection import connect as connect_analysis
+from pickroom.analysis.queries import read_sql
 from pickroom.exports import choices, sidecars, xmp
 from pickroom.indexing import projects
 from pickroom.integrity.inspection import inspect
@@ -55,7 +56,9 @@ def test_sql_has_rounds_kept_images_and_stars(burst: Project) -> None:
         kept = ask("SELECT filename, kept_also, stars FROM images WHERE kept_also OR stars > 0 ORDER BY 1")
         assert kept == [("IMG_0000.jpg", True, 2), ("IMG_0004.jpg", False, 1), ("IMG_0006.jpg", False, 4)]
         assert ask("SELECT kind, burst_id = group_id, len(images) FROM groups") == [("burst", True, 7)]
-        assert ask("SELECT outcome, images FROM outcomes") == [("approve", 7)]
+        assert ask("SELECT outcome, images, kept_also FROM outcomes") == [("approve", 7, 1)]
+        (totals,) = analysis.execute(read_sql("input_output")).dicts()
+        assert (totals["picked"], totals["set_aside"]) == (2, 5)
         assert ask("SELECT total_decisions FROM ai_performance") == [(1,)]
 
 
