@@ -56,7 +56,12 @@ def test_finalise_and_undo_move_a_burst_byte_for_byte(tmp_path: Path, shots: int
 def test_images_kept_in_addition_go_to_selected(tmp_path: Path) -> None:
     project = start(tmp_path, 7)
     (group,) = queue(project)
-    result = review(project, "6", "Shift+6", "1", "5", "8", "2", *FINALISE).last_result
+    session = review(project, "6", "Shift+6", "1", "5", "8", "2", "Shift+Enter")
+    assert session.summary()[1:] == (
+        "3 images: kept in addition to a pick → selected/",
+        "Images: 3 to delete_staging/, 4 to selected/",
+    )
+    result = review(project, *FINALISE).last_result
     assert result is not None and result.counts == {"approve": 1}
     where = dict(zip(group.filenames, places(project, group), strict=True))
     kept = {name for name, folder in where.items() if folder == "selected"}

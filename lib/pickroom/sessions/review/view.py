@@ -182,13 +182,17 @@ def summary(
     """
     counts: Counter[str] = Counter()
     images: Counter[str] = Counter()
+    also = 0
     for card, group in zip(state.cards, groups, strict=True):
         seen = group.group_id not in unseen
         way = routing.route(state.choice(card), card.count, recommendations.get(group.group_id), crop_seen=seen)
         counts["stay" if way is None else way.sidecar or way.outcome] += 1
         for folder in way.folders if way else ():
             images[folder] += 1
+        if way is not None and way.picked is not None:
+            also += len({*state.choice(card).kept} - {way.picked})
     lines = [f"{plural(counts[kind], 'group')}: {text}" for kind, text in _KINDS.items() if counts[kind]]
+    lines += [f"{plural(also, 'image')}: kept in addition to a pick → selected/"] if also else []
     moved = [f"{count} to {folder}/" for folder, count in sorted(images.items())]
     return (*lines, f"Images: {', '.join(moved) or 'none moves'}")
 
