@@ -125,6 +125,7 @@ def _read_decisions(
     rounds: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for row in connection.execute(_ROUNDS).fetchall() if what == "picks" else ():
         rounds[row["group_id"]].append(row)
+    unsound = inspection.unsound.rows.get("comparisons", {})
     foreign = tuple(f"{other}_group_" for other in others if other != project.id)
     for row in connection.execute(_ROWS):
         found.rows += 1
@@ -146,26 +147,14 @@ def _read_decisions(
             blind = row["input"] == "blind"
             picked = (row["user_selected_index"], row["ai_selected_index"], blind, row["decided_at"])
             _take_pick(found, row, *picked, kept, known)
-            _take_rounds(found, rounds[group_id], blind, inspection, kept, known)
+            for one in rounds[group_id]:
+                found.rows += 1
+                if (fault := unsound.get(one["row_number"])) is not None:
+                    found.left_out[fault.reason] += 1
+                else:
+                    _take_pick(found, one, one["chosen"], None, blind, one["made_at"], kept, known, comparison=True)
         else:
             _take_crop(found, row, names[row["user_selected_index"]], known)
-
-
-def _take_rounds(
-    found: Examples,
-    rounds: Sequence[sqlite3.Row],
-    blind: bool,
-    inspection: Inspection,
-    kept: Mapping[str, set[str]],
-    known: dict[str, _Known],
-) -> None:
-    unsound = inspection.unsound.rows.get("comparisons", {})
-    for row in rounds:
-        found.rows += 1
-        if (fault := unsound.get(row["row_number"])) is not None:
-            found.left_out[fault.reason] += 1
-        else:
-            _take_pick(found, row, row["chosen"], None, blind, row["made_at"], kept, known, comparison=True)
 
 
 def _take_pick(

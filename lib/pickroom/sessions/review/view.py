@@ -7,7 +7,7 @@ from typing import Literal
 
 from pickroom.core.naming import STAGING
 from pickroom.core.quantities import percent, plural
-from pickroom.core.records import Capture, Choice, CropBox, Group, Recommendation
+from pickroom.core.records import Capture, Choice, CropBox, Group, Image, Recommendation
 from pickroom.files import routing
 from pickroom.groups import rounds
 from pickroom.groups.rounds import Standing
@@ -96,7 +96,7 @@ def group_view(
     places = range(count) if places is None else places
     shown = None if hidden or recommendation is None else rounds.advice(recommendation, places)
     way = routing.route(choice, count, recommendation, crop_seen=crop_seen)
-    stars, kept = dict(choice.stars), set(choice.kept)
+    stars = dict(choice.stars)
     # what you see is what will be recorded: no crop on a choice that takes none; none is taken yet while undecided
     overlay = choice.overlay and (crop_seen or way is None)
     images = tuple(
@@ -104,16 +104,11 @@ def group_view(
             filename=image.filename,
             directory=group.directory,
             number=number,
-            label="★" * stars.get(place, 0)
-            + " " * (place in stars)
-            + ("" if image.stage is None else f"stage {image.stage:g} · ")
-            + f"{image.width} × {image.height}",
+            label=_label(image, stars.get(place, 0)),
             sha256=image.sha256,
             width=image.width,
             height=image.height,
-            mark=("keep" if place in kept else "none")
-            if way is None
-            else ("reject" if way.folders[place] == STAGING else "keep"),
+            mark=_mark(way, place, kept=place in choice.kept),
             ai_pick=shown is not None and shown.selected_index == place,
             badge=_badge(shown) if shown and shown.selected_index == place else "",
             crop=shown.offered_crop if shown and overlay and shown.selected_index == place else None,
@@ -136,6 +131,17 @@ def group_view(
         strip=tuple(zip(group.filenames, states, strict=True)) if total > 1 else (),
         round_words=f"Round {number} of {total}" if total > 1 else "",
     )
+
+
+def _label(image: Image, stars: int) -> str:
+    stage = "" if image.stage is None else f"stage {image.stage:g}"
+    return " · ".join(filter(None, ("★" * stars, stage, f"{image.width} × {image.height}")))
+
+
+def _mark(way: routing.Route | None, place: int, *, kept: bool) -> Mark:
+    if way is None:  # nothing is picked yet; what is kept in addition is said already
+        return "keep" if kept else "none"
+    return "reject" if way.folders[place] == STAGING else "keep"
 
 
 NO_GROUP = "No group yet"
