@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from conftest import SCANNED_AT
-from pickroom.features.sources import FeatureSources
 from pickroom.groups import rounds
 from pickroom.indexing import projects
 from pickroom.learn import splits, training_sets
@@ -19,6 +20,7 @@ from pickroom.learn.picks.task import PickTask
 from pickroom.learn.progress import read_summary
 from pickroom.learn.reading import read_examples
 from pickroom.learn.recommending import recommend
+from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Project, Workspace
 from support.analysing import change
 from support.learning import embed_colours
@@ -66,7 +68,7 @@ def test_an_unsound_comparison_is_left_out(bursts: Project) -> None:
     assert (len(found.picks), dict(found.left_out)) == (3, {"unsound row: comparisons": 1})
 
 
-def test_a_frozen_set_says_what_is_a_comparison_and_old_sets_load(bursts: Project) -> None:
+def test_a_frozen_set_marks_comparisons_and_old_sets_load(bursts: Project) -> None:
     made = training_sets.collect(bursts.workspace, "ranker", ["p"])
     training_sets.freeze(bursts.workspace, made)
     assert training_sets.load(bursts.workspace, "ranker", made.hash).examples == made.examples
@@ -97,10 +99,18 @@ def test_a_model_orders_a_burst_and_knows_how_sure_it_is(trained: Project) -> No
     ranking = json.loads(said["ranking"])
     assert sorted(ranking) == list(range(9)) and ranking[-1] == said["selected_index"]
     assert 0.2 < said["confidence"] <= 1 and said["source"] == "model"
-    four = rounds.finalists(ranking)
-    last = next(g for g in queue(trained) if g == burst).images
-    features = PickTask().features([], FeatureSources([trained]))
-    assert len(features) == 0 and len({last[place].filename for place in four}) == 4
+    with closing(ReviewSession(trained)) as session:
+        session.state = replace(session.state, position=[g.group_id for g in session.groups].index(burst.group_id))
+        for _ in range(2):
+            shown = session.group_at(session.state.position)
+            assert shown is not None and [image.badge for image in shown.images if image.ai_pick] == ["AI pick"]
+            session.press("a")
+        shown = session.group_at(session.state.position)
+        assert shown is not None
+        names = [burst.filenames[place] for place in rounds.finalists(ranking)]
+        assert [image.filename for image in shown.images] == names, "accepting leads to the four that were asked about"
+        (badge,) = [image.badge for image in shown.images if image.ai_pick]
+        assert badge == f"AI pick {said['confidence']:.0%}".replace("%", " %")
 
 
 def test_without_all_vectors_a_burst_has_the_baseline(trained: Project) -> None:

@@ -109,10 +109,11 @@ class Capture:
     bracketed: bool = False
 
     @property
-    def exposure(self) -> str:
-        """The exposure time as cameras show it, "1/60 s"; "" where it is not known."""
+    def exposure(self) -> tuple[str, str, str]:
+        """Exposure time, aperture and sensitivity as cameras show them; "" where one is not known."""
         seconds = self.exposure_s
-        return "" if seconds is None else f"1/{1 / seconds:.0f} s" if seconds < 0.3 else f"{seconds:g} s"
+        time = "" if seconds is None else f"1/{1 / seconds:.0f} s" if seconds < 0.3 else f"{seconds:g} s"
+        return time, f"f/{self.aperture:g}" if self.aperture else "", f"ISO {self.iso}" if self.iso else ""
 
     @property
     def words(self) -> str:
@@ -120,9 +121,7 @@ class Capture:
         parts = (
             f"{self.captured_at:%Y-%m-%d %H:%M:%S}" if self.captured_at else "",
             self.camera or "",
-            self.exposure,
-            f"f/{self.aperture:g}" if self.aperture else "",
-            f"ISO {self.iso}" if self.iso else "",
+            *self.exposure,
         )
         return " · ".join(filter(None, parts))
 

@@ -14,17 +14,19 @@ NO_MODEL = "a baseline, no model has looked yet"
 def keep_all(group: Group, captures: Mapping[str, Capture]) -> Recommendation | None:
     """To keep every image of an exposure bracket; None for any other group.
 
-    The camera says of each image that it is one of a bracket (Exif 2.32, ExposureMode 2), and they are not all exposed
-    for the same time.
+    The camera says of each image that it is one of a bracket (Exif 2.32, ExposureMode 2), and they differ in exposure
+    time, aperture or sensitivity.
 
     Args:
         captures: by content.
     """
     taken = [captures[image.sha256] for image in group.images if image.sha256 in captures]
-    times = list(dict.fromkeys(one.exposure for one in taken))
-    if len(taken) < len(group.images) or not all(one.bracketed for one in taken) or len(times) < 2:
+    varied = next(
+        (values for values in zip(*(one.exposure for one in taken), strict=True) if len(set(values)) > 1), None
+    )
+    if len(taken) < len(group.images) or not all(one.bracketed for one in taken) or varied is None:
         return None
-    reason = f"exposure bracket ({', '.join(filter(None, times))}): keep all"
+    reason = f"exposure bracket ({', '.join(filter(None, dict.fromkeys(varied)))}): keep all"
     return Recommendation(group.group_id, "baseline", None, reasons=(reason,), keep_all=True)
 
 
