@@ -122,7 +122,7 @@ def group_view(
     return GroupView(
         group_id=group.group_id,
         images=images,
-        route=routing.words(way) if choice.action != "skip" else "Skipped: left undecided, every image stays",
+        route=_route(way, choice, further=number < total),
         decided=way is not None,
         reasons=_reasons(shown) if not hidden else "Blind: the recommendation shows once you have chosen",
         flags=shown.anomaly_flags if shown else (),
@@ -131,6 +131,12 @@ def group_view(
         strip=tuple(zip(group.filenames, states, strict=True)) if total > 1 else (),
         round_words=f"Round {number} of {total}" if total > 1 else "",
     )
+
+
+def _route(way: routing.Route | None, choice: Choice, *, further: bool) -> str:
+    if choice.action == "skip":
+        return "Skipped: left undecided, every image stays"
+    return "Undecided: the image you pick meets the next ones" if way is None and further else routing.words(way)
 
 
 def _label(image: Image, stars: int) -> str:
