@@ -154,8 +154,10 @@ class Review(RuleBasedStateMachine):
         assert waiting | set(outcomes) == {group.group_id for group in every}
         assert set(stored) == {group_id for group_id, outcome in outcomes.items() if outcome != "keep"}
         sidecars, tree = set(), self.tree
+        marked = rows(self.project, "SELECT group_id, filename FROM kept_images WHERE kept = 1")
         for group in every:
-            folders, sidecar = where(group, outcomes.get(group.group_id), stored.get(group.group_id))
+            kept = {row["filename"] for row in marked if row["group_id"] == group.group_id}
+            folders, sidecar = where(group, outcomes.get(group.group_id), stored.get(group.group_id), kept)
             for filename, folder in zip(group.filenames, folders, strict=True):
                 assert f"{folder}/{filename}".lstrip("/") in tree
             sidecars |= {sidecar} if sidecar else set()
@@ -197,15 +199,21 @@ def lay(root: Path, folders: dict[str, list[tuple[tuple[str, ...], set[str]]]]) 
                     path.with_name(stem_of(path.name) + suffix).write_text(f"{suffix} of {seed}")
 
 
-def where(group: Group, outcome: str | None, row: dict[str, Any] | None) -> tuple[list[str], str | None]:
-    """REVIEW.md, Routes, read back from a row: the folder of each image, and the sidecar's path."""
+def where(
+    group: Group, outcome: str | None, row: dict[str, Any] | None, kept: set[str]
+) -> tuple[list[str], str | None]:
+    """REVIEW.md, Routes, read back from a row: the folder of each image, and the sidecar's path.
+
+    Args:
+        kept: file names of the images kept in addition to the pick.
+    """
     if outcome is None:
         return [group.directory] * len(group.images), None
     if row is None:
         return ["selected"] * len(group.images), None
-    folders = ["delete_staging"] * len(group.images)
     if row["user_action"] == "reject":
-        return folders, None
+        return ["delete_staging"] * len(group.images), None
+    folders = ["selected" if name in kept else "delete_staging" for name in group.filenames]
     assert json.loads(row["images"]) == list(group.filenames)
     picked = row["user_selected_index"]
     crop = "crop" if row["user_action"] == "crop" else "crop_auto" if row["ai_crop_accepted"] else None

@@ -35,6 +35,10 @@ SOUND: dict[str, Row] = {
         **{"filename": "a.png", "group_id": None, "box": "[0.1, 0.2, 0.3, 0.4]", "input": "desk", "sha256": "0" * 64},
         **{"made_at": "2025-08-03T06:00:00Z", "box_source": "drawn", "batch": 1},
     },
+    "comparisons": {
+        **{"group_id": "p_group_1", "round": 1, "images": '["a.png", "b.png", "é.png"]', "chosen": 2},
+        **{"made_at": "2025-08-03T06:00:00Z"},
+    },
     "legacy_selections": {
         **{"project_id": "p", "chosen": "a.png", "others": '["b.png", "é.png"]', "timestamp": "2025-08-03T06:00:00Z"},
         **{"source_file": "log.csv", "source_line": 2},
@@ -54,7 +58,7 @@ TEXTS = [
     *("2025-08-03T06:00:00+02:00", "yesterday", "2025-08-03T06:00:00ZZ"),
 ]
 OTHERS = [None, -1, 0, 1, 2, 3, 4, 2**40, 0.5, 1.5]
-STRICT = ("images", "crops", "legacy_selections", "legacy_crops")  # SQLite keeps other types out of them
+STRICT = ("images", "crops", "comparisons", "legacy_selections", "legacy_crops")  # SQLite keeps other types out of them
 
 
 def fill(connection: sqlite3.Connection, table: str, rows: list[Row]) -> None:

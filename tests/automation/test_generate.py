@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -15,11 +16,13 @@ from pickroom.core.errors import LockedError, StoreError, UsageError
 from pickroom.core.records import BoxSource, Choice, CropBox, Recommendation
 from pickroom.files.cropping import Order, submit
 from pickroom.files.preflight import project_lock
+from pickroom.indexing import projects
 from pickroom.store import recommendations, review_state
-from pickroom.store.connect import connect
+from pickroom.store.connect import connect, open_read_only
 from pickroom.store.review_state import SavedChoice
-from pickroom.store.workspace import Project
+from pickroom.store.workspace import Project, Workspace
 from support.automating import BOX, WRITE, approve_all, change_line, groups_of, person, proposals_of, proposed, review
+from support.photographs import shoot
 from support.reviewing import FINALISE, queue, recommend, rows
 from support.reviewing import review as review_by_hand
 
@@ -52,6 +55,20 @@ def test_every_undecided_group_gets_its_line(make_project: Make) -> None:
     assert not any(p.auto_approve for p in made.proposals)
     assert list(read_decisions(made.target.decisions).values()) == list(made.proposals)
     assert read_tree(project.root) == before
+
+
+def test_bursts_of_more_than_four_are_left_to_the_review(tmp_path: Path) -> None:
+    shoot(tmp_path / "card", bursts=1, shots=6)
+    shoot(tmp_path / "card" / "more", bursts=1, shots=3)
+    for number, path in enumerate(sorted((tmp_path / "card" / "more").iterdir())):
+        path.rename(path.with_name(f"MORE_{number}.jpg"))
+    project = projects.start(Workspace(tmp_path / "home"), "p", tmp_path / "card")[0]
+    made = generate.generate(sandbox.prepare(project))
+    assert [len(one.images) for one in made.proposals] == [3]
+    assert "1 burst of more than four images left to the review, round by round" in made.notes
+    review_by_hand(project, "1", "2", *FINALISE, blind=True)
+    with open_read_only(project.database) as connection:
+        assert evidence.blind_decisions(connection, {}, frozenset()) == []
 
 
 def test_new_recommendations_reach_the_copy(make_project: Make) -> None:

@@ -18,6 +18,7 @@ from pickroom.app.widgets.overlay import BADGE, MARGIN
 from pickroom.indexing import projects
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Project, Workspace
+from support.photographs import shoot
 from support.reviewing import decisions, places, queue, recommend, rows
 
 SIZE = (720, 960)  # pixels of every image: larger than its place on the stage
@@ -53,6 +54,34 @@ def open_deck(open_notebook: OpenNotebook) -> OpenDeck:
         return deck
 
     return make
+
+
+def test_a_burst_of_ten_by_keys(workspace: Workspace, images_folder: Path, open_deck: OpenDeck) -> None:
+    shoot(images_folder, bursts=2, shots=10)
+    project = projects.start(workspace, "p", images_folder)[0]
+    burst, _ = queue(project)
+    deck = open_deck(project)
+    assert "Round 1 of 3 · ■■■■□□□□□□" in deck.text("words") and deck.data()["images"] == "4"
+    deck.press("3")
+    assert "Round 2 of 3 · ✕✕■✕■■■□□□" in deck.text("words")
+    deck.press("u", "2", "7", "Shift+7")
+    assert "Round 2 of 3 · ✕■✕✕■■■□□□" in deck.text("words")
+    first = deck.data()["token"]
+    deck.notebook.reload()
+    deck.find()
+    assert deck.data()["token"] == first == f"{burst.group_id} round 2"
+    deck.press("2", "b")
+    assert "Round 2 of 3" in deck.text("words")
+    deck.press("1")
+    assert "Round 3 of 3 · ✕■✕✕✕✕✕■■■" in deck.text("words")
+    deck.press("4", "Shift+Enter", "Shift+Enter")
+    deck.wait_for_text("header", "Group 1 of 1")
+    made = decisions(project)[burst.group_id]
+    assert json.loads(made["images"]) == [f"IMG_000{number}.jpg" for number in (1, 7, 8, 9)]
+    assert (made["user_selected_index"], made["user_action"]) == (3, "approve")
+    kept = [place for place, folder in enumerate(places(project, burst)) if folder == "selected"]
+    assert kept == [5, 9], "the pick, and the third image of the second round"
+    assert rows(project, "SELECT stars FROM kept_images") == [{"stars": 1}]
 
 
 def test_every_route_through_a_reload_and_a_restart(make_deck_project: Callable, open_deck: OpenDeck):

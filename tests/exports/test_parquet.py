@@ -39,8 +39,8 @@ def test_partitions_are_read_by_any_engine(two: tuple[Project, Project], workspa
     folder = tmp_path / "out"
     done = write_partitions(workspace, folder)
     assert done.written == {
-        "0042": {"decisions": 1, "crops": 0, "images": 2},
-        "p": {"decisions": 5, "crops": 1, "images": 16},
+        "0042": {"decisions": 1, "comparisons": 0, "crops": 0, "images": 2},
+        "p": {"decisions": 5, "comparisons": 0, "crops": 1, "images": 16},
     }
     assert sorted(read_tree(folder)) == sorted(
         [STATE_FILE, *(f"{table}/project_id={name}/data.parquet" for table in TABLES for name in ("0042", "p"))]

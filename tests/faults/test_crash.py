@@ -22,6 +22,7 @@ from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
 from support.crashing import Way, run
+from support.photographs import shoot
 from support.reviewing import (
     FINALISE,
     copy_of,
@@ -77,10 +78,29 @@ def finalised(reviewed: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
     return project
 
 
+@pytest.fixture(scope="module")
+def burst(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A burst of thirteen decided in four rounds, one image kept in addition."""
+    folder = tmp_path_factory.mktemp("burst")
+    shoot(folder / "images", bursts=1, shots=13)
+    project = projects.start(Workspace(folder / "home"), "p", folder / "images")[0]
+    review(project, "1", "6", "Shift+6", "3", "1", "2")
+    return project
+
+
+@pytest.fixture(scope="module")
+def finalised_burst(burst: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = copy_of(burst, tmp_path_factory.mktemp("finalised") / "copy")
+    review(project, *FINALISE)
+    return project
+
+
 CRASHES = {
     # what is killed: (the project before, the act)
     "a finalise": ("reviewed", finalise),
     "an undo": ("finalised", undo),
+    "a finalise of a burst": ("burst", finalise),
+    "an undo of a burst": ("finalised_burst", undo),
 }
 
 

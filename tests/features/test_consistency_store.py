@@ -16,7 +16,7 @@ from pickroom.features.consistency import NAMES, ConsistencyConfig
 from pickroom.features.consistency_store import DIFFERENT_SHAPES, FoundConsistency, consistency_of
 from pickroom.features.sources import FeatureSources
 from pickroom.indexing import projects
-from pickroom.learn.recommending import candidates_of
+from pickroom.learn.picks.bursts import candidates_of
 from pickroom.store.workspace import Project, Workspace
 from support.learning import write_groups
 from support.reviewing import queue

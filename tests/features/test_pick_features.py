@@ -18,7 +18,7 @@ from pickroom.features.consistency import NAMES
 from pickroom.features.pick_features import PickFeatureConfig, pick_features, stage_values
 from pickroom.features.sources import FeatureSources
 from pickroom.indexing import projects
-from pickroom.learn.recommending import candidates_of
+from pickroom.learn.picks.bursts import candidates_of
 from pickroom.store.workspace import Project, Workspace
 from support.learning import SPEC, embed_colours, write_groups
 from support.reviewing import queue

@@ -17,6 +17,7 @@ from pickroom.indexing import projects
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
+from support.analysing import change
 from support.reviewing import (
     FINALISE,
     another_disk,
@@ -448,10 +449,17 @@ def test_a_missing_image_folder_is_one_clear_line_and_changes_nothing(make_proje
     assert decisions(project) == {}
 
 
+def test_a_pick_beyond_the_images_is_no_recommendation(make_project: Make) -> None:
+    project = make_project([(1, 2)])
+    recommend(project, queue(project)[0], 3)
+    finalised(project, "1")
+    (row,) = decisions(project).values()
+    assert (row["ai_selected_index"], row["ai_confidence"], row["selection_match"]) == (None, None, None)
+
+
 def test_a_row_the_database_refuses_moves_no_file(make_project: Make) -> None:
     project = make_project([(1, 2), (1, 2)])
-    broken = queue(project)[0]
-    recommend(project, broken, 3)  # a model's pick beyond the group's two images
+    change(project, "UPDATE images SET width = 0 WHERE filename = ?", queue(project)[0].filenames[0])
     before = read_tree(project.root)
     with pytest.raises(PickroomError, match="no file was moved"):
         finalised(project, "1", "1")

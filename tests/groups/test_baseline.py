@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from pickroom.core.records import Group, Image
-from pickroom.groups.baseline import recommend
+from pickroom.core.records import Capture, Group, Image
+from pickroom.groups.baseline import keep_all, recommend
 
 
 def group(*stages: float | None) -> Group:
@@ -43,3 +45,27 @@ def test_baseline_says_that_it_is_one_and_claims_nothing_more(stages: tuple[floa
 
 def test_reason_names_the_stage() -> None:
     assert recommend(group(1, 1.5)).reasons == ("highest stage (1.5): a baseline, no model has looked yet",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ([(0.01, 8, 100), (0.5, 8, 100), (2, 8, 100)], "exposure bracket (1/100 s, 0.5 s, 2 s): keep all"),
+        ([(0.01, 8, 100), (0.01, 11, 100)], "exposure bracket (f/8, f/11): keep all"),
+        ([(0.01, 8, 100), (0.01, 8, 400)], "exposure bracket (ISO 100, ISO 400): keep all"),
+        ([(0.01, 8, 100), (0.01, 8, 100)], None),
+    ],
+)
+def test_a_bracket_is_what_the_camera_says_and_exposures_show(
+    settings: list[tuple[float, float, int]], reason: str | None
+) -> None:
+    images = tuple(Image(f"{n}.jpg", "", 8, 6, None, None, f"sha {n}", 1, 1) for n in range(len(settings)))
+    own = Group("g", "p", "", 1, images)
+    taken = {
+        image.sha256: Capture(exposure_s=time, aperture=aperture, iso=iso, bracketed=True)
+        for image, (time, aperture, iso) in zip(images, settings, strict=True)
+    }
+    said = keep_all(own, taken)
+    assert (said.reasons if said else None) == ((reason,) if reason else None)
+    assert keep_all(own, {**taken, "sha 0": replace(taken["sha 0"], bracketed=False)}) is None
+    assert keep_all(own, {}) is None

@@ -10,10 +10,11 @@ import pytest
 
 from pickroom.indexing import projects
 from pickroom.indexing.pipeline import embed
-from pickroom.store import captures, groups
+from pickroom.store import captures, groups, recommendations
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project, Workspace
 from support.photographs import take
+from support.reviewing import FINALISE, review
 
 
 @pytest.fixture
@@ -74,3 +75,25 @@ def test_images_of_an_earlier_version_are_read_once_more(project: Project) -> No
     with open_read_only(project.database) as connection:
         assert captures.of(connection) == known
     assert len(known) == 7
+
+
+def test_an_exposure_bracket_is_recommended_to_be_kept_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "card"
+    for number, exposure in enumerate((0.004, 0.016, 0.066, 0.25, 1.0)):
+        take(folder / f"IMG_{number}.jpg", 0, number / 2, bracket=exposure)
+    for number in range(5, 8):  # of one exposure: a burst
+        take(folder / f"IMG_{number}.jpg", 1, 600 + number / 2, bracket=0.004)
+    project = projects.start(Workspace(tmp_path / "home"), "p", folder)[0]
+    bracket, burst = (group.group_id for group in projects.rescan(project).groups)
+    with open_read_only(project.database) as connection:
+        made = recommendations.of_groups(connection, [bracket, burst])
+    assert (made[bracket].keep_all, made[burst].keep_all) == (True, False)
+    assert made[bracket].reasons == ("exposure bracket (1/250 s, 1/62 s, 1/15 s, 1/4 s, 1 s): keep all",)
+    result = review(project, "a", *FINALISE).last_result
+    assert result is not None and result.counts == {"keep": 1}
+    assert sorted(path.name for path in (project.root / "selected").iterdir()) == [f"IMG_{n}.jpg" for n in range(5)]
+
+
+def test_each_burst_has_one_burst_id(project: Project) -> None:
+    listed = projects.rescan(project).to_dict()["groups"]
+    assert [one["burst_id"] for one in listed] == [one["group_id"] for one in listed]

@@ -64,7 +64,7 @@ def test_group_without_a_recommendation_is_left_out(
     [
         pytest.param({"source": "baseline"}, id="a baseline never has a crop"),
         pytest.param({"source": "oracle"}, id="unknown source"),
-        pytest.param({"selected_index": 4}, id="fifth image"),
+        pytest.param({"selected_index": -1}, id="no place"),
         pytest.param({"confidence": 87.0}, id="percent"),
         pytest.param({"crop_confidence": -0.1}, id="negative"),
         pytest.param({"group_id": "nobody"}, id="no such group"),

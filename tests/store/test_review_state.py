@@ -141,11 +141,11 @@ def test_cursor_is_the_group_last_looked_at(connection: sqlite3.Connection) -> N
     "saved",
     [
         SavedChoice(Choice("delete")),  # type: ignore[arg-type]
-        SavedChoice(Choice("approve", 4)),
+        SavedChoice(Choice("approve", -1)),
         SavedChoice(Choice(), input="machine"),
         SavedChoice(Choice(), milliseconds=-1),
     ],
-    ids=["unknown action", "fifth image", "unknown input", "negative time"],
+    ids=["unknown action", "no place", "unknown input", "negative time"],
 )
 def test_untrue_state_is_refused(connection: sqlite3.Connection, make_groups: Make, saved: SavedChoice) -> None:
     (group,) = make_groups(1)

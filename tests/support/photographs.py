@@ -13,8 +13,12 @@ from pickroom.demo.photographs import PHOTOGRAPHS, load
 START = datetime(2024, 5, 6, 12, 0, 0)
 
 
-def take(path: Path, photograph: int, seconds: float | None) -> None:
-    """A small photograph, taken so many seconds after the start; None: without a time."""
+def take(path: Path, photograph: int, seconds: float | None, bracket: float | None = None) -> None:
+    """A small photograph, taken so many seconds after the start; None: without a time.
+
+    Args:
+        bracket: one of an exposure bracket, exposed for so many seconds; None is none.
+    """
     exif = PillowImage.Exif()
     if seconds is not None:
         at = START + timedelta(seconds=seconds)
@@ -22,6 +26,8 @@ def take(path: Path, photograph: int, seconds: float | None) -> None:
         exif.get_ifd(IFD.Exif).update(
             {Base.DateTimeOriginal: f"{at:%Y:%m:%d %H:%M:%S}", Base.SubsecTimeOriginal: f"{at:%f}"}
         )
+        if bracket is not None:
+            exif.get_ifd(IFD.Exif).update({Base.ExposureMode: 2, Base.ExposureTime: bracket})
     path.parent.mkdir(exist_ok=True)
     load(PHOTOGRAPHS[photograph % len(PHOTOGRAPHS)]).convert("RGB").resize((64, 48)).save(path, exif=exif)
 

@@ -106,6 +106,8 @@ def snapshot(project: Project) -> dict[str, Any]:
         "choices": rows(
             project, "SELECT group_id, action, selected_index, overlay, held_reason FROM review_state ORDER BY 1"
         ),
+        "rounds": rows(project, "SELECT group_id, round, images, chosen FROM comparisons ORDER BY 1, 2"),
+        "kept": rows(project, "SELECT * FROM kept_images ORDER BY group_id, filename"),
         "queue": [group.group_id for group in queue(project)],
     }
 

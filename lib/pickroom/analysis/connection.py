@@ -224,7 +224,7 @@ def _helper() -> Helper:
 
 class Analysis:
     """Typed views over every project: `decisions crops groups images recommendations operations models`, also `outcomes
-    sessions projects legacy_selections unsound_rows`, and the databases' own `ai_decisions ai_performance
+    comparisons sessions projects legacy_selections unsound_rows`, and the databases' own `ai_decisions ai_performance
     incomplete_crops ai_mistakes`.
 
     Attributes:

@@ -13,7 +13,8 @@ from pickroom.core.errors import UsageError
 SQL = resources.files("pickroom.analysis") / "sql"
 _NO_QUERIES = ("macros",)
 VIEWS = (
-    *("decisions", "outcomes", "crops", "groups", "images", "recommendations", "operations", "legacy_selections"),
+    *("decisions", "comparisons", "outcomes", "crops", "groups", "images", "recommendations"),
+    *("operations", "legacy_selections"),
     *("unsound_rows", "ai_decisions", "ai_performance", "incomplete_crops", "ai_mistakes", "sessions"),
 )
 

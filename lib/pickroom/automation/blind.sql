@@ -14,4 +14,6 @@ JOIN review_state AS r USING (group_id)
 LEFT JOIN ai_decisions AS d USING (group_id)
 LEFT JOIN final_crops AS k USING (group_id)
 WHERE c.input = 'blind' AND r.shown IS NOT NULL
+    -- a burst of more than four is never approved unseen
+    AND (SELECT count(*) FROM group_members AS m WHERE m.group_id = c.group_id) <= 4
 ORDER BY c.decided_at, c.group_id

@@ -158,7 +158,8 @@ def predicted_in_time(project: Project, progress: Callable[[int, int], None] | N
     picks, features = usable_rows(picks, task, FeatureSources([project]), progress)
     learner = replay(picks, features, task.config)
     said = zip(picks, learner.chances.max(axis=1, initial=0.0), learner.right, strict=True)
-    return [PastPick(float(sure), bool(right > 0.5), pick.anomaly) for pick, sure, right in said][FIRST_FIT:]
+    past = [(pick, PastPick(float(sure), bool(right > 0.5), pick.anomaly)) for pick, sure, right in said]
+    return [one for pick, one in past[FIRST_FIT:] if not pick.comparison]
 
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)

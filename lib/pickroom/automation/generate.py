@@ -15,7 +15,8 @@ from pickroom.automation import decisions_file as files
 from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, calibrate, watch
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import FileOperationError, UsageError
-from pickroom.core.records import Choice, Group, Recommendation
+from pickroom.core.quantities import plural
+from pickroom.core.records import MAX_GROUP, Choice, Group, Recommendation
 from pickroom.files.preflight import moving_files
 from pickroom.storage import atomic
 from pickroom.store import groups, recommendations, review_state
@@ -89,7 +90,10 @@ def _generate(
     with closing(connect(target.project.database)) as connection:
         if target.is_copy:
             notes += _refresh(target, connection)
-        waiting = groups.queue(connection, target.project.id)
+        every = groups.queue(connection, target.project.id)
+        waiting = [group for group in every if len(group.images) <= MAX_GROUP]
+        if left := len(every) - len(waiting):
+            notes.append(f"{plural(left, 'burst')} of more than four images left to the review, round by round")
         ids = [group.group_id for group in waiting]
         made, chosen = recommendations.of_groups(connection, ids), review_state.AUTOMATION.load(connection, ids)
         versions = evidence.versions_in_use(made.values())

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 MAX_GROUP = 4  # REVIEW.md: keys 1-4; FORMATS.md: JSON array of 2-4 file names
 MIN_GROUP = 2
@@ -18,6 +18,8 @@ BoxSource = Literal["drawn", "ai", "ai_all", "default"]  # FORMATS.md, Crops
 InputKind = Literal["review", "blind", "automation_review", "auto", "import", "history"]
 OpKind = Literal["move", "write", "remove"]
 OpState = Literal["planned", "done", "undone", "failed"]
+# of a burst, the rounds before the one on screen: the places in the group of the images met, the winner's first
+Rounds = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +109,19 @@ class Capture:
     bracketed: bool = False
 
     @property
+    def exposure(self) -> tuple[str, str, str]:
+        """Exposure time, aperture and sensitivity as cameras show them; "" where one is not known."""
+        seconds = self.exposure_s
+        time = "" if seconds is None else f"1/{1 / seconds:.0f} s" if seconds < 0.3 else f"{seconds:g} s"
+        return time, f"f/{self.aperture:g}" if self.aperture else "", f"ISO {self.iso}" if self.iso else ""
+
+    @property
     def words(self) -> str:
         """When, by what and how it was taken, in one line; "" where nothing is known."""
-        seconds = self.exposure_s
         parts = (
             f"{self.captured_at:%Y-%m-%d %H:%M:%S}" if self.captured_at else "",
             self.camera or "",
-            "" if seconds is None else f"1/{1 / seconds:.0f} s" if seconds < 0.3 else f"{seconds:g} s",
-            f"f/{self.aperture:g}" if self.aperture else "",
-            f"ISO {self.iso}" if self.iso else "",
+            *self.exposure,
         )
         return " · ".join(filter(None, parts))
 
@@ -131,7 +137,7 @@ class Ungrouped:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """2-4 images of one folder, in stage order, of which the best is to be picked."""
+    """Images of one folder, in stage order, of which the best is to be picked: 2-4, of a burst two or more."""
 
     group_id: str
     project_id: str
@@ -150,7 +156,7 @@ class Recommendation:
 
     group_id: str
     source: RecommendationSource
-    selected_index: int | None  # 0-based, None when there is no pick to offer
+    selected_index: int | None  # 0-based place in the group, None when there is no pick to offer
     crop: CropBox | None = None  # the box proposed for that image; only from a model or a simulation (never a baseline)
     crop_needed: bool | None = None  # True shows the overlay at once, False means "no crop needed", None unknown
     # confidence, crop_confidence: calibrated probabilities in [0, 1], None when not known
@@ -160,6 +166,8 @@ class Recommendation:
     reasons: tuple[str, ...] = ()
     anomaly_flags: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)  # model name -> version, e.g. {"ranker": "v3"}
+    ranking: tuple[int, ...] = ()  # of more than four images, every place, the best last; () where no model says it
+    keep_all: bool = False  # an exposure bracket: every image is to be kept
 
     def to_json(self) -> str:
         return json.dumps({**asdict(self), "crop": self.crop.to_list() if self.crop else None}, sort_keys=True)
@@ -167,8 +175,8 @@ class Recommendation:
     @classmethod
     def from_json(cls, text: str) -> Recommendation:
         values = json.loads(text)
-        for name in ("reasons", "anomaly_flags"):
-            values[name] = tuple(values[name])
+        for name in ("reasons", "anomaly_flags", "ranking"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**{**values, "crop": CropBox.of(values["crop"]) if values["crop"] else None})
 
     @property
@@ -180,21 +188,31 @@ class Recommendation:
     def advice(self) -> tuple[object, ...]:
         """What is recommended, and how surely, without the words for it."""
         sure = (self.confidence, self.crop_confidence)
-        return (self.source, self.selected_index, self.crop, self.crop_needed, *sure, self.anomaly_flags)
+        offered = (self.selected_index, self.crop, self.crop_needed, self.ranking, self.keep_all)
+        return (self.source, *offered, *sure, self.anomaly_flags)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the user chose for one group so far; `overlay` is the crop overlay's switch (key C)."""
+    """What the user chose for one group so far."""
 
     action: Action = "undecided"
-    index: int | None = None
-    overlay: bool = False
+    index: int | None = None  # place in the group
+    overlay: bool = False  # the crop overlay's switch (key C)
+    rounds: Rounds = ()
+    kept: tuple[int, ...] = ()  # places of the images that are kept in addition to the pick, rising
+    stars: tuple[tuple[int, int], ...] = ()  # (place, 1..5), by place
 
     @property
     def decided(self) -> bool:
         """Whether finalise will act on it."""
         return self.action in ("approve", "crop", "reject", "keep")
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Choice:
+        """A choice from its JSON; earlier versions wrote no more than its first three fields."""
+        lists = {name: tuple(map(tuple, values.get(name, ()))) for name in ("rounds", "stars")}
+        return cls(values["action"], values["index"], values["overlay"], kept=tuple(values.get("kept", ())), **lists)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Literal
 
 from pickroom.core.errors import ConflictError, StoreError
 from pickroom.core.naming import CROPPED, join
-from pickroom.core.records import CropBox, Image
+from pickroom.core.records import MAX_GROUP, CropBox, Image
 from pickroom.images.scan import list_images
 from pickroom.integrity import inspect
 from pickroom.storage import atomic
@@ -56,6 +56,7 @@ class Judged:
     path: str  # where the file that was decided on lies now, relative to the project's root
     # the person's crop, a fraction of the EXIF-upright image; None where none was drawn or confirmed
     box: CropBox | None = None
+    stars: int | None = None  # 1..5, which the person gave; None without
     # the box of a crop that was made, but is not the person's; None where `box` is, or there is no crop
     other_box: CropBox | None = None
     cropped: str | None = None  # where the finished crop lies, relative to the root; None where there is none
@@ -113,6 +114,7 @@ def read(project: Project) -> Choices:
         known = {image.filename: image for image in images.readable(connection)}
         # of a name met twice, the one in a group: the other was never decided on
         members = {group.group_id: group.images for group in groups.every(connection, project.id, sound=True)}
+        marks = {(row["group_id"], row["filename"]): row for row in connection.execute("SELECT * FROM kept_images")}
         known |= {image.filename: image for own in members.values() for image in own}
         for row in connection.execute(_DECIDED).fetchall():
             if row["row_id"] in inspection.unsound.decisions:
@@ -125,9 +127,14 @@ def read(project: Project) -> Choices:
                 continue
             own = members.get(row["group_id"], ())
             if row["row_id"] is not None:
-                own = tuple(known[name] for name in json.loads(row["images"]) if name in known)
+                names = json.loads(row["images"])
+                out = [image for image in own if image.filename not in names] if len(own) > MAX_GROUP else []
+                own = (*(known[name] for name in names if name in known), *out)  # out: of earlier rounds of a burst
             crop = _sound_crop(connection, row["group_id"])
-            judged = [_judge(found, project.id, row, image, crop, places) for image in own]
+            judged = [
+                _judge(found, project.id, row, image, crop, places, marks.get((row["group_id"], image.filename)))
+                for image in own
+            ]
             kept = tuple(item for item in judged if item is not None)
             if kept:
                 found.groups.append(JudgedGroup(row["group_id"], row["decided_at"], kept))
@@ -142,9 +149,18 @@ def _sound_crop(connection: sqlite3.Connection, group_id: str) -> crops.Crop | N
 
 
 def _judge(
-    found: Choices, project_id: str, row: sqlite3.Row, image: Image, crop: crops.Crop | None, places: _Places
+    found: Choices,
+    project_id: str,
+    row: sqlite3.Row,
+    image: Image,
+    crop: crops.Crop | None,
+    places: _Places,
+    mark: sqlite3.Row | None,
 ) -> Judged | None:
     verdict = _verdict(row, image.filename)
+    if verdict == "passed over" and mark is not None and mark["kept"]:
+        verdict = "kept"
+    stars = mark["stars"] if mark is not None and verdict in ("picked", "kept") else None
     path = places.of(image)
     if path is None:
         # delete_staging/ is there to be emptied
@@ -160,7 +176,7 @@ def _judge(
             found.left_out[DEFAULT_BOX if source == "default" else CUT_BY_MACHINE] += 1
             box, other_box = None, box
         cropped = places.crop_of(image, crop, path)
-    return Judged(project_id, row["group_id"], image, verdict, path, box, other_box, cropped)
+    return Judged(project_id, row["group_id"], image, verdict, path, box, stars, other_box, cropped)
 
 
 def _verdict(row: sqlite3.Row, filename: str) -> Verdict:

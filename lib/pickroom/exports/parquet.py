@@ -25,7 +25,7 @@ from pickroom.storage.leftovers import Folder
 from pickroom.store import legacy, written_files
 from pickroom.store.workspace import Workspace
 
-TABLES = ("decisions", "crops", "images")
+TABLES = ("decisions", "comparisons", "crops", "images")
 BUILDING = ".pickroom-export-"
 _STAMPED = "written:"  # how a stamp begins whose files are in the record of `written`
 STATE_FILE = "_pickroom_export.json"  # names that begin with _ are no data to any engine
@@ -123,8 +123,8 @@ def _rows(analysis: Analysis, table: str, project_id: str) -> pyarrow.Table:
         columns = ["vector", *(f"vector_{encoder.encoder_id}" for encoder in analysis.encoders)]
         changes += f" REPLACE ({', '.join(f'{identifier(n)}::FLOAT[] AS {identifier(n)}' for n in columns)})"
     else:
-        boxes = {"decisions": ("ai_crop_coords", "final_crop_coords"), "crops": ("box", "ai_box")}[table]
-        changes += f" REPLACE ({', '.join(f'{name}::DOUBLE[] AS {name}' for name in boxes)})"
+        boxes = {"decisions": ("ai_crop_coords", "final_crop_coords"), "crops": ("box", "ai_box")}.get(table, ())
+        changes += f" REPLACE ({', '.join(f'{name}::DOUBLE[] AS {name}' for name in boxes)})" if boxes else ""
     order = "filename" if table == "images" else "ALL"
     query = f"SELECT * {changes} FROM {table} WHERE project_id = ? ORDER BY {order}"
     return analysis.execute(query, [project_id]).table

@@ -164,7 +164,7 @@ def plan(found: Choices, naming: Naming = "stem") -> list[Sidecar]:
     planned: list[Sidecar] = []
     for judged in found.images:
         stars, label = RATINGS[judged.verdict]
-        rated = xmp.rating(stars, label)
+        rated = xmp.rating(judged.stars or stars, label)
         # the box belongs to the picture that it was drawn on: beside the finished crop it would cut twice
         try:
             cut, other = (

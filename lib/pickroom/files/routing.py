@@ -5,12 +5,13 @@ The table is REVIEW.md's, Routes. The dry run, the summary on the deck and the r
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
 from pickroom.core.naming import CROP, CROP_AUTO, SELECTED, STAGING, join, sidecar_name
 from pickroom.core.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
+from pickroom.groups import rounds
 
 REVIEW = "review"  # the kind of journal steps planned here
 Outcome = Literal["approve", "crop", "reject", "keep"]
@@ -21,11 +22,12 @@ class Route:
     """Where a decided group's images go."""
 
     outcome: Outcome
-    picked: int | None  # 0-based index of the picked image, None for a rejected or kept group
+    picked: int | None  # place of the picked image in the group, None for a rejected or kept group
     folders: tuple[str, ...]  # destination folder of each image, in the group's order
     # the `ai_route` of the sidecar written next to the picked image, None for no sidecar
     sidecar: Literal["manual", "suggestion"] | None = None
     crop_accepted: bool | None = None  # FORMATS.md's `ai_crop_accepted`
+    places: tuple[int, ...] = ()  # of the images on screen when it was chosen, in the order of their numbers
 
 
 def route(choice: Choice, count: int, recommendation: Recommendation | None, *, crop_seen: bool = True) -> Route | None:
@@ -34,27 +36,31 @@ def route(choice: Choice, count: int, recommendation: Recommendation | None, *, 
     Args:
         crop_seen: False for a blind choice: a crop that was not shown was neither accepted nor refused.
     """
+    if choice.action not in ("keep", "reject", "approve", "crop"):
+        return None
+    # where the recommendation was hidden, images met in the group's own order
+    order = recommendation.ranking if recommendation and crop_seen else ()
+    places = rounds.shown(count, choice.rounds, order)
     if choice.action == "keep":
-        return Route("keep", None, (SELECTED,) * count)
+        return Route("keep", None, (SELECTED,) * count, places=places)
     if choice.action == "reject":
-        return Route("reject", None, (STAGING,) * count)
+        return Route("reject", None, (STAGING,) * count, places=places)
     if choice.index is None:
         return None
+
+    def others_aside(folder: str) -> tuple[str, ...]:
+        also = (SELECTED if place in choice.kept else STAGING for place in range(count))
+        return tuple(folder if place == choice.index else other for place, other in enumerate(also))
+
     if choice.action == "crop":
-        return Route("crop", choice.index, _beside(CROP, choice.index, count), "manual")
-    if choice.action != "approve":
-        return None
+        return Route("crop", choice.index, others_aside(CROP), "manual", places=places)
     offered = crop_seen and recommendation is not None and recommendation.offered_crop is not None
     accepted = None
     if offered and recommendation is not None and choice.index == recommendation.selected_index:
         accepted = choice.overlay
     if accepted:
-        return Route("approve", choice.index, _beside(CROP_AUTO, choice.index, count), "suggestion", accepted)
-    return Route("approve", choice.index, _beside(SELECTED, choice.index, count), None, accepted)
-
-
-def _beside(folder: str, picked: int, count: int) -> tuple[str, ...]:
-    return tuple(folder if i == picked else STAGING for i in range(count))
+        return Route("approve", choice.index, others_aside(CROP_AUTO), "suggestion", accepted, places)
+    return Route("approve", choice.index, others_aside(SELECTED), None, accepted, places)
 
 
 def words(route: Route | None) -> str:
@@ -66,40 +72,55 @@ def words(route: Route | None) -> str:
     if route.outcome == "reject":
         return "Reject: every image → delete_staging/"
     assert route.picked is not None
-    picked, others = route.picked + 1, [str(i + 1) for i in range(len(route.folders)) if i != route.picked]
     how = {"suggestion": " with the AI's crop", "manual": " to be cropped by hand", None: ""}[route.sidecar]
-    return f"{picked} → {route.folders[route.picked]}/{how}   ·   {', '.join(others)} → delete_staging/"
+    parts = [f"{_numbers(route, {route.picked})} → {route.folders[route.picked]}/{how}"]
+    for folder in (SELECTED, STAGING):
+        others = {place for place, one in enumerate(route.folders) if one == folder} - {route.picked}
+        parts += [f"{_numbers(route, others)} → {folder}/"] if others else []
+    return "   ·   ".join(parts)
+
+
+def _numbers(route: Route, places: Set[int]) -> str:
+    """The numbers on screen of some images, and how many of them are out since an earlier round."""
+    on_screen = [str(number) for number, place in enumerate(route.places, start=1) if place in places]
+    out = len(places) - len(on_screen)
+    return ", ".join([*on_screen, *([f"{out} of earlier rounds"] if out else [])])
 
 
 def decision(
     group: Group, choice: Choice, recommendation: Recommendation | None, timestamp: str, *, crop_seen: bool = True
 ) -> Decision | None:
-    """The row a choice becomes; None for a kept or undecided group, which has none. `crop_seen` as in `route`."""
+    """The row a choice becomes, of the images on screen; None for a kept or undecided group, which has none.
+
+    Args:
+        crop_seen: as in `route`.
+    """
     way = route(choice, len(group.images), recommendation, crop_seen=crop_seen)
     if way is None or way.outcome == "keep":
         return None
-    ai_index = recommendation.selected_index if recommendation else None
+    shown = rounds.advice(recommendation, way.places) if recommendation else None
+    ai_index = None if shown is None or shown.selected_index is None else way.places.index(shown.selected_index)
     # a rejected group has no pick: the AI's, else 0, stands in as a placeholder (FORMATS.md)
-    selected = way.picked if way.picked is not None else (ai_index or 0)
+    selected = way.places.index(way.picked) if way.picked is not None else (ai_index or 0)
     matched = None if ai_index is None or way.outcome == "reject" else selected == ai_index
-    image = group.images[selected]
+    images = [group.images[place] for place in way.places]
     return Decision(
         group_id=group.group_id,
         timestamp=timestamp,
         project_id=group.project_id,
         directory=group.directory,
         batch_number=group.batch_number,
-        images=group.filenames,
+        images=tuple(image.filename for image in images),
         ai_selected_index=ai_index,
-        ai_crop_coords=recommendation.offered_crop if recommendation else None,
-        ai_confidence=recommendation.confidence if recommendation and ai_index is not None else None,
+        ai_crop_coords=shown.offered_crop if shown else None,
+        ai_confidence=shown.confidence if shown and ai_index is not None else None,
         user_selected_index=selected,
         user_action=way.outcome,
         ai_crop_accepted=way.crop_accepted,
         final_crop_coords=None,
         crop_timestamp=None,
-        image_width=image.width,
-        image_height=image.height,
+        image_width=images[selected].width,
+        image_height=images[selected].height,
         selection_match=matched,
         crop_match=None,
     )

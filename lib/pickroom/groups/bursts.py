@@ -10,11 +10,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 import numpy as np
 
-from pickroom.core.records import MAX_GROUP, Capture, Image, Ungrouped
+from pickroom.core.records import Capture, Image, Ungrouped
 
 ALONE = "no similar image within 5 minutes"
 
@@ -57,13 +56,13 @@ Taken = tuple[datetime, Image]
 def group_by_capture(
     images: Iterable[Image], captures: Mapping[str, Capture], looks: Looks
 ) -> tuple[list[tuple[Image, ...]], list[Ungrouped]]:
-    """Groups of 2-4 images out of every burst, and every other image with its reason.
+    """The bursts, of two images or more, and every other image with its reason.
 
     Args:
         captures: by content.
 
     Returns:
-        The groups, by folder and then by time, their images by time and name. And what was left out.
+        The bursts, by folder and then by time, their images by time and name. And what was left out.
     """
     by_camera: dict[tuple[str, str, str], list[Taken]] = defaultdict(list)
     left_out: list[Ungrouped] = []
@@ -82,7 +81,7 @@ def group_by_capture(
                 ((_, image),) = burst
                 left_out.append(Ungrouped(image.directory, image.filename, ALONE))
     bursts.sort(key=lambda burst: (burst[0][1].directory, *_order(burst[0])))
-    return [part for burst in bursts for part in _parts([image for _, image in burst])], left_out
+    return [tuple(image for _, image in burst) for burst in bursts], left_out
 
 
 _NOTHING = Capture()
@@ -115,10 +114,3 @@ def _linked(before: Taken, after: Taken, looks: Looks) -> bool:
         return True
     first, second = looks.fingerprint(before[1]), looks.fingerprint(after[1])
     return first is not None and second is not None and (first ^ second).bit_count() <= pause.bits
-
-
-def _parts(burst: Sequence[Image]) -> list[tuple[Image, ...]]:
-    """A burst in parts of at most four, as equal as can be: a group holds no more."""
-    count = -(-len(burst) // MAX_GROUP)
-    ends = [len(burst) * part // count for part in range(count + 1)]
-    return [tuple(burst[start:end]) for start, end in pairwise(ends)]

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 from scipy.fft import dctn
 
 from pickroom.core.errors import ImageError
-from pickroom.core.records import Group, Image
+from pickroom.core.records import MAX_GROUP, Group, Image
 from pickroom.features.store import load_vectors
 from pickroom.groups.similar import ImageFeatures
 from pickroom.images import decode, thumbnails
@@ -214,8 +214,12 @@ def looks_of(project: Project, images: Sequence[Image], progress: Progress | Non
 
 
 def decided_groups(connection: sqlite3.Connection, project_id: str) -> tuple[list[Group], list[Group]]:
-    """The groups that a person decided, in folder order: those that stood, and those taken apart (key K)."""
+    """The groups that a person decided, in folder order: those that stood, and those taken apart (key K).
+
+    Bursts of more than four are left out: by similarity no group is as large.
+    """
     outcomes = decisions.outcomes_by_person(connection)
-    decided = [group for group in groups.every(connection, project_id) if group.group_id in outcomes]
+    every = groups.every(connection, project_id)
+    decided = [group for group in every if group.group_id in outcomes and len(group.images) <= MAX_GROUP]
     apart = [group for group in decided if outcomes[group.group_id] == "keep"]
     return [group for group in decided if outcomes[group.group_id] != "keep"], apart

@@ -196,9 +196,11 @@ def rescan(
                 # before any group goes: no id may come again
                 made_at = regrouping.second_of_scan(project, connection, at)
                 report = regrouping.store(project, connection, found, known, grouping, renamed, made_at, astray)
-                said = captures.of(connection) if by is None and report.ungrouped else {}
+                # bursts that wait may go on in what is new, or in one that an earlier version cut off
+                waiting = any(report.kinds[group.group_id] == "burst" for group in report.groups)
+                said = captures.of(connection) if by is None and (report.ungrouped or waiting) else {}
                 timed = {image.filename for image in found.images if _says_time(said, image)}
-                if any(one.filename in timed for one in report.ungrouped):
+                if waiting or any(one.filename in timed for one in report.ungrouped):
                     bursts = by_capture(project, said, report.ungrouped)
                     made_at = regrouping.second_of_scan(project, connection, at)
                     report = regrouping.store(project, connection, found, known, bursts, renamed, made_at, astray)

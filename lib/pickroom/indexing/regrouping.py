@@ -17,7 +17,7 @@ from pickroom.groups.strategies import Grouping
 from pickroom.images.scan import ScanResult, Skipped
 from pickroom.integrity import vectors_on_disk
 from pickroom.integrity.inspection import find_unsound
-from pickroom.store import groups, images, legacy, marks, recommendations, review_state
+from pickroom.store import captures, groups, images, legacy, marks, recommendations, review_state
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project
 
@@ -45,7 +45,12 @@ class ScanReport:
         return {
             "images": self.images,
             "groups": [
-                {"group_id": g.group_id, "kind": self.kinds.get(g.group_id), "images": list(g.filenames)}
+                {
+                    "group_id": g.group_id,
+                    "kind": (kind := self.kinds.get(g.group_id)),
+                    "burst_id": g.group_id if kind == "burst" else None,
+                    "images": list(g.filenames),
+                }
                 for g in self.groups
             ],
             "ungrouped": [_listed(item) for item in self.ungrouped],
@@ -129,7 +134,8 @@ def store(
     fresh = _new_groups(project, new, made_at)
     groups.insert(connection, fresh, grouping.kind)
     groups.assign_sampling_keys(connection, project.id)
-    recommendations.upsert(connection, [baseline.recommend(group) for group in fresh])
+    taken = captures.of(connection, [image.sha256 for group in fresh for image in group.images])
+    recommendations.upsert(connection, [baseline.recommend(group, captures=taken) for group in fresh])
 
     gone = kept - {(u.directory, u.filename) for u in left_out}
     gone.difference_update((i.directory, i.filename) for i in found.images)

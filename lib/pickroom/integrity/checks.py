@@ -155,6 +155,7 @@ CHECKS: tuple[tuple[str, Check | None], ...] = (
     ("indexes", _indexes),
     ("images", None),  # rows of the other tables of `FAULTS`
     ("crops", None),
+    ("comparisons", None),
     ("imported picks", None),  # rows of the tables of `IMPORT_FAULTS`
     ("imported crops", None),
     ("picks to learn from", None),  # imported rows that are sound, and say too little: filled by `inspection`
@@ -224,6 +225,13 @@ def _image_fault(row: Row) -> Fault | None:
     return None
 
 
+def _comparison_fault(row: Row) -> Fault | None:
+    wrong = _file_names(row, _NO_FACTS)
+    if wrong is None and not 0 <= row["chosen"] < len(_names(row["images"])):
+        wrong = f"chosen {row['chosen']!r} of {len(_names(row['images']))} images"
+    return None if wrong is None else Fault("comparisons", f"{row['group_id']}, round {row['round']}", wrong)
+
+
 def _crop_fault(row: Row) -> Fault | None:
     if wrong := _box(row, "box"):
         return Fault("crops", str(row["filename"]), wrong)
@@ -271,6 +279,7 @@ FAULTS: Mapping[str, Callable[[Row], Fault | None]] = {
     "ai_decisions": _decision_fault,
     "images": _image_fault,
     "crops": _crop_fault,
+    "comparisons": _comparison_fault,
 }
 # the same for the tables that only `<project>_legacy.db` has
 IMPORT_FAULTS: Mapping[str, Callable[[Row], Fault | None]] = {

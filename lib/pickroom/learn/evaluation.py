@@ -19,7 +19,7 @@ from pickroom.learn.crops.model import CropTask
 from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.metrics import WINDOW
 from pickroom.learn.models import default_task, model_of
-from pickroom.learn.picks.model import baseline_scores, right_of, scores
+from pickroom.learn.picks.model import baseline_scores, comparisons, right_of, scores
 from pickroom.learn.picks.task import FIRST_MARKS, MARKS, PickTask
 from pickroom.learn.training_sets import KINDS, Kind, TrainingSet
 from pickroom.storage import append_log
@@ -180,6 +180,7 @@ def _score(
 ) -> VersionScore:
     own = np.array([splits.project_of(example) == project_id for example in examples], dtype=bool)
     is_ranker = task.name == "ranker"
+    own &= ~comparisons(examples) if is_ranker else True
     said = _pick_chances(used, examples, features) if is_ranker else np.zeros((len(examples), 4))
     rows = np.flatnonzero(own & ~np.isnan(said[:, 0]) & (used.unseen | is_ranker))
     some = [examples[row] for row in rows.tolist()]
@@ -212,7 +213,7 @@ def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> li
         raise NotYetError("no ranker recommends yet, so there is nothing to sample", doing="evaluating", hint=hint)
     said = _pick_chances(ranker, picks, features)
     rows = []
-    for row in np.flatnonzero(~np.isnan(said[:, 0])).tolist():
+    for row in np.flatnonzero(~np.isnan(said[:, 0]) & ~comparisons(picks)).tolist():
         place = crops.get(_chosen_key(picks[row]))
         if place is None or crop_model is None or crop_model.unseen[place]:
             rows.append(row)

@@ -22,6 +22,7 @@ class Pick:
     recommended: int | None  # index of the AI's pick, shown or hidden; None when there was none
     blind: bool  # the recommendation stayed hidden until the key was pressed
     decided_at: str  # ISO 8601 UTC
+    comparison: bool = False  # an earlier round of a burst: it is learned from, and counts in no figure
 
     def __post_init__(self) -> None:
         for index in (self.chosen, self.recommended):

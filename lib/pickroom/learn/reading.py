@@ -2,14 +2,15 @@
 
 Read are the project's own database and what imports wrote beside it (FORMATS.md, `<project>_legacy.db`). Integrity
 comes first: unsound and `excluded` rows are left out. Never read as an example: what the machine decided or
-cropped, groups kept whole (key K), and a reject as a pick. Read-only.
+cropped, groups kept whole (key K), and a reject as a pick. An image kept in addition to the pick neither won nor lost.
+The earlier rounds of a burst are examples where its last round is one. Read-only.
 """
 
 import hashlib
 import json
 import sqlite3
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -38,6 +39,8 @@ _IMAGES = """SELECT i.filename, i.sha256, i.width, i.height, i.stage FROM images
 LEFT JOIN group_members AS m USING (directory, filename)
 WHERE i.sha256 IS NOT NULL ORDER BY m.group_id IS NOT NULL"""
 _MEMBERS = "SELECT group_id, filename FROM group_members"
+_KEPT = "SELECT group_id, filename FROM kept_images WHERE kept = 1"
+_ROUNDS = "SELECT rowid AS row_number, * FROM comparisons ORDER BY group_id, round"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,16 @@ def _read_decisions(
     others: Sequence[str],
 ) -> None:
     excluded = inspection.excluded_by(what)
-    members: dict[str, set[str]] = {}
+    members: dict[str, set[str]] = defaultdict(set)
     for group_id, name in connection.execute(_MEMBERS):
-        members.setdefault(group_id, set()).add(name)
+        members[group_id].add(name)
+    kept: dict[str, set[str]] = defaultdict(set)
+    for group_id, name in connection.execute(_KEPT):
+        kept[group_id].add(name)
+    rounds: dict[str, list[sqlite3.Row]] = defaultdict(list)
+    for row in connection.execute(_ROUNDS).fetchall() if what == "picks" else ():
+        rounds[row["group_id"]].append(row)
+    unsound = inspection.unsound.rows.get("comparisons", {})
     foreign = tuple(f"{other}_group_" for other in others if other != project.id)
     for row in connection.execute(_ROWS):
         found.rows += 1
@@ -126,24 +136,47 @@ def _read_decisions(
         names = tuple(json.loads(row["images"]))
         if foreign and group_id.startswith(foreign) and not group_id.startswith(f"{project.id}_group_"):
             raise _mixed(project, f"{group_id} is a group of another project")
-        if group_id in members and members[group_id] != set(names):
+        own = members.get(group_id, set(names))
+        if own != set(names) and not (len(own) > MAX_GROUP and own > set(names)):
             raise _mixed(project, f"{group_id} has the images of another group")
         if row["user_action"] == "reject":
             found.left_out["rejected: no image was picked"] += 1
         elif group_id in excluded:
             found.left_out[f"excluded: {excluded[group_id]}"] += 1
         elif what == "picks":
-            found.picks.append(
-                Pick(
-                    _candidates(project.id, group_id, names, known),
-                    row["user_selected_index"],
-                    row["ai_selected_index"],
-                    row["input"] == "blind",
-                    row["decided_at"],
-                )
-            )
+            blind = row["input"] == "blind"
+            picked = (row["user_selected_index"], row["ai_selected_index"], blind, row["decided_at"])
+            _take_pick(found, row, *picked, kept, known)
+            for one in rounds[group_id]:
+                found.rows += 1
+                if (fault := unsound.get(one["row_number"])) is not None:
+                    found.left_out[fault.reason] += 1
+                else:
+                    _take_pick(found, one, one["chosen"], None, blind, one["made_at"], kept, known, comparison=True)
         else:
             _take_crop(found, row, names[row["user_selected_index"]], known)
+
+
+def _take_pick(
+    found: Examples,
+    row: sqlite3.Row,
+    chosen: int,
+    recommended: int | None,
+    blind: bool,
+    at: str,
+    kept: Mapping[str, set[str]],
+    known: dict[str, _Known],
+    *,
+    comparison: bool = False,
+) -> None:
+    names, group_id = json.loads(row["images"]), row["group_id"]
+    own = tuple(name for name in names if name == names[chosen] or name not in kept.get(group_id, ()))
+    if len(own) < MIN_GROUP:
+        found.left_out["every other image was kept too"] += 1
+        return
+    ai = None if recommended is None or names[recommended] not in own else own.index(names[recommended])
+    candidates = _candidates(found.project_id, group_id, own, known)
+    found.picks.append(Pick(candidates, own.index(names[chosen]), ai, blind, at, comparison))
 
 
 def _take_crop(found: Examples, row: sqlite3.Row, name: str, known: dict[str, _Known]) -> None:

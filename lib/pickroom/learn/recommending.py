@@ -15,12 +15,11 @@ import numpy as np
 
 from pickroom.core.errors import StoreError
 from pickroom.core.quantities import plural
-from pickroom.core.records import CropBox, Group, Recommendation
-from pickroom.features.candidates import Candidates
-from pickroom.groups import baseline
+from pickroom.core.records import MAX_GROUP, CropBox, Group, Recommendation
+from pickroom.groups import baseline, rounds
 from pickroom.learn import models
 from pickroom.learn.models import Loaded
-from pickroom.store import groups, recommendations, review_state
+from pickroom.store import captures, groups, recommendations, review_state
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project
 
@@ -187,7 +186,6 @@ def _not_lower(group: Group, picked: int, others: Sequence[int]) -> list[int]:
 
 
 Progress = Callable[[int, int], None]
-_GROUPS_AT_ONCE = 2000  # whose features are in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +237,11 @@ def recommend(project: Project, progress: Progress | None = None) -> RecommendRe
     """
     with open_read_only(project.database) as connection:
         waiting = groups.queue(connection, project.id, sound=True)
+        taken = captures.of(connection, [image.sha256 for group in waiting for image in group.images])
+    brackets = {group.group_id: one for group in waiting if (one := baseline.keep_all(group, taken)) is not None}
+    waiting = [group for group in waiting if group.group_id not in brackets]
     loaded = {kind: models.load(project, kind) for kind in ("ranker", "crop_proposer")}
-    made = recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress)
+    made = {**recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress), **brackets}
     with closing(connect(project.database)) as connection, transaction(connection):
         still = groups.waiting_among(connection, made)  # somebody may have decided, or regrouped, meanwhile
         before, order = recommendations.of_groups(connection, still), recommendations.waiting(connection)
@@ -270,19 +271,41 @@ def recommendations_for(
     crops: Loaded,
     progress: Progress | None = None,
 ) -> dict[str, Recommendation]:
-    """Group id -> what the models say of it, or the baseline with the reason; nothing is stored."""
+    """Group id -> what the models say of it, or the baseline with the reason; nothing is stored.
+
+    Of a burst of more than four, the model is asked about the last four (`groups.rounds`), in the order it gives.
+    """
     if ranker.model is None or not waiting:
         why = f"a baseline: {ranker.reason}"
         return {group.group_id: baseline.recommend(group, why) for group in waiting}
     from pickroom.features.blocks import BLOCKS
     from pickroom.features.pick_features import pick_features
     from pickroom.features.sources import FeatureSources
+    from pickroom.learn.picks.bursts import GROUPS_AT_ONCE, candidates_of, orders_of
     from pickroom.learn.picks.task import PickTask
 
     sources, numbers = FeatureSources([project]), {spec.name: spec.columns for spec in BLOCKS}
-    made: dict[str, Recommendation] = {}
-    for start in range(0, len(waiting), _GROUPS_AT_ONCE):
-        some = waiting[start : start + _GROUPS_AT_ONCE]
+    try:
+        orders, missing = orders_of(
+            [group for group in waiting if len(group.images) > MAX_GROUP], ranker.model, sources, progress
+        )
+    except StoreError as error:
+        return {group.group_id: baseline.recommend(group, f"a baseline: {error.what}") for group in waiting}
+    last = {group_id: rounds.finalists(order) for group_id, order in orders.items()}
+    made: dict[str, Recommendation] = {
+        group.group_id: baseline.recommend(group, f"a baseline: {missing[group.group_id]}")
+        for group in waiting
+        if group.group_id in missing
+    }
+    waiting = [
+        replace(group, images=tuple(group.images[place] for place in last[group.group_id]))
+        if group.group_id in last
+        else group
+        for group in waiting
+        if group.group_id not in made
+    ]
+    for start in range(0, len(waiting), GROUPS_AT_ONCE):
+        some = waiting[start : start + GROUPS_AT_ONCE]
         try:
             items = [candidates_of(group) for group in some]
             features = pick_features(items, sources, PickTask().features_config, progress)
@@ -304,18 +327,14 @@ def recommendations_for(
                 anomaly_flags=flags(group, index, explanation),
                 versions={"ranker": str(ranker.version)},
             )
-    return _with_crops(made, waiting, sources, crops)
-
-
-def candidates_of(group: Group) -> Candidates:
-    """A group as features see it."""
-    return Candidates(
-        group.project_id,
-        group.group_id,
-        group.filenames,
-        tuple(image.sha256 for image in group.images),
-        tuple(image.stage for image in group.images),
-    )
+    found = _with_crops(made, waiting, sources, crops)
+    for group_id, places in last.items():
+        one, order = found[group_id], orders[group_id]
+        if one.selected_index is not None:
+            picked = places[one.selected_index]
+            ranking = (*(place for place in order if place != picked), picked)
+            found[group_id] = replace(one, selected_index=picked, ranking=ranking)
+    return found
 
 
 def _with_crops(

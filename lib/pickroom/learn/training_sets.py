@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -92,8 +92,12 @@ class TrainingSet:
 
 
 def _values(record: Any) -> dict[str, Any]:
-    """A record as JSON; `dataclasses.asdict` copies every value, which takes ten times as long."""
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+    """A record as JSON; `dataclasses.asdict` copies every value, which takes ten times as long.
+
+    A field that has a default is written where it differs: sets of earlier versions lack it.
+    """
+    values = {field: getattr(record, field.name) for field in fields(record)}
+    return {field.name: value for field, value in values.items() if field.default is MISSING or value != field.default}
 
 
 class _ProjectRows(msgspec.Struct):

@@ -120,4 +120,6 @@ def _from_row(row: sqlite3.Row) -> Recommendation:
         values = json.loads(text)
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise ValueError(f"{text[:40]!r} is no list of texts")
+    if sorted(ranking := json.loads(row["ranking"])) != list(range(len(ranking))):
+        raise ValueError(f"{row['ranking'][:40]!r} is no order of images")
     return record_of(Recommendation, row, crop="crop_coords")

@@ -1,13 +1,14 @@
 """Tables `review_*` and `automation_*`: what the two reviews keep, every key saved at once, undo included.
 
 Both have the same three tables, so that one session can speak to either; they are apart so that a choice made about the
-automation is never finalised by the ordinary deck.
+automation is never finalised by the ordinary deck. The ordinary review has two more, of what it alone can choose: table
+`comparisons` holds the earlier rounds of bursts, `kept_images` images kept in addition to a pick, and stars.
 """
 
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
 from pickroom.core.records import Choice, InputKind, Origin, Recommendation, ReviewStep
@@ -113,8 +114,9 @@ class ReviewTables:
         rows = connection.execute(
             f"SELECT * FROM {self.choices} WHERE group_id IN (SELECT value FROM json_each(?))", (json.dumps(wanted),)
         )
-        found = {row["group_id"]: row for row in rows}
-        return {group_id: read(found[group_id]) for group_id in wanted if group_id in found}
+        found = {row["group_id"]: read(row) for row in rows}
+        found |= _with_rounds(connection, found) if self.choices == "review_state" else {}
+        return {group_id: found[group_id] for group_id in wanted if group_id in found}
 
     def save_choice(self, connection: sqlite3.Connection, group_id: str, saved: SavedChoice) -> None:
         """Save one group's choice, adding the time just spent on it (`saved.milliseconds`)."""
@@ -126,6 +128,8 @@ class ReviewTables:
         kept = ", ".join(f"{name} = excluded.{name}" for name in row if name not in ("group_id", "milliseconds"))
         then = f"ON CONFLICT (group_id) DO UPDATE SET {kept}, milliseconds = milliseconds + excluded.milliseconds"
         insert(connection, f"INSERT INTO {self.choices}", [row], then)
+        if self.choices == "review_state":
+            _save_rounds(connection, group_id, choice)
 
     def log_step(self, connection: sqlite3.Connection, step: ReviewStep) -> None:
         """Append a key to the undo log; what could be redone is over."""
@@ -162,6 +166,58 @@ def _saved(row: sqlite3.Row) -> SavedChoice:
     return SavedChoice(choice, shown, row["input"], row["milliseconds"], held)
 
 
+def _with_rounds(connection: sqlite3.Connection, saved: dict[str, SavedChoice]) -> dict[str, SavedChoice]:
+    """Those of these groups that have rounds, images kept in addition or stars, with them."""
+    ids, found = json.dumps(list(saved)), dict[str, SavedChoice]()
+    listed = "group_id IN (SELECT value FROM json_each(?))"
+    met = connection.execute(f"SELECT * FROM comparisons WHERE {listed} ORDER BY group_id, round", (ids,)).fetchall()
+    marked = connection.execute(
+        f"SELECT * FROM kept_images JOIN group_members USING (group_id, filename) WHERE {listed} ORDER BY position",
+        (ids,),
+    ).fetchall()
+    for group_id in {row["group_id"] for row in (*met, *marked)}:
+        choice = saved[group_id].choice or Choice()
+        query = "SELECT filename, position FROM group_members WHERE group_id = ?"
+        place_of = dict(connection.execute(query, (group_id,)).fetchall())
+        own = [row for row in marked if row["group_id"] == group_id]
+        read = wrap_row_errors("comparisons")(_met)
+        rounds = tuple(read(row, place_of) for row in met if row["group_id"] == group_id)
+        kept = tuple(row["position"] for row in own if row["kept"])
+        stars = tuple((row["position"], row["stars"]) for row in own if row["stars"])
+        found[group_id] = replace(saved[group_id], choice=replace(choice, rounds=rounds, kept=kept, stars=stars))
+    return found
+
+
+def _met(row: sqlite3.Row, place_of: dict[str, int]) -> tuple[int, ...]:
+    names = json.loads(row["images"])
+    return place_of[names[row["chosen"]]], *(place_of[name] for name in names if name != names[row["chosen"]])
+
+
+def _save_rounds(connection: sqlite3.Connection, group_id: str, choice: Choice) -> None:
+    """Write the rounds, the images kept in addition and the stars of a group, in place of what was there.
+
+    Rounds that stand keep the time they were won at.
+    """
+    query = "SELECT filename FROM group_members WHERE group_id = ? ORDER BY position"
+    names = column(connection, query, group_id) if choice.rounds or choice.kept or choice.stars else []
+    met = []
+    for number, (winner, *others) in enumerate(choice.rounds, start=1):
+        shown = [names[place] for place in sorted((winner, *others))]
+        row = {"group_id": group_id, "round": number, "images": json.dumps(shown, ensure_ascii=False)}
+        met.append({**row, "chosen": shown.index(names[winner]), "made_at": utc_now()})
+    connection.execute("DELETE FROM comparisons WHERE group_id = ? AND round > ?", (group_id, len(met)))
+    then = """ON CONFLICT (group_id, round) DO UPDATE SET {updates}
+        WHERE (images, chosen) <> (excluded.images, excluded.chosen)"""
+    insert(connection, "INSERT INTO comparisons", met, then)
+    connection.execute("DELETE FROM kept_images WHERE group_id = ?", (group_id,))
+    stars = dict(choice.stars)
+    marked = [
+        {"group_id": group_id, "filename": names[place], "kept": place in choice.kept, "stars": stars.get(place)}
+        for place in sorted({*choice.kept, *stars})
+    ]
+    insert(connection, "INSERT INTO kept_images", marked)
+
+
 def _step(row: sqlite3.Row) -> ReviewStep:
     (before, before_origin), (after, after_origin) = _read_logged(row["before"]), _read_logged(row["after"])
     return ReviewStep(row["key"], row["from_group"], row["to_group"], before, after, before_origin, after_origin)
@@ -178,9 +234,12 @@ def _read_logged(text: str) -> tuple[Choice, Origin | None]:
     origin = None
     if made is not None:
         origin = Origin(made["input"], Recommendation.from_json(made["shown"]) if made["shown"] else None)
-    return Choice(**values), origin
+    return Choice.of(values), origin
 
 
+# a group of which anything was chosen: of a burst a round, of any an image kept in addition, or stars
+_TOUCHED = """action <> 'undecided' OR EXISTS (SELECT 1 FROM comparisons AS m WHERE m.group_id = s.group_id)
+    OR EXISTS (SELECT 1 FROM kept_images AS k WHERE k.group_id = s.group_id)"""
 REVIEW = ReviewTables("review_state", UndoLog("review_log"), "review_cursor")
 AUTOMATION = ReviewTables("automation_review", UndoLog("automation_log"), "automation_cursor")
 
@@ -204,8 +263,7 @@ def held(connection: sqlite3.Connection) -> dict[str, str]:
 def forget_cursor_of_undecided(connection: sqlite3.Connection) -> None:
     """The order has changed: a group without a choice is no place to go back to."""
     connection.execute(
-        """DELETE FROM review_cursor WHERE group_id NOT IN
-        (SELECT group_id FROM review_state WHERE action <> 'undecided')"""
+        f"DELETE FROM review_cursor WHERE group_id NOT IN (SELECT group_id FROM review_state AS s WHERE {_TOUCHED})"
     )
 
 
@@ -217,7 +275,7 @@ def clear_skip(connection: sqlite3.Connection, group_id: str) -> None:
 def touched_ids(connection: sqlite3.Connection) -> set[str]:
     """Groups that wait for a decision, and for which the user has chosen anything."""
     undecided = "NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = s.group_id)"
-    query = f"SELECT group_id FROM review_state AS s WHERE action <> 'undecided' AND {undecided}"
+    query = f"SELECT group_id FROM review_state AS s WHERE ({_TOUCHED}) AND {undecided}"
     return set(column(connection, query))
 
 

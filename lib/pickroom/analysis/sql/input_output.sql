@@ -50,8 +50,8 @@ queued AS (
 sent AS (
     SELECT
         project_id,
-        coalesce(sum(CASE outcome WHEN 'keep' THEN images WHEN 'reject' THEN 0 ELSE 1 END), 0)::BIGINT AS picked,
-        coalesce(sum(CASE outcome WHEN 'keep' THEN 0 WHEN 'reject' THEN images ELSE images - 1 END), 0)::BIGINT AS set_aside
+        coalesce(sum(CASE outcome WHEN 'keep' THEN images WHEN 'reject' THEN 0 ELSE 1 + kept_also END), 0)::BIGINT AS picked,
+        coalesce(sum(CASE outcome WHEN 'keep' THEN 0 WHEN 'reject' THEN images ELSE images - 1 - kept_also END), 0)::BIGINT AS set_aside
     FROM outcomes
     WHERE origin = 'project'
     GROUP BY project_id

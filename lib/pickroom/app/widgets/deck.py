@@ -41,6 +41,7 @@ from pickroom.store.workspace import Project
 
 # the neighbours whose pictures the browser keeps ready, the likeliest next one first
 AHEAD = (1, -1, 2, 3, -2)
+NEXT_ROUND = -1  # no place of a batch: the pictures of a burst's next round are kept ready, and swapped to by no key
 STEPS = {"next": 1, "previous": -1}  # commands that always mean the same way
 
 
@@ -74,6 +75,7 @@ class Deck(StageDesk):
         session, shown = self.session, view.group
         position = session.state.position
         near = {position + step: session.group_at(position + step) for step in AHEAD}
+        near[NEXT_ROUND] = session.next_round()
         ahead = {place: group for place, group in near.items() if group is not None}
         self.announce({image.sha256: image for group in (shown, *ahead.values()) if group for image in group.images})
         self.stage.show(
@@ -81,7 +83,7 @@ class Deck(StageDesk):
             self._frame(self.token(), shown.images if shown else (), position, zoom=zoom),
             position=position,
             count=len(session.state.cards),
-            ahead={place: self._frame(group.group_id, group.images, place) for place, group in ahead.items()},
+            ahead={place: self._frame(group.token, group.images, place) for place, group in ahead.items()},
             destinations=session.destinations(),
             steps={} if session.asks else self._steps,
             zoom=zoom,
@@ -122,7 +124,8 @@ class Deck(StageDesk):
 
     def token(self) -> str:
         state = self.session.state
-        return ASKED if state.summary else state.card.group_id if state.card else ""
+        shown = self.session.group_at(state.position)
+        return ASKED if state.summary else shown.token if shown else ""
 
     def _panel(self, view: DeckView) -> str:
         state = self.session.state

@@ -136,6 +136,10 @@ def defect(error: Exception) -> str:
 # --- the review deck ----------------------------------------------------------------------------------------------
 
 
+# the film strip of a burst: of each image whether it is out, on screen, or still to come
+_STANDINGS = {"out": "✕", "on": "■", "coming": "□"}
+
+
 def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
     """The lines under the images: the route, and the message or why the group was held; flags and reasons."""
     kind, message = ("error", message) if error else ("message", sentence(message))
@@ -147,8 +151,10 @@ def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
     outcome = "undecided"
     if group.decided:
         outcome = "keep" if any(image.mark == "keep" for image in group.images) else "reject"
+    strip = "".join(f'<span title="{escape(name)}">{_STANDINGS[one]}</span>' for name, one in group.strip)
+    route = " · ".join(filter(None, (escape(group.round_words), strip, escape(group.route))))
     reasons = f'<div class="line reasons">{flags}{escape(sentence(group.reasons))}</div>'
-    return line((f"route {outcome}", group.route), (kind, message)) + reasons
+    return f'<div class="line">{_span(f"route {outcome}", route)}{_span(kind, escape(message))}</div>{reasons}'
 
 
 def info(rows: Sequence[InfoRow], images: Sequence[ImageView]) -> str:

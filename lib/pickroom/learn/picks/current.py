@@ -74,8 +74,9 @@ def write_state(workspace: Workspace, state: State) -> None:
     own = {_ABOUT: np.frombuffer(text.encode(), dtype=np.uint8)}
     workspace.models.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(_state_path(workspace), packed({**own, **state.learner.arrays()}))
-    last = state.learner.right[-WINDOW:]
-    progress.write_summary(workspace, Summary(len(state.learner.learned), len(last), float(last.sum()), state.version))
+    counted = state.learner.counted
+    last = counted[-WINDOW:]
+    progress.write_summary(workspace, Summary(len(counted), len(last), float(last.sum()), state.version))
 
 
 def update(
@@ -192,8 +193,8 @@ def rival_of_current(
 
 def judge(workspace: Workspace, learner: Learner, task: PickTask, encoder: str) -> Verdict:
     """Whether what a learner said earns it a version that recommends."""
-    count = len(learner.right)
-    own = float(learner.right.mean()) if count else 0.0
+    count = len(learner.counted)
+    own = float(learner.counted.mean()) if count else 0.0
     bets = {name: bet for name, bet in learner.bets.items() if name in BASELINES}
     name, bet = min(bets.items(), key=lambda one: one[1].value)
     compared: dict[str, Any] = {"rows": count, "new": own, "e_values": {n: bet.value for n, bet in bets.items()}}

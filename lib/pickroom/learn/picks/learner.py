@@ -16,7 +16,15 @@ from pickroom.features.pick_features import PickFeatures
 from pickroom.learn import splits
 from pickroom.learn.examples import Pick
 from pickroom.learn.picks.columns import ColumnsConfig
-from pickroom.learn.picks.model import BASELINES, PickModel, baselines_right, even_chances, fit_model, right_of
+from pickroom.learn.picks.model import (
+    BASELINES,
+    PickModel,
+    baselines_right,
+    comparisons,
+    even_chances,
+    fit_model,
+    right_of,
+)
 
 ENOUGH = 20.0
 _SHARES = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.7])
@@ -68,7 +76,7 @@ class Learner:
         model: None until there are FIRST_FIT groups.
         learned: (n,) int64: a print of each decision learned, in order; see `decision_prints`.
         chances: (n, 4) float32: what was said of each before it was learned.
-        right: (n,) float32 whether that was right; baseline: (n,) whether the best baseline was.
+        right: (n,) float32 whether that was right; NaN for an earlier round of a burst, on which nothing is bet.
         bets: rival -> the bet against it; fitted: groups at the last fit.
     """
 
@@ -94,9 +102,9 @@ class Learner:
             rivals: name -> (N,) whether it was right, NaN where it cannot be compared.
         """
         said = self.model.chances(features) if self.model else even_chances(features.mask)
-        right = right_of(picks, said)
+        right = np.where(comparisons(picks), np.nan, right_of(picks, said))
         for name, theirs in {**baselines_right(picks), **rivals}.items() if self.model else ():
-            fair = ~np.isnan(theirs)
+            fair = ~np.isnan(theirs) & ~np.isnan(right)
             self.bets.setdefault(name, Bet()).on(right[fair], theirs[fair])
         self.chances = np.concatenate([self.chances, said.astype(np.float32)])
         self.right = np.concatenate([self.right, right.astype(np.float32)])
@@ -111,6 +119,11 @@ class Learner:
         """Find scales, directions and variances again, from all groups learned."""
         self.model = fit_model(features, chosen_of(picks), config, self.model)
         self.fitted = len(picks)
+
+    @property
+    def counted(self) -> np.ndarray:
+        """(m,) float32: `right` of the decisions alone."""
+        return self.right[~np.isnan(self.right)]
 
     @property
     def evidence(self) -> float:

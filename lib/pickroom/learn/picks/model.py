@@ -135,6 +135,11 @@ class PickModel:
         said = self.preference.chances(self.columns.of(features), features.mask, doubt)
         return adapted(said, features.blocks["stage"], features.projects.tolist(), self.lower)
 
+    def utilities(self, features: PickFeatures) -> np.ndarray:
+        """(N, 4) float64: what speaks for each candidate, to order more images than a group has by."""
+        found: np.ndarray = self.columns.of(features).astype(np.float64) @ self.preference.mean
+        return found
+
     @one_blas_thread
     def learn(self, features: PickFeatures, chosen: np.ndarray) -> PickModel:
         """The model after more picks; scales and directions stay as they are."""
@@ -223,6 +228,16 @@ def fit_model(
     return PickModel(columns, found, lower_counts(features.blocks["stage"], chosen, features.projects))
 
 
+def comparisons(picks: Sequence[Pick]) -> np.ndarray:
+    """(N,) bool: which are earlier rounds of a burst."""
+    return np.array([pick.comparison for pick in picks], dtype=bool)
+
+
+def decisions_of(picks: Sequence[Pick]) -> list[Pick]:
+    """Those that are decisions: figures count a burst once."""
+    return [pick for pick in picks if not pick.comparison]
+
+
 def even_chances(mask: np.ndarray) -> np.ndarray:
     """(N, 4): every candidate as likely, where nothing has been learned yet."""
     count: np.ndarray = mask.sum(axis=1, keepdims=True)
@@ -243,7 +258,8 @@ def baselines_right(picks: Sequence[Pick]) -> dict[str, np.ndarray]:
 
 
 def scores(picks: Sequence[Pick], chances: np.ndarray) -> dict[str, Any]:
-    """Every metric of (N, 4) chances of groups whose picks had not been learned, as JSON."""
+    """Every metric of (N, 4) chances of groups whose picks had not been learned, as JSON; comparisons do not count."""
+    picks, chances = decisions_of(picks), chances[~comparisons(picks)]
     right, losses = right_of(picks, chances), metrics.log_losses(picks, chances)
     confidence = chances.max(axis=1) if len(chances) else np.zeros(0)
     return {
@@ -257,6 +273,7 @@ def scores(picks: Sequence[Pick], chances: np.ndarray) -> dict[str, Any]:
 
 def baseline_scores(picks: Sequence[Pick]) -> dict[str, Any]:
     """Baseline -> its metrics, as JSON; "chance" has a log loss, too."""
+    picks = decisions_of(picks)
     found = {name: metrics.score_picks(picks, right).to_dict() for name, right in baselines_right(picks).items()}
     even = -np.log(metrics.chance_right(picks))
     found["chance"]["log_loss"] = float(even.mean()) if len(even) else None

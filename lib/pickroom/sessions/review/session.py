@@ -13,6 +13,7 @@ from pickroom.core.errors import StoreError
 from pickroom.core.quantities import plural
 from pickroom.core.records import Choice, Group, InputKind, Origin, Recommendation
 from pickroom.files.finalise import FinaliseResult, finalise
+from pickroom.groups import rounds
 from pickroom.images import metadata
 from pickroom.images.metadata import InfoRow
 from pickroom.indexing.regrouping import similarity_hint
@@ -176,6 +177,19 @@ class ReviewSession(ProjectSession):
         hidden = self.is_blind(group.group_id) and choice.action == "undecided"
         return self._drawn(group, choice, self.recommendations.get(group.group_id), hidden)
 
+    def next_round(self) -> GroupView | None:
+        """Of the burst shown, the round after this one, as if its first image won; None in a last round."""
+        card = self.state.card
+        if card is None or self.state.choice(card).decided:
+            return None
+        choice, group = self.state.choice(card), self.groups[self.state.position]
+        if len(choice.rounds) + 1 >= rounds.total(card.count):
+            return None
+        places = card.places(choice)
+        further = replace(choice, rounds=rounds.won(choice.rounds, places, places[0]))
+        hidden = self.is_blind(group.group_id)
+        return self._drawn(group, further, self.recommendations.get(group.group_id), hidden)
+
     def _drawn(self, group: Group, choice: Choice, recommendation: Recommendation | None, hidden: bool) -> GroupView:
         saved = self._saved.get(group.group_id, SavedChoice(None))
         held, seen = saved.held_reason or "", saved.crop_seen
@@ -185,6 +199,7 @@ class ReviewSession(ProjectSession):
             hidden=hidden,
             crop_seen=seen,
             captures=self._captures,
+            places=self._card(group).places(choice),
         )
 
     def is_blind(self, group_id: str) -> bool:
@@ -204,8 +219,9 @@ class ReviewSession(ProjectSession):
         """Prompt and settings of the candidates shown, side by side."""
         if not self.groups:
             return []
-        group = self.groups[self.state.position]
-        return metadata.compare([self.project.path(group.directory, name) for name in group.filenames])
+        group, card = self.groups[self.state.position], self.state.cards[self.state.position]
+        names = [group.filenames[place] for place in card.places(self.state.choice(card))]
+        return metadata.compare([self.project.path(group.directory, name) for name in names])
 
     def _load(self, message: str) -> None:
         version = data_version(self._connection)  # first: what is written after this is a change at the next key

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pickroom.core.quantities import plural
 from pickroom.core.records import Action, Choice, Group, Origin, Recommendation, ReviewStep
+from pickroom.groups import rounds
 from pickroom.sessions.keys import REVIEW, KeyTable, normalise
 
 
@@ -16,12 +17,14 @@ class Card:
     """What the machine must know of one group."""
 
     group_id: str
-    count: int  # number of images, 2-4
-    ai_index: int | None = None  # the recommended image (0-based), None without one
+    count: int  # number of images
+    ai_index: int | None = None  # place of the recommended image, None without one
     has_crop: bool = False  # whether a crop was proposed for it; without one the overlay cannot be switched on
     overlay_first: bool = False  # whether the overlay starts on (the model says a crop is needed)
     # recommended by a model, or a simulation of one; a baseline is no AI that could be agreed with
     by_model: bool = True
+    order: tuple[int, ...] = ()  # in which the images of a burst meet, as the recommendation says
+    keep_all: bool = False  # it is recommended to keep every image
 
     @classmethod
     def of(cls, group: Group, recommendation: Recommendation | None) -> Card:
@@ -35,7 +38,13 @@ class Card:
             has_crop=recommendation.offered_crop is not None,
             overlay_first=recommendation.crop_needed is True,
             by_model=recommendation.source != "baseline",
+            order=recommendation.ranking,
+            keep_all=recommendation.keep_all,
         )
+
+    def places(self, choice: Choice) -> tuple[int, ...]:
+        """The places in the group of the images on screen (`groups.rounds`)."""
+        return rounds.shown(self.count, choice.rounds, self.order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,24 +135,55 @@ def destinations(state: ReviewState, keys: KeyTable = REVIEW) -> dict[str, int]:
 
 def _choose(state: ReviewState, card: Card, key: str, name: str, index: int | None) -> ReviewState:
     before = state.choice(card)
+    places = card.places(before)
     if name == "overlay":
-        if not card.has_crop:
+        if not card.has_crop or card.ai_index not in places:
             return replace(state, message="no crop was proposed for this group")
         return _record(state, card, key, replace(before, overlay=not before.overlay), state.position)
     if name == "accept":
-        if card.ai_index is None:
+        index = rounds.best(places, card.ai_index, card.order)
+        if index is None and not card.keep_all:
             return replace(state, message="there is no recommendation for this group")
-        name, index = "pick", card.ai_index
+        name = "keep" if card.keep_all else "pick"
+    elif index is not None:
+        if index >= len(places):
+            return replace(state, message=f"this group has {len(places)} images")
+        index = places[index]
+    if name in _MARKS:
+        assert index is not None
+        return _record(state, card, key, _MARKS[name](before, index), state.position)
+    open_again = replace(before, action="undecided", index=None)
+    if name == "round before":
+        if not before.rounds:
+            return replace(state, message="no round comes before this")
+        return _record(state, card, key, replace(open_again, rounds=before.rounds[:-1]), state.position)
+    if index is not None and len(before.rounds) + 1 < rounds.total(card.count):
+        if name == "crop":
+            return replace(state, message="other images come first: pick it now, crop it in the last round")
+        after = replace(open_again, rounds=rounds.won(before.rounds, places, index))
+        return _record(state, card, key, after, state.position)
     action = _CHOICES[name]
-    if index is not None and index >= card.count:
-        return replace(state, message=f"this group has {card.count} images")
     if (before.action, before.index) == (action, index):
-        return _record(state, card, key, Choice(overlay=before.overlay), state.position)
+        return _record(state, card, key, open_again, state.position)
     # an overlay left on in another window is not on this screen (blind, or no crop is proposed any more): picking here
     # accepts nothing unseen
-    after = Choice(action, index, before.overlay and card.has_crop)
+    after = replace(before, action=action, index=index, overlay=before.overlay and card.has_crop)
+    after = replace(after, kept=()) if action == "reject" else after
     chosen = _record(state, card, key, after, min(state.position + 1, len(state.cards) - 1))
     return chosen if chosen.position != state.position else replace(chosen, message=open_before(chosen))
+
+
+def _keep_also(choice: Choice, place: int) -> Choice:
+    kept = tuple(sorted({place}.symmetric_difference(choice.kept)))
+    # a rejected group keeps nothing: to keep one of its images is another choice
+    return replace(choice, kept=kept, action="undecided" if choice.action == "reject" else choice.action)
+
+
+def _star(choice: Choice, place: int) -> Choice:
+    """One star more; after five, none."""
+    stars = dict(choice.stars)
+    stars[place] = (stars.get(place, 0) + 1) % (MOST_STARS + 1)
+    return replace(choice, stars=tuple(sorted((one, count) for one, count in stars.items() if count)))
 
 
 def _record(state: ReviewState, card: Card, key: str, after: Choice, position: int) -> ReviewState:
@@ -219,6 +259,8 @@ def _back(state: ReviewState) -> ReviewState:
     return replace(state, help=False) if state.help else replace(state, info=False)
 
 
+MOST_STARS = 5
+_MARKS: dict[str, Callable[[Choice, int], Choice]] = {"keep also": _keep_also, "star": _star}
 # what each command that chooses makes of its group
 _CHOICES: dict[str, Action] = {"pick": "approve", "crop": "crop", "reject": "reject", "keep": "keep", "skip": "skip"}
 _VIEWS: dict[str, Callable[[ReviewState], ReviewState]] = {

@@ -7,8 +7,10 @@ from typing import Literal
 
 from pickroom.core.naming import STAGING
 from pickroom.core.quantities import percent, plural
-from pickroom.core.records import Capture, Choice, CropBox, Group, Recommendation
+from pickroom.core.records import Capture, Choice, CropBox, Group, Image, Recommendation
 from pickroom.files import routing
+from pickroom.groups import rounds
+from pickroom.groups.rounds import Standing
 from pickroom.sessions.review.state import ReviewState
 from pickroom.sessions.session import ShownImage
 
@@ -28,7 +30,13 @@ class ImageView(ShownImage):
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """One group as shown: its images in stage order, and the lines of words under them."""
+    """One group as shown: the images of its round, in stage order, and the lines of words under them.
+
+    Attributes:
+        token: of what is on screen: the group, and of a burst the round.
+        strip: of a burst of more than four, (file name, "out", "on" or "coming") of every image; else ().
+        round_words: "Round 2 of 3", "" for a group of one round.
+    """
 
     group_id: str
     images: tuple[ImageView, ...]
@@ -37,6 +45,9 @@ class GroupView:
     reasons: str
     flags: tuple[str, ...]
     held_reason: str
+    token: str = ""
+    strip: tuple[tuple[str, Standing], ...] = ()
+    round_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,7 @@ def group_view(
     hidden: bool = False,
     crop_seen: bool = True,
     captures: Mapping[str, Capture] | None = None,
+    places: Sequence[int] | None = None,
 ) -> GroupView:
     """One group with its choice and recommendation.
 
@@ -78,37 +90,64 @@ def group_view(
         hidden: keep the recommendation out of sight (blind).
         crop_seen: as in `routing.route`: where the choice was made.
         captures: by content, what is known of how images were taken.
+        places: of the images on screen; None are those of a group of up to four.
     """
-    shown = None if hidden else recommendation
-    way = routing.route(choice, len(group.images), recommendation, crop_seen=crop_seen)
+    count = len(group.images)
+    places = range(count) if places is None else places
+    shown = None if hidden or recommendation is None else rounds.advice(recommendation, places)
+    way = routing.route(choice, count, recommendation, crop_seen=crop_seen)
+    stars = dict(choice.stars)
     # what you see is what will be recorded: no crop on a choice that takes none; none is taken yet while undecided
     overlay = choice.overlay and (crop_seen or way is None)
     images = tuple(
         ImageView(
             filename=image.filename,
             directory=group.directory,
-            number=index + 1,
-            label=("" if image.stage is None else f"stage {image.stage:g} · ") + f"{image.width} × {image.height}",
+            number=number,
+            label=_label(image, stars.get(place, 0)),
             sha256=image.sha256,
             width=image.width,
             height=image.height,
-            mark="none" if way is None else "reject" if way.folders[index] == STAGING else "keep",
-            ai_pick=shown is not None and shown.selected_index == index,
-            badge=_badge(shown) if shown and shown.selected_index == index else "",
-            crop=shown.offered_crop if shown and overlay and shown.selected_index == index else None,
+            mark=_mark(way, place, kept=place in choice.kept),
+            ai_pick=shown is not None and shown.selected_index == place,
+            badge=_badge(shown) if shown and shown.selected_index == place else "",
+            crop=shown.offered_crop if shown and overlay and shown.selected_index == place else None,
             details=(captures or {}).get(image.sha256, _UNKNOWN).words,
         )
-        for index, image in enumerate(group.images)
+        for number, place in enumerate(places, start=1)
+        for image in [group.images[place]]
     )
+    total, number = rounds.total(count), len(choice.rounds) + 1
+    states = rounds.standings(count, choice.rounds, places) if total > 1 else ()
     return GroupView(
         group_id=group.group_id,
         images=images,
-        route=routing.words(way) if choice.action != "skip" else "Skipped: left undecided, every image stays",
+        route=_route(way, choice, further=number < total),
         decided=way is not None,
         reasons=_reasons(shown) if not hidden else "Blind: the recommendation shows once you have chosen",
         flags=shown.anomaly_flags if shown else (),
         held_reason=held_reason,
+        token=f"{group.group_id} round {number}" if total > 1 else group.group_id,
+        strip=tuple(zip(group.filenames, states, strict=True)) if total > 1 else (),
+        round_words=f"Round {number} of {total}" if total > 1 else "",
     )
+
+
+def _route(way: routing.Route | None, choice: Choice, *, further: bool) -> str:
+    if choice.action == "skip":
+        return "Skipped: left undecided, every image stays"
+    return "Undecided: the image you pick meets the next ones" if way is None and further else routing.words(way)
+
+
+def _label(image: Image, stars: int) -> str:
+    stage = "" if image.stage is None else f"stage {image.stage:g}"
+    return " · ".join(filter(None, ("★" * stars, stage, f"{image.width} × {image.height}")))
+
+
+def _mark(way: routing.Route | None, place: int, *, kept: bool) -> Mark:
+    if way is None:  # nothing is picked yet; what is kept in addition is said already
+        return "keep" if kept else "none"
+    return "reject" if way.folders[place] == STAGING else "keep"
 
 
 NO_GROUP = "No group yet"
@@ -155,13 +194,17 @@ def summary(
     """
     counts: Counter[str] = Counter()
     images: Counter[str] = Counter()
+    also = 0
     for card, group in zip(state.cards, groups, strict=True):
         seen = group.group_id not in unseen
         way = routing.route(state.choice(card), card.count, recommendations.get(group.group_id), crop_seen=seen)
         counts["stay" if way is None else way.sidecar or way.outcome] += 1
         for folder in way.folders if way else ():
             images[folder] += 1
+        if way is not None and way.picked is not None:
+            also += len({*state.choice(card).kept} - {way.picked})
     lines = [f"{plural(counts[kind], 'group')}: {text}" for kind, text in _KINDS.items() if counts[kind]]
+    lines += [f"{plural(also, 'image')}: kept in addition to a pick → selected/"] if also else []
     moved = [f"{count} to {folder}/" for folder, count in sorted(images.items())]
     return (*lines, f"Images: {', '.join(moved) or 'none moves'}")
 
@@ -190,6 +233,8 @@ def _sure(confidence: float | None) -> str:
 def _reasons(shown: Recommendation | None) -> str:
     if shown is None:
         return "No recommendation"
+    if shown.keep_all:
+        return " · ".join(shown.reasons)
     parts = list(shown.reasons) or [shown.source]
     if shown.confidence is not None:
         parts.append(f"pick{_sure(shown.confidence)}")

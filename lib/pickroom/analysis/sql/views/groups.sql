@@ -10,7 +10,8 @@ WITH members AS (
 
 final AS (
     SELECT
-        g.owner AS project_id, g.group_id, g.sequence, g.directory, g.batch_number, g.method, g.kind, g.deferrals,
+        g.owner AS project_id, g.group_id, g.sequence, g.directory, g.batch_number, g.method, g.kind,
+        CASE WHEN g.kind = 'burst' THEN g.group_id END AS burst_id, g.deferrals,
         m.images, m.stages,
         c.outcome, c.input, c.batch AS finalise_batch, utc(c.decided_at) AS decided_at,
         -- what is chosen so far and not yet finalised

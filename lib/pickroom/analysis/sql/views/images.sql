@@ -15,9 +15,12 @@ final AS (
         TRY_CAST(p.captured_at AS TIMESTAMP) AS captured_at, p.captured_by, p.camera, p.serial,
         p.exposure_s, p.aperture, p.iso,
         i.sha256, i.file_size, i.mtime_ns, i.reason, m.group_id, m.position,
+        -- the person's, so far: kept in addition to the pick of its group, and stars
+        coalesce(k.kept = 1, false) AS kept_also, k.stars,
         coalesce(o.path, CASE WHEN i.directory = '' THEN i.filename ELSE i.directory || '/' || i.filename END) AS path
     FROM source.images AS i
     LEFT JOIN source.group_members AS m ON m.owner = i.owner AND m.directory = i.directory AND m.filename = i.filename
+    LEFT JOIN source.kept_images AS k ON k.owner = i.owner AND k.group_id = m.group_id AND k.filename = i.filename
     LEFT JOIN source.captures AS p ON p.owner = i.owner AND p.sha256 = i.sha256
     LEFT JOIN moved AS o ON o.owner = i.owner AND o.filename = i.filename AND o.sha256 = i.sha256
 )
