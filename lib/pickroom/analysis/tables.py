@@ -15,7 +15,6 @@ import pyarrow
 
 from pickroom.analysis.queries import identifier
 from pickroom.integrity.checks import FAULTS, IMPORT_FAULTS, Fault
-from pickroom.store.rows import read_any_text
 
 _TEXT, _WHOLE, _REAL = "VARCHAR", "BIGINT", "DOUBLE"
 _ARROW = {_TEXT: pyarrow.string(), "JSON": pyarrow.string(), "BOOLEAN": pyarrow.bool_()}
@@ -84,7 +83,7 @@ class NoProjectError(Exception):
 def open_file(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
     connection.isolation_level = None
-    read_any_text(connection)
+    connection.text_factory = lambda text: text.decode(errors="surrogateescape")
     return connection
 
 
