@@ -62,15 +62,10 @@ class Source:
     problems: list[Problem] = field(default_factory=list)
     refused: tuple[float, StoreError] | None = None
 
-    @property
-    def files(self) -> tuple[Path, Path]:
-        """The database and its log."""
-        return self.path, self.path.with_name(f"{self.path.name}-wal")
-
     def now(self) -> list[tuple[int, int]]:
         """Sizes and times of the file and its log: opening it could drop the locks that this process holds on it."""
         found = []
-        for file in self.files:
+        for file in (self.path, self.path.with_name(f"{self.path.name}-wal")):
             with suppress(OSError):
                 status = file.stat()
                 if status.st_size:  # a reader may leave an empty log behind

@@ -89,7 +89,8 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 def present_in(connection: sqlite3.Connection, origin: str) -> dict[str, list[str]]:
     """Table -> its columns; raises NoProjectError where even the earliest schema has more."""
-    query = "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c"
+    wanted = ", ".join(f"'{table}'" for table in TABLES_OF[origin])
+    query = f"SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.name IN ({wanted})"
     found = set(connection.execute(query))
     lacking = sorted(
         f"{table}.{name}" for table, names in _EVER.items() for name in names if (table, name) not in found
