@@ -33,7 +33,7 @@ def backup_command(
         made = writing.write(console.workspace_here(), file, progress, vectors=not no_vectors)
     files = made.listing.files
     lines = [f"{len(files)} files, {format_bytes(made.listing.size)}, saved and read back: {made.file}"]
-    lines += [f"  not in it: {one.name}: {one.reason}" for one in made.left_out]
+    lines += [f"  not in it: {name}: {reason}" for name, reason in made.left_out.items()]
     lines += ["  not in it: images: they stay where they are"]
     for name, wrong in made.damaged.items():
         console.say(f"left out, since it is damaged: {name}: {wrong} (bring it back from an earlier backup)")
@@ -41,7 +41,7 @@ def backup_command(
         "file": str(made.file),
         "files": len(files),
         "bytes": made.listing.size,
-        "left_out": [{"name": one.name, "reason": one.reason} for one in made.left_out],
+        "left_out": [{"name": name, "reason": reason} for name, reason in made.left_out.items()],
         "damaged": made.damaged,
     }
     console.show(lines, values)
@@ -193,7 +193,6 @@ def reclaim(
     ] = False,
 ) -> None:
     """Free the disk of what is proved to be needless: archived or staged images, vectors of dropped encoders."""
-    from pickroom.core.quantities import format_bytes
     from pickroom.maintenance.reclaim import delete
     from pickroom.maintenance.reclaim.planning import plan
 

@@ -38,7 +38,6 @@ class FinishPlan:
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
         companions: files beside them that belong to an image by name, which are not delivered.
         left_behind: other files in their folders, which are not either.
-        free: bytes free where the archive goes.
         reports: the names of the reports that will be made.
     """
 
@@ -52,7 +51,6 @@ class FinishPlan:
     size: int
     companions: int
     left_behind: tuple[str, ...]
-    free: int
     reports: tuple[str, ...]
 
     @property
@@ -166,7 +164,6 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
         size=size,
         companions=len(belonging),
         left_behind=others,
-        free=free,
         reports=reports,
     )
 

@@ -129,7 +129,7 @@ def _building(workspace: Workspace, doing: str) -> Iterator[Path]:
 
 def _plan(workspace: Workspace, file: Path, listing: reading.Listing) -> RestorePlan:
     wanted = {one.name: one for one in listing.files}
-    here = {member.name for member in reading.members(workspace)}
+    here = set(reading.members(workspace))
     same = {name for name in here & set(wanted) if _is(workspace.root / name, wanted[name])}
     coming = tuple(one for one in listing.files if one.name not in same)
     side = _side_files(workspace, {one.name for one in coming} | (here - same))
