@@ -2,7 +2,7 @@
 
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def _some(names: Sequence[str], count: int | None = None) -> str:
     return f"{count} ({named}, ...)" if count > len(names[:_NAMED]) else f"{count} ({named})"
 
 
-def _companions(pictures: Sequence[str], others: Sequence[str]) -> set[str]:
+def _companions(pictures: Iterable[str], others: Sequence[str]) -> set[str]:
     """Those of the other files that belong to a picture beside them; all relative to the project's root."""
     folders: dict[str, list[str]] = defaultdict(list)
     for name in (*pictures, *others):
@@ -144,11 +144,11 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
             blockers.append(f"integrity, {finding.check}: {_some(finding.examples, finding.count)}")
     bundles = (archive.DELIVERABLES, archive.ORIGINALS) if originals else (archive.DELIVERABLES,)
     found = [archive.contents(project, bundle) for bundle in bundles]
-    pictures = [item for items, _ in found for item in items]
+    pictures = {name: size for images, _ in found for name, size in images.items()}
     left = [name for _, names in found for name in names]
-    belonging = _companions([item.name for item in pictures], left)
+    belonging = _companions(pictures, left)
     others = tuple(name for name in left if name not in belonging)
-    size = sum(item.size for item in pictures)
+    size = sum(pictures.values())
     free = atomic.free_bytes(archive.archive_folder(project))
     if size + project.database.stat().st_size > free:
         blockers.append(f"the archive needs {format_bytes(size)}, the disk has {format_bytes(free)}")
