@@ -6,7 +6,6 @@ read (docs/decisions/150).
 """
 
 import contextlib
-import copy
 import json
 import os
 import re
@@ -103,7 +102,7 @@ class Session:
         made_of = (self.sources.shape(), found)
         if made_of != self._made_of:
             define_tables(self.engine, found)
-            self._made_of, self.catalogue, self._views = copy.deepcopy(made_of), found, set()
+            self._made_of, self.catalogue, self._views = made_of, found, set()
 
     def prepare(self, text: str) -> None:
         """Make the views that a statement asks, where they are not those of the files as they are read now."""

@@ -22,7 +22,6 @@ from pickroom.analysis import tables
 from pickroom.analysis.engine import ERRORS, load_sqlite
 from pickroom.analysis.queries import Problem, identifier, quoted, read_sql
 from pickroom.core.errors import PickroomError, StoreError
-from pickroom.store.rows import migrations, number
 from pickroom.store.snapshot import attachable
 from pickroom.store.workspace import Workspace
 
@@ -63,15 +62,10 @@ class Source:
     problems: list[Problem] = field(default_factory=list)
     refused: tuple[float, StoreError] | None = None
 
-    @property
-    def files(self) -> tuple[Path, Path]:
-        """The database and its log."""
-        return self.path, self.path.with_name(f"{self.path.name}-wal")
-
     def now(self) -> list[tuple[int, int]]:
         """Sizes and times of the file and its log: opening it could drop the locks that this process holds on it."""
         found = []
-        for file in self.files:
+        for file in (self.path, self.path.with_name(f"{self.path.name}-wal")):
             with suppress(OSError):
                 status = file.stat()
                 if status.st_size:  # a reader may leave an empty log behind
@@ -93,11 +87,7 @@ class Source:
         self.problems.append(Problem(self.owner, said, left_out, unsound))
 
     def look(self, connection: sqlite3.Connection) -> None:
-        """Learn the file's schema; raises StoreError for a newer one, NoProjectError for another program's database."""
-        version, known = number(connection, "PRAGMA user_version"), len(migrations())
-        if version > known:
-            what = f"the database has schema {version}, this program knows up to {known}"
-            raise StoreError(what, doing="reading a project for analysis", subject=self.path, hint="update pickroom")
+        """Learn the file's schema; raises NoProjectError where it is no project's database."""
         self.present = tables.present_in(connection, self.origin)
         if missing := tables.lacking(self.present, self.origin):
             self.note(f"an earlier schema, without {', '.join(missing)}: read as it is")

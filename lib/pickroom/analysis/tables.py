@@ -15,7 +15,6 @@ import pyarrow
 
 from pickroom.analysis.queries import identifier
 from pickroom.integrity.checks import FAULTS, IMPORT_FAULTS, Fault
-from pickroom.store.rows import read_any_text
 
 _TEXT, _WHOLE, _REAL = "VARCHAR", "BIGINT", "DOUBLE"
 _ARROW = {_TEXT: pyarrow.string(), "JSON": pyarrow.string(), "BOOLEAN": pyarrow.bool_()}
@@ -86,13 +85,14 @@ class NoProjectError(Exception):
 def open_file(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
     connection.isolation_level = None
-    read_any_text(connection)
+    connection.text_factory = lambda text: text.decode(errors="surrogateescape")
     return connection
 
 
 def present_in(connection: sqlite3.Connection, origin: str) -> dict[str, list[str]]:
     """Table -> its columns; raises NoProjectError where even the earliest schema has more."""
-    query = "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c"
+    wanted = ", ".join(f"'{table}'" for table in TABLES_OF[origin])
+    query = f"SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.name IN ({wanted})"
     found = set(connection.execute(query))
     lacking = sorted(
         f"{table}.{name}" for table, names in _EVER.items() for name in names if (table, name) not in found

@@ -268,14 +268,19 @@ def _require_own(connection: sqlite3.Connection, path: Path, version: int | None
         raise StoreError(foreign, doing="opening the database", subject=path, hint=restore_hint(path))
 
 
+def require_known(version: int, path: Path) -> None:
+    """Raise StoreError for a schema that is newer than this program."""
+    if version > len(migrations()):
+        what = f"the database has schema {version}, this program knows up to {len(migrations())}"
+        raise StoreError(what, doing="opening the database", subject=path, hint="update pickroom")
+
+
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     scripts = migrations()
     version = number(connection, "PRAGMA user_version")
     if version == len(scripts):
         return
-    if version > len(scripts):
-        what = f"the database has schema {version}, this program knows up to {len(scripts)}"
-        raise StoreError(what, doing="opening the database", subject=path, hint="update pickroom")
+    require_known(version, path)
     if version > 0:
         _require_own(connection, path, version)  # before any trigger of the file's could run
     if has_tables(connection):

@@ -15,9 +15,10 @@ from pickroom.core.errors import NoDatabaseError, StoreError
 from pickroom.core.quantities import format_bytes
 from pickroom.storage import atomic, leftovers
 from pickroom.store import copies
-from pickroom.store.connect import backup, open_read_only, open_unchecked, require_database
+from pickroom.store.connect import backup, open_read_only, open_unchecked, require_database, require_known
 from pickroom.store.connections import release_file
 from pickroom.store.copies import problem_with
+from pickroom.store.rows import number
 
 
 @contextmanager
@@ -28,12 +29,14 @@ def attachable(path: Path) -> Iterator[Path]:
     detach within it.
 
     Raises:
-        StoreError: there is no database, or it cannot be read.
+        StoreError: there is no database, it is of a newer schema, or it cannot be read.
     """
     require_database(path, "reading the project")
+    version = 0
     # another library does not cope with a log on a disk that shares no memory; what else is wrong it says itself
-    with suppress(sqlite3.Error, StoreError), open_unchecked(path, patient=False):
-        pass
+    with suppress(sqlite3.Error, StoreError), open_unchecked(path, patient=False) as connection:
+        version = number(connection, "PRAGMA user_version")
+    require_known(version, path)
     with release_file(path) as free:
         if free:
             yield path

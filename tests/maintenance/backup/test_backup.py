@@ -74,7 +74,7 @@ def test_restored_into_an_empty_place_the_review_goes_on(project: Project, saved
     before, files = snapshot(project), kept(project.workspace.root)
     shutil.rmtree(project.workspace.root)
     done = restoring.restore(project.workspace, saved)
-    assert done.aside is None and done.projects == (restoring.Returned("p", str(project.root)),)
+    assert done.aside is None and done.projects == {"p": str(project.root)}
     assert kept(project.workspace.root) == files
     again = project.workspace.project("p")
     assert snapshot(again) == before
@@ -100,13 +100,13 @@ def test_holds_what_cannot_be_made_again_and_says_what_it_does_not_hold(project:
         "data/daily_summaries/training.md",
         VECTORS,
     }
-    assert {"data/ai_data/cache", "sandbox"} == {one.name for one in made.left_out}
+    assert {"data/ai_data/cache", "sandbox"} == set(made.left_out)
 
 
 def test_vectors_are_left_out_on_request_with_their_size(project: Project, tmp_path: Path) -> None:
     made = writing.write(project.workspace, tmp_path / "saved.zip", vectors=False)
     assert VECTORS not in names(made.file)
-    (said,) = [one.reason for one in made.left_out if one.name == "data/ai_data/embeddings"]
+    said = made.left_out["data/ai_data/embeddings"]
     assert "left out by --no-vectors" in said and said[0].isdigit()
 
 

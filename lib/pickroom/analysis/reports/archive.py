@@ -14,7 +14,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,26 +38,18 @@ _DAMAGE = (
 Progress = Callable[[int, int], None]  # deliverables packed, of all
 
 
-@dataclass(frozen=True, slots=True)
-class Deliverable:
-    """One image to pack; `name` is relative to the project's root, size in bytes."""
-
-    name: str
-    path: Path
-    size: int
-
-
 def archive_folder(project: Project) -> Path:
     return project.workspace.archives / project.id
 
 
-def contents(project: Project, bundle: str = DELIVERABLES) -> tuple[list[Deliverable], list[str]]:
-    """The images of a bundle, by name, and the other files in their folders, which are left behind.
+def contents(project: Project, bundle: str = DELIVERABLES) -> tuple[dict[str, int], list[str]]:
+    """The images of a bundle -> bytes, and the other files in their folders, which are left behind; below the root.
 
     Only files of the manifest's allowed extensions: 3,366 sidecars once went out with the pictures.
     """
     allowed = frozenset(project.manifest.allowed_extensions)
-    wanted, left = [], []
+    wanted: dict[str, int] = {}
+    left = []
     for folder in BUNDLES[bundle]:
         base = project.root / folder
         for path in sorted(base.rglob("*")) if base.is_dir() else ():
@@ -68,7 +59,7 @@ def contents(project: Project, bundle: str = DELIVERABLES) -> tuple[list[Deliver
             if path.is_symlink() or extension_of(path.name) not in allowed:
                 left.append(name)
             else:
-                wanted.append(Deliverable(name, path, path.stat().st_size))
+                wanted[name] = path.stat().st_size
     return wanted, left
 
 
@@ -152,9 +143,9 @@ def _pack(project: Project, bundle: str, building: Path, progress: Progress | No
     packed: list[dict[str, Any]] = []
     path = building / f"{bundle}.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for number, item in enumerate(wanted, start=1):
-            size, sha256 = zips.put(archive, item.name, item.path)
-            packed.append({"name": item.name, "size": size, "sha256": sha256})
+        for number, name in enumerate(wanted, start=1):
+            size, sha256 = zips.put(archive, name, project.root / name)
+            packed.append({"name": name, "size": size, "sha256": sha256})
             if progress is not None:
                 progress(number, len(wanted))
     _write_json(building / f"{bundle}.json", packed)

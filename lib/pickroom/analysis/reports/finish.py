@@ -2,7 +2,7 @@
 
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,6 @@ class FinishPlan:
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
         companions: files beside them that belong to an image by name, which are not delivered.
         left_behind: other files in their folders, which are not either.
-        free: bytes free where the archive goes.
         reports: the names of the reports that will be made.
     """
 
@@ -55,7 +54,6 @@ class FinishPlan:
     size: int
     companions: int
     left_behind: tuple[str, ...]
-    free: int
     reports: tuple[str, ...]
 
     @property
@@ -121,7 +119,7 @@ def _some(names: Sequence[str], count: int | None = None) -> str:
     return f"{count} ({named}, ...)" if count > len(names[:_NAMED]) else f"{count} ({named})"
 
 
-def _companions(pictures: Sequence[str], others: Sequence[str]) -> set[str]:
+def _companions(pictures: Iterable[str], others: Sequence[str]) -> set[str]:
     """Those of the other files that belong to a picture beside them; all relative to the project's root."""
     folders: dict[str, list[str]] = defaultdict(list)
     for name in (*pictures, *others):
@@ -157,11 +155,11 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
             blockers.append((f"integrity, {finding.check}: {_some(finding.examples, finding.count)}", ""))
     bundles = (archive.DELIVERABLES, archive.ORIGINALS) if originals else (archive.DELIVERABLES,)
     found = [archive.contents(project, bundle) for bundle in bundles]
-    pictures = [item for items, _ in found for item in items]
+    pictures = {name: size for images, _ in found for name, size in images.items()}
     left = [name for _, names in found for name in names]
-    belonging = _companions([item.name for item in pictures], left)
+    belonging = _companions(pictures, left)
     others = tuple(name for name in left if name not in belonging)
-    size = sum(item.size for item in pictures)
+    size = sum(pictures.values())
     free = atomic.free_bytes(archive.archive_folder(project))
     if size + project.database.stat().st_size > free:
         blockers.append((f"the archive needs {format_bytes(size)}, the disk has {format_bytes(free)}", ""))
@@ -179,7 +177,6 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
         size=size,
         companions=len(belonging),
         left_behind=others,
-        free=free,
         reports=reports,
     )
 

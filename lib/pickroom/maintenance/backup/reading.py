@@ -41,26 +41,6 @@ SIDE_FILES = ("-wal", "-shm", "-journal")
 _PASSING = (*SIDE_FILES, ".lock", PARTIAL_SUFFIX)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One file of a backup; `name` is its path relative to the workspace, with slashes."""
-
-    name: str
-    path: Path
-
-    @property
-    def is_database(self) -> bool:
-        return is_database(self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A folder or a file that a backup does not hold, and why; not counted, since a cache may hold a million files."""
-
-    name: str
-    reason: str
-
-
 def is_database(name: str) -> bool:
     """Whether a member is a project's database, or its imports."""
     return name.startswith(DATABASES) and name.endswith(".db")
@@ -81,8 +61,8 @@ def belongs(name: str) -> bool:
     return plain and not passing and (not name.startswith(_CACHE) or name.startswith(LEARNT_FROM))
 
 
-def members(workspace: Workspace, *, vectors: bool = True) -> list[Member]:
-    """Every file that belongs to a backup now: databases first, manifests last, each by name.
+def members(workspace: Workspace, *, vectors: bool = True) -> list[str]:
+    """The paths of all that belongs to a backup, below the workspace: databases first, manifests last, each by name.
 
     Of a manifest and its database the manifest is the younger: no project without its decisions.
 
@@ -90,9 +70,8 @@ def members(workspace: Workspace, *, vectors: bool = True) -> list[Member]:
         vectors: False leaves out what is computed from the images.
     """
     names = [name for name in _walk(workspace) if belongs(name) and (vectors or not name.startswith(LEARNT_FROM))]
-    found = [Member(name, workspace.root / name) for name in names]
-    found = [member for member in found if member.path.is_file() and not member.path.is_symlink()]
-    return sorted(found, key=lambda m: (turn(m.name), m.name))
+    found = [n for n in names if (path := workspace.root / n).is_file() and not path.is_symlink()]
+    return sorted(found, key=lambda name: (turn(name), name))
 
 
 def turn(name: str) -> int:
@@ -100,20 +79,23 @@ def turn(name: str) -> int:
     return 0 if is_database(name) else 2 if is_manifest(name) else 1
 
 
-def left_out(workspace: Workspace, *, vectors: bool = True) -> list[LeftOut]:
-    """What a user may look for in a backup and not find; `vectors` as in `members`."""
-    # folders next to data/ that a user may take for part of it
-    beside = [folder.name for folder in (workspace.sandbox, workspace.archives, workspace.reports)]
-    found = [LeftOut(_CACHE.rstrip("/"), "can be made again")]
+def left_out(workspace: Workspace, *, vectors: bool = True) -> dict[str, str]:
+    """What a user may look for in a backup and not find -> why; `vectors` as in `members`.
+
+    Files are not counted, since a cache may hold a million.
+    """
+    found = {_CACHE.rstrip("/"): "can be made again"}
     for name in () if vectors else LEARNT_FROM:
         size = sum(path.stat().st_size for path in (workspace.root / name).rglob("*") if path.is_file())
         reason = f"{format_bytes(size)}, left out by --no-vectors: cannot be made again without the images"
-        found.append(LeftOut(name.rstrip("/"), reason))
-    found += [LeftOut(_COPIES.rstrip("/"), "copies of the databases")]
-    found += [LeftOut(name, "no part of data/: copy it yourself if it matters") for name in beside]
-    found = [one for one in found if any(p.name != "README.md" for p in (workspace.root / one.name).glob("*"))]
+        found[name.rstrip("/")] = reason
+    found[_COPIES.rstrip("/")] = "copies of the databases"
+    # folders next to data/ that a user may take for part of it
+    for folder in (workspace.sandbox, workspace.archives, workspace.reports):
+        found[folder.name] = "no part of data/: copy it yourself if it matters"
+    there = [name for name in found if any(p.name != "README.md" for p in (workspace.root / name).glob("*"))]
     links = [name for name in _walk(workspace) if belongs(name) and (workspace.root / name).is_symlink()]
-    return found + [LeftOut(name, "symbolic link: not followed") for name in links]
+    return {name: found[name] for name in there} | dict.fromkeys(links, "symbolic link: not followed")
 
 
 def _walk(workspace: Workspace) -> Iterator[str]:

@@ -27,7 +27,7 @@ class Backup:
 
     file: Path
     listing: reading.Listing
-    left_out: tuple[reading.LeftOut, ...]  # what no backup holds
+    left_out: dict[str, str]  # what no backup holds -> why
     damaged: dict[str, str]  # what is left out because it is not sound: path relative to the workspace -> why
 
 
@@ -71,7 +71,7 @@ def write(
     except OSError as error:
         hint = "no backup was made; make room, or give another folder"
         raise FileOperationError.of(error, "backing up", target, hint) from error
-    return Backup(target, listing, tuple(reading.left_out(workspace, vectors=vectors)), damaged)
+    return Backup(target, listing, reading.left_out(workspace, vectors=vectors), damaged)
 
 
 def _target(workspace: Workspace, file: Path) -> Path:
@@ -103,21 +103,17 @@ def _pack(
     seen: set[str] = set()
     with zipfile.ZipFile(archive, "x", allowZip64=True, compresslevel=_LEVEL) as packed:
         # a model that was published meanwhile may be named by what was just read: look until nothing is new
-        while waiting := [member for member in reading.members(workspace, vectors=vectors) if member.name not in seen]:
-            for member in waiting:
-                seen.add(member.name)
-                database = f"{reading.DATABASES}{Path(member.name).stem}.db"
-                if (
-                    reading.is_manifest(member.name)
-                    and is_project_id(Path(member.name).stem)
-                    and database not in listed
-                ):
+        while waiting := [name for name in reading.members(workspace, vectors=vectors) if name not in seen]:
+            for name in waiting:
+                seen.add(name)
+                database = f"{reading.DATABASES}{Path(name).stem}.db"
+                if reading.is_manifest(name) and is_project_id(Path(name).stem) and database not in listed:
                     damaged.setdefault(database, "it is missing")  # databases are saved before manifests
                 # no project without its decisions
-                if not (member.name.startswith(reading.MANIFESTS) and database in damaged):
-                    found = _add(packed, member, building, damaged)
+                if not (name.startswith(reading.MANIFESTS) and database in damaged):
+                    found = _add(packed, name, workspace.root / name, building, damaged)
                     if found is not None:
-                        listed[member.name] = found
+                        listed[name] = found
                 if progress is not None:
                     progress(len(seen), len(seen) + len(waiting))
         listing = reading.Listing(made_at, __version__, reading.in_order(listed.values()))
@@ -126,20 +122,20 @@ def _pack(
 
 
 def _add(
-    packed: zipfile.ZipFile, member: reading.Member, building: Path, damaged: dict[str, str]
+    packed: zipfile.ZipFile, name: str, path: Path, building: Path, damaged: dict[str, str]
 ) -> reading.Listed | None:
     """Save one file; None when it is gone meanwhile, or is a database that is not sound."""
-    if not member.is_database:
+    if not reading.is_database(name):
         try:
-            return _put(packed, member.name, member.path)
+            return _put(packed, name, path)
         except FileNotFoundError:
             return None
     copy = building / "copy.db"
     try:
-        wrong = snapshot.copy(member.path, copy)
+        wrong = snapshot.copy(path, copy)
         if wrong is None:
-            return _put(packed, member.name, copy)
-        damaged[member.name] = wrong
+            return _put(packed, name, copy)
+        damaged[name] = wrong
         return None
     finally:
         copy.unlink(missing_ok=True)
