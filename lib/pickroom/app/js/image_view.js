@@ -205,7 +205,7 @@ class ImageView extends View {
 
   onPointerDown(event) {
     const here = this.claim();
-    if (event.button !== 0 || !this.shown || event.target === this.note) return;
+    if (event.button !== 0 || !this.shown || event.target.closest(".pickroom-note, button")) return;
     event.preventDefault();
     this.pointer = this.point(event); // before the notebook scrolls
     this.comeIntoView();

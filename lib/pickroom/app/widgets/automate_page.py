@@ -38,7 +38,8 @@ class AutoDeck(Deck):
     """The review deck on the automation's decisions, with its filters as buttons."""
 
     question = "Write approved_decisions.jsonl?"
-    answer = "again writes the file; no image moves until you apply"
+    answer = "Write"  # no image moves until it is applied
+    choices = (("accept", "Approve"), ("reject", "Leave as it is"), ("keep", "Keep all"), ("skip", "Skip"))
     busy = "Writing the file…"
     session: AutoSession
 
@@ -48,8 +49,7 @@ class AutoDeck(Deck):
             desk_html.button(f"{ONLY}{name}", f"{text} {counts[name]}", kind="on" if name == self.session.only else "")
             for name, text in FILTERS.items()
         )
-        write = self.button("finalise", "Write", kind="main", title="A summary first; no image moves")
-        self.tools.value = desk_html.row('<span class="label">Show</span>', *filters, desk_html.SPACE, write)
+        self.tools.value = desk_html.row('<span class="label">Show</span>', *filters)
         super().draw()
 
     def only_looks(self, key: str) -> bool:

@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,7 +50,8 @@ class Deck(StageDesk):
     """The widget of the notebook's second cell."""
 
     question = "Finalise this batch?"  # over the summary
-    answer = "again moves the files"
+    choices = (("accept", "Accept"), ("reject", "Reject all"), ("keep", "Keep all"), ("skip", "Skip"))  # buttons
+    answer = "Finalise"  # the button that asks, and the one that does it
     busy = "Finalising: moving files…"
     pictures_kept = 400  # a batch of the usual size
     session: ReviewSession
@@ -66,7 +68,7 @@ class Deck(StageDesk):
     def draw(self) -> None:
         view = self.session.view()
         zoom = self.session.state.zoom
-        self.header.value = desk_html.header(view.header, view.progress)
+        self.header.value = desk_html.header(view.header, view.progress, self._buttons())
         self.words.value = desk_html.lines(view.group, self.error or view.message, error=bool(self.error))
         self.panel.value = self._panel(view)
         with self.overlay.drawing(self.viewport) as pen:
@@ -105,7 +107,13 @@ class Deck(StageDesk):
 
     def _frame(self, token: str, images: Sequence[ImageView], position: int, *, zoom: bool = False) -> dict[str, Any]:
         head = f"Group {position + 1} of {len(self.session.state.cards)}, {spoken(images)}" if images else ""
-        captions = [group_caption(i, i.details or self._made_with.get(i.sha256, "")) for i in images]
+        captions = [
+            replace(
+                group_caption(image, image.details or self._made_with.get(image.sha256, "")),
+                button=self.button("crop", "Crop", index=index, kind="plain", title="Pick it, and crop it by hand"),
+            )
+            for index, image in enumerate(images)
+        ]
         shown = [(i.sha256, (i.width, i.height), caption) for i, caption in zip(images, captions, strict=True)]
         return self.frame(token, shown, head=head, zoom=zoom)
 
@@ -122,6 +130,15 @@ class Deck(StageDesk):
             self._learned_from = result
             self.retrain.start()
 
+    def _buttons(self) -> str:
+        """What keys do, for the mouse; an image is picked by a click on it."""
+        if not self.session.state.cards:
+            return ""
+        going = self.button("previous", "‹", title="The group before"), self.button("next", "›", title="The next group")
+        choices = [self.button(command, text) for command, text in self.choices]
+        undo = self.button("undo", "Undo", enabled=bool(self.session.state.undo))
+        return "".join((*going, *choices, undo, self.button("finalise", self.answer, kind="main")))
+
     def token(self) -> str:
         state = self.session.state
         shown = self.session.group_at(state.position)
@@ -131,7 +148,7 @@ class Deck(StageDesk):
         state = self.session.state
         if state.summary:
             routes = [(head, rest) for head, _, rest in (line.partition(": ") for line in view.summary)]
-            return desk_html.summary(self.question, routes, desk_html.again(self.answer))
+            return desk_html.summary(self.question, routes, desk_html.answers("Shift+Enter", self.answer))
         if state.help:
             return desk_html.legend(self.session.keys.legend)
         if state.info and view.group is not None:

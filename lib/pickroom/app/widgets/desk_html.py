@@ -11,6 +11,7 @@ from pickroom.app.widgets.stage import Viewport
 from pickroom.app.widgets.words import escape
 from pickroom.images.metadata import InfoRow
 from pickroom.sessions.crop.state import FREE, OWN, RATIOS, CropDeskView, CropImageView
+from pickroom.sessions.keys import show_key
 from pickroom.sessions.review.view import GroupView, ImageView
 from pickroom.sessions.sorting.suggest import GroupRow
 
@@ -20,9 +21,10 @@ _ROWS = 14  # values of a field shown in the table of a dry run
 _TEXT = 400  # characters shown of one value
 
 
-def header(text: str, progress: float | None = None) -> str:
-    """The line over a desk with the way to the keys; below it a bar where there is a progress, in [0, 1]."""
-    top = f'<div class="top"><span>{escape(text)}</span>{button("?", "? keys", kind="plain")}</div>'
+def header(text: str, progress: float | None = None, buttons: str = "") -> str:
+    """The line over a desk, its buttons, the way to the keys; below it a bar where a progress, in [0, 1], is given."""
+    way = button("?", "? keys", kind="plain")
+    top = f'<div class="top"><span>{escape(text)}</span><div class="row">{buttons}{way}</div></div>'
     if progress is None:
         return top
     return f'{top}<div class="bar"><div style="width: {max(0.0, min(progress, 1.0)):.2%}"></div></div>'
@@ -57,7 +59,7 @@ def captions(said: Sequence[Caption], slots: Sequence[Slot], viewport: Viewport,
         flag = f'<em class="flag">{escape(caption.flag)}</em>' if caption.flag else ""
         found.append(
             f'<div class="pickroom-caption" data-mark="{caption.mark}" title="{escape(" · ".join(caption.quiet))}"'
-            f' style="{_placed(viewport, x, top, w)}; {clamp}"><b>{number}</b>{flag}'
+            f' style="{_placed(viewport, x, top, w)}; {clamp}"><b>{number}</b>{caption.button}{flag}'
             f"{escape(caption.title)} <small>· {said_quietly}</small></div>"
         )
         if caption.crop and not zoom:
@@ -84,8 +86,7 @@ def button(press: str, text: str, key: str = "", *, kind: str = "", enabled: boo
 
 def short(key: str) -> str:
     """A key as a button shows it: ⇧⏎, ⇧A, A."""
-    plain = key.removeprefix("Shift+")
-    return ("⇧" if plain != key else "") + {"Enter": "⏎"}.get(plain, plain.upper())
+    return show_key(key).replace("Shift+", "⇧").replace("Enter", "⏎")
 
 
 def row(*parts: str) -> str:
@@ -104,11 +105,6 @@ def summary(question: str, routes: Sequence[tuple[str, str]], foot: str) -> str:
     """Every route that an apply would take, before it does: the question above them, the answers below, as HTML."""
     rows = "".join(f"<tr><th>{escape(head)}</th><td>{escape(rest)}</td></tr>" for head, rest in routes)
     return f'<h3>{escape(question)}</h3><table class="routes">{rows}</table>{foot}'
-
-
-def again(answer: str) -> str:
-    """What a second Shift+Enter does, and how to return."""
-    return f"<p><kbd>Shift+Enter</kbd> {escape(answer)} &nbsp; <kbd>Esc</kbd> returns</p>"
 
 
 def answers(press: str, text: str) -> str:

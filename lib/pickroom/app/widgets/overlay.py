@@ -51,6 +51,7 @@ class Caption:
     quiet: Sequence[str] = ()  # in fainter letters behind the title, or under it
     mark: Mark | Literal["active"] = "none"  # the colour of the image's number
     flag: str = ""  # a warning
+    button: str = ""  # HTML of a button for the mouse
     crop: tuple[CropBox, str] | None = None  # a box that is drawn on the image, and what the pointer over it shows
 
 
