@@ -126,7 +126,7 @@ def test_folder_becomes_a_finished_batch_in_the_app_alone(
         page.wait_for_function(SETTLED, arg=0)
         user.draw()
         if hand is Mouse:
-            user.press(page.locator(".pickroom-desk").get_by_role("button", name="Crop"))
+            user.press(page.locator(".pickroom-desk").get_by_role("button", name="Submit crop"))
         else:
             page.keyboard.press("Enter")
         page.locator(".pickroom-words", has_text="cropped").wait_for()
