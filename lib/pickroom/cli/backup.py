@@ -151,7 +151,9 @@ def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool
                 found, done = restoring.restore(workspace, file, replace=replace, progress=progress), True
     values = {
         "made_at": found.listing.made_at,
-        "projects": [{"project_id": p.project_id, "root": p.root, "root_exists": p.has_images} for p in found.projects],
+        "projects": [
+            {"project_id": name, "root": root, "root_exists": _is_there(root)} for name, root in found.projects.items()
+        ],
         "files": len(found.listing.files),
         "restored": len(found.coming) if done else 0,
         "in_the_way": list(found.in_the_way),
@@ -164,6 +166,10 @@ def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool
     console.show(words, values)
 
 
+def _is_there(root: str | None) -> bool:
+    return root is not None and Path(root).is_dir()
+
+
 def _words(found: RestorePlan, done: bool) -> list[str]:
     files, size = len(found.listing.files), format_bytes(found.listing.size)
     lines = [f"Backup of {found.listing.made_at}: {files} files, {size}, every one as it was saved"]
@@ -171,12 +177,10 @@ def _words(found: RestorePlan, done: bool) -> list[str]:
     lines.append(f"  {len(found.coming)} {verb}, {files - len(found.coming)} are here already")
     moved = found.in_the_way
     lines += console.some([f"  {'set aside' if done else 'would be set aside'}: {name}" for name in moved], _SHOWN)
-    for project in found.projects:
-        lines.append(
-            f"  project {project.project_id}: images in {project.root or 'a folder its manifest does not say'}"
-        )
-        if not project.has_images:
-            lines.append(f"    NOT THERE: pickroom relocate {project.project_id} FOLDER")
+    for name, root in found.projects.items():
+        lines.append(f"  project {name}: images in {root or 'a folder its manifest does not say'}")
+        if not _is_there(root):
+            lines.append(f"    NOT THERE: pickroom relocate {name} FOLDER")
     lines += ["  vectors are made again by: pickroom embed PROJECT"] if found.projects else []
     return lines
 

@@ -74,7 +74,7 @@ def test_restored_into_an_empty_place_the_review_goes_on(project: Project, saved
     before, files = snapshot(project), kept(project.workspace.root)
     shutil.rmtree(project.workspace.root)
     done = restoring.restore(project.workspace, saved)
-    assert done.aside is None and done.projects == (restoring.Returned("p", str(project.root)),)
+    assert done.aside is None and done.projects == {"p": str(project.root)}
     assert kept(project.workspace.root) == files
     again = project.workspace.project("p")
     assert snapshot(again) == before

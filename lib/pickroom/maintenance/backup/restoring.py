@@ -32,24 +32,12 @@ _EXAMPLES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Returned:
-    """One project of a backup, and the folder of its images; None where its manifest is damaged."""
-
-    project_id: str
-    root: str | None
-
-    @property
-    def has_images(self) -> bool:
-        return self.root is not None and Path(self.root).is_dir()
-
-
-@dataclass(frozen=True, slots=True)
 class RestorePlan:
     """What a restore would do, of a backup that was read whole and is sound."""
 
     file: Path
     listing: reading.Listing
-    projects: tuple[Returned, ...]
+    projects: dict[str, str | None]  # id -> the folder of its images; None where its manifest is damaged
     coming: tuple[reading.Listed, ...]  # files that are not there yet as the backup has them
     in_the_way: tuple[str, ...]  # files that are there and are not the backup's: paths relative to the workspace
     aside: Path | None = None  # after a restore, the folder where those lie now; None when there were none
@@ -136,7 +124,7 @@ def _plan(workspace: Workspace, file: Path, listing: reading.Listing) -> Restore
     # also what cannot be a member: a folder, or a link
     odd = {one.name for one in coming if os.path.lexists(workspace.root / one.name)}
     in_the_way = tuple(sorted((here - same) | side | odd))
-    projects = tuple(_returned(file, name) for name in wanted if reading.is_manifest(name))
+    projects = {Path(name).stem: _root_in(file, name) for name in wanted if reading.is_manifest(name)}
     return RestorePlan(file, listing, projects, coming, in_the_way)
 
 
@@ -158,12 +146,12 @@ def _side_files(workspace: Workspace, names: Set[str]) -> set[str]:
     return {name for name in side if os.path.lexists(workspace.root / name)}
 
 
-def _returned(file: Path, name: str) -> Returned:
-    project_id = Path(name).stem
+def _root_in(file: Path, name: str) -> str | None:
+    """The folder of images that a manifest of a backup names; None where it is damaged."""
     try:
-        return Returned(project_id, Manifest.from_json(reading.read_member(file, name).decode()).root)
+        return Manifest.from_json(reading.read_member(file, name).decode()).root
     except (ValueError, TypeError, RecursionError, json.JSONDecodeError):
-        return Returned(project_id, None)
+        return None
 
 
 def move(source: Path, target: Path) -> None:
