@@ -165,7 +165,7 @@ def test_doctor_and_backup_name_a_lost_database(
     found = workspaces.project(lost.workspace, "p")
     assert found.state == "fail" and "pickroom restore --project p" in found.todo
     ran = pickroom("backup", tmp_path / "saved.zip", "--json")
-    assert restoring.plan(lost.workspace, tmp_path / "saved.zip").projects[0].project_id == "other"
+    assert list(restoring.plan(lost.workspace, tmp_path / "saved.zip").projects) == ["other"]
     assert (ran.code, list(ran.json["damaged"])) == (1, ["data/training/ai_training_decisions/p.db"])
     assert lying(lost) == before
 
