@@ -20,10 +20,10 @@ from browser.conftest import PATIENCE_MS, WINDOW
 from browser.desk_page import SETTLED
 from browser.lab import free_port
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Workspace
 from support.photographs import shoot
 from support.reviewing import decisions, places, queue
+from support.simulated import start_simulated
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def status_of(address: str, **headers: str) -> int:
 
 def test_pick_with_keys_and_finalise_without_a_notebook(tmp_path: Path, chromium: Browser) -> None:
     workspace, token = Workspace(tmp_path), secrets.token_hex(8)
-    project, _ = start_demo(workspace, DemoConfig(groups=3, seed=3, long_side=256), model_like=True)
+    project = start_simulated(workspace, DemoConfig(groups=3, seed=3, long_side=256))
     first = queue(project)
     with start_app(tmp_path, token) as address:
         # without the token there is only the door; with it, one page and no file

@@ -49,5 +49,8 @@ def read_truth(path: Path) -> list[Truth]:
     try:
         return [truth for _, truth in parse_lines(Truth.from_json, path.read_text(encoding="utf-8"))]
     except (OSError, ValueError) as error:
-        what, hint = f"the file cannot be read ({error})", "make the demo in an empty folder: pickroom demo DIR"
+        what, hint = (
+            f"the file cannot be read ({error})",
+            "make another demo: pickroom demo demo-2",
+        )
         raise ProjectError(what, doing="reading the demo's ground truth", subject=path, hint=hint) from None
