@@ -225,7 +225,7 @@ def test_names_without_stages_lead_to_the_next_command(
     pickroom: Callable[..., Ran], workspace: Workspace, images_folder: Path
 ) -> None:
     write_image(images_folder / "IMG_0001.jpg")
-    said = "group them by how they look: pickroom index p"
+    said = "roup the images by how they look: pickroom index p"
     assert said in pickroom("start", "p", "--images", images_folder).out
     assert said in pickroom("status", "p").out
     assert said in pickroom("groups", "p").out

@@ -18,9 +18,8 @@ PACKAGE = Path(cli.__file__).parents[1]
 HOME = "a b/past"
 GIVEN = "--home 'a b/past'"
 # what a suggested command consists of, no placeholder among it; X stands for a value that the user has
-ARGUMENT = re.compile(
-    r"X|\.|~/\S+|decisions\.csv|holiday|demo-2|openclip|--?[a-z-]+|demo|bundled|similarity|ranker|crop_proposer|'.*"
-)
+WORDS = r"decisions\.csv|holiday|demo-2|demo|openclip|bundled|similarity|ranker|crop_proposer"
+ARGUMENT = re.compile(rf"X|\.|~/\S+|--?[a-z-]+|'.*|{WORDS}")
 
 
 @pytest.mark.parametrize(

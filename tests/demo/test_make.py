@@ -99,7 +99,7 @@ def test_every_image_has_its_yaml_and_carries_its_parameters(demo: Demo) -> None
 
 def test_both_formats_and_all_three_folders_are_there(demo: Demo) -> None:
     assert {p.suffix for p in demo.images.rglob("*stage*")} == {".png", ".jpg", ".yaml", ".caption"}
-    assert {p.name for p in demo.images.iterdir()} == {"portraits", "places", "things"}
+    assert {p.name for p in demo.images.iterdir()} == {"people", "places", "things"}
     assert {p.name for p in demo.home.iterdir()} == {"demo_images", "demo_truth.jsonl"}
 
 

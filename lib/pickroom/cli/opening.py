@@ -59,7 +59,7 @@ def demo(
     decided: Annotated[
         int, typer.Option(min=0, help="Groups that a simulated user decides, for the model to learn from.")
     ] = 120,
-    long_side: Annotated[int, typer.Option(help="Pixels of the first stage; more takes longer.")] = 480,
+    long_side: Annotated[int, typer.Option(help="Pixels of the first stage; more takes longer.")] = 432,
     seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 1,
     review: Annotated[
         bool, typer.Option("--review/--no-review", help="Open the review, or only make the demo.")

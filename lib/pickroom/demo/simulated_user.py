@@ -1,13 +1,13 @@
 """The hidden reviewer of the demo: decides groups blind, as a user would, so that a model learns on the spot."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
 
 from pickroom.core.errors import ConflictError
-from pickroom.core.records import Group
+from pickroom.core.records import Group, Recommendation
 from pickroom.demo.plan import stream
 from pickroom.demo.truth import Truth
 from pickroom.features.consistency_store import consistency_of
@@ -19,8 +19,9 @@ from pickroom.learn.picks import current
 from pickroom.learn.picks.task import PickTask
 from pickroom.learn.recommending import candidates_of, recommend
 from pickroom.sessions.review.session import ReviewSession
-from pickroom.store import groups
-from pickroom.store.connect import connect, open_read_only
+from pickroom.store import groups, recommendations
+from pickroom.store.connect import connect, open_read_only, transaction
+from pickroom.store.review_state import REVIEW
 from pickroom.store.workspace import Project
 
 Progress = Callable[[int, int], None]  # groups done, groups in all
@@ -109,12 +110,24 @@ def learn(project: Project, progress: Progress | None = None) -> str:
     project = workspace.project(project.id)  # it knows its encoder now
     task, sources = PickTask(), FeatureSources([project])
     with open_read_only(project.database) as connection:
-        made = groups.every(connection, project.id)
+        every = groups.every(connection, project.id)
     # all groups in one go of every core, rather than those decided first
-    consistency_of([candidates_of(group) for group in made], sources, task.features_config.consistency, progress)
+    consistency_of([candidates_of(group) for group in every], sources, task.features_config.consistency, progress)
     _, lines = current.update(workspace, [project.id], task)
     told = recommend(project).words
+    with closing(connect(project.database)) as connection, transaction(connection):
+        waiting = groups.queue(connection, project.id)
+        made = recommendations.of_groups(connection, [group.group_id for group in waiting])
+        if (clearest := _clearest(waiting, made)) is not None:
+            REVIEW.set_cursor(connection, clearest)
     return "\n".join((*lines, *told.splitlines()))
+
+
+def _clearest(waiting: Sequence[Group], made: Mapping[str, Recommendation]) -> str | None:
+    """The group of the surest pick below the highest stage, with a defect named; what is right is not looked at."""
+    named = [(made[g.group_id], len(g.images)) for g in waiting if made[g.group_id].anomaly_flags]
+    lower = [one for one, count in named if one.selected_index is not None and one.selected_index < count - 1]
+    return max(lower, key=lambda one: one.confidence or 0.0).group_id if lower else None
 
 
 def require_learned(project: Project) -> None:

@@ -161,7 +161,7 @@ def remembered(project: Project) -> tuple[Path, ...]:
         _list_of(project),
         what="the list of sandboxes cannot be read",
         doing=f"looking for the copies of {project.id}",
-        hint=f"remove it, then in each sandbox: pickroom auto review {project.id} --sandbox .",
+        hint=f"remove it, then name each sandbox again in turn: pickroom auto review {project.id}",
         error=ProjectError,
     )
     root = project.workspace.root.resolve()

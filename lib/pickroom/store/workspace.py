@@ -10,6 +10,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -167,7 +168,8 @@ class Project:
     @property
     def relocate_hint(self) -> str:
         """What to do where the images are not in the root."""
-        return f"plug its disk in, or in the folder where its images are now: pickroom relocate {self.id} ."
+        command = f"pickroom relocate {self.id} . --home {shlex.quote(str(self.workspace.root))}"
+        return f"plug its disk in, or in the folder where its images are now: {command}"
 
     def with_manifest(self, **changes: Any) -> Project:
         """Change the manifest as it is on disk now, and return the project that it describes.
