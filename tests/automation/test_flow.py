@@ -15,15 +15,14 @@ from pickroom.automation.decisions_file import read_approved, read_decisions
 from pickroom.automation.generate import generate
 from pickroom.automation.planning import line_of
 from pickroom.automation.sandbox import AutomationTarget
-from pickroom.demo.plan import DemoConfig
-from pickroom.demo.truth import Truth, read_truth
+from pickroom.demo.plan import DemoConfig, Truth
 from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store import operations
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Workspace
 from support.automating import cover, images_tree
 from support.reviewing import rows
-from support.simulated import start_simulated
+from support.simulated import read_truth, start_simulated
 
 
 def keys_of(place: AutomationTarget, truths: list[Truth], session: AutoSession) -> Iterator[str]:

@@ -19,9 +19,9 @@ from pickroom.demo import project
 from pickroom.demo.photographs import PHOTOGRAPHS, Photograph, load
 from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import make_images
-from pickroom.demo.truth import read_truth
 from pickroom.indexing import projects
 from pickroom.store.workspace import Workspace
+from support.simulated import read_truth
 
 
 def test_the_same_settings_give_the_same_bytes_whatever_the_cores(

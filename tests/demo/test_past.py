@@ -13,11 +13,11 @@ from pickroom.core.errors import ConflictError, UsageError
 from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
 from pickroom.demo.simulated_user import decide, learn, require_learned
-from pickroom.demo.truth import read_truth
 from pickroom.indexing import projects
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Workspace
 from support.reviewing import queue, rows
+from support.simulated import read_truth
 
 CONFIG = DemoConfig(groups=12, seed=7, long_side=96)
 DECIDED = """

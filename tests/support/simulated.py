@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 
 from pickroom.core.records import CropBox, Group, Image, Recommendation
-from pickroom.demo.plan import DemoConfig, square_box, stream
+from pickroom.demo.plan import DemoConfig, Truth, square_box, stream
 from pickroom.demo.project import start_demo
-from pickroom.demo.truth import Truth, read_truth
 from pickroom.store import groups, recommendations
 from pickroom.store.connect import connect, transaction
 from pickroom.store.workspace import Project, Workspace
@@ -26,6 +27,14 @@ _FALSE_ALARM = 0.06  # share of sound groups with an anomaly flag
 # Beta parameters of the confidences (means .89, .61 and .47): right and wrong overlap, as real ones do
 _RIGHT, _WRONG, _REJECT = (16, 2), (8, 5), (7, 8)
 _BOX_SD = 0.016  # fraction of the image: most corners stay within crop_match's 0.05
+
+
+def read_truth(path: Path) -> list[Truth]:
+    """The hidden reviewer's choices in group order."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    boxes = [None if line["box"] is None else CropBox.of(line["box"]) for line in lines]
+    pairs = zip(lines, boxes, strict=True)
+    return [Truth(tuple(line["images"]), line["pick"], line["action"], box) for line, box in pairs]
 
 
 def start_simulated(workspace: Workspace, config: DemoConfig) -> Project:

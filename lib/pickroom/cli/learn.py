@@ -152,11 +152,9 @@ def train(
         options += ["--override-weight", str(override_weight)] if override_weight != 1 else []
         _watch(workspace, kind, projects or [], options)
         return
-    known = workspace.project_ids()
-    projects = projects or [name for name in known if workspace.project(name).manifest.encoder is not None]
+    projects = projects or [one for one in workspace.project_ids() if workspace.project(one).manifest.encoder]
     if not projects:
-        hint = f"make them: pickroom index {known[0]}" if known else console.NO_PROJECT
-        raise UsageError("no project has vectors", doing=f"training the {kind}", hint=hint)
+        raise UsageError("no project has vectors", doing=f"training the {kind}", hint="to make them: pickroom open .")
     shown = _Shown()
     with console.listing_items(prefix=""), shown:
         made = train(workspace, kind, projects, SplitConfig(holdout=holdout), task, shown, _stops_by_signal)

@@ -81,7 +81,7 @@ def demo(
             config = DemoConfig(groups=groups, seed=seed, long_side=long_side)
             project, report = start_demo(workspace, config, decided=decided, progress=progress)
         found = f"{plural(report.images, 'image')} in {plural(len(report.groups), 'group')}"
-        console.show(f"Project {project.id}: {found} in {project.root}; half of the groups are damaged on purpose")
+        console.show(f"Project {project.id}: {found} in {project.root}; nearly half are damaged on purpose")
         if decided:
             with console.progress_bar("Comparing images") as progress:
                 console.show(learn(project, progress))

@@ -1,5 +1,6 @@
 """The demo's settings, and the plan of each group with the hidden reviewer's choice, made before any pixel. Pure."""
 
+import json
 import math
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -8,9 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from pickroom.core.errors import UsageError
-from pickroom.core.records import CropBox
+from pickroom.core.records import CropBox, UserAction
 from pickroom.demo.photographs import GRADES, PHOTOGRAPHS, Aspect, Grade, Photograph
-from pickroom.demo.truth import Truth
 
 DEFECT_KINDS = ("smear", "duplicate", "ringing", "blown_out", "wrong_colour", "swirl", "noise_band")
 
@@ -90,6 +90,21 @@ _CROP_SCALE_RANGE = (0.5, 0.95)
 _AIM_SD = 0.02  # fraction of the image: how far off the subject a careful hand ends
 _SUBJECT_HEIGHT = 0.45  # of the box's height: where the subject's centre comes to lie
 _SNAP_TO_TOP = 0.17  # a box that would start above this starts at 0; set so that about 64 % do
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The hidden reviewer's choice for one group, a line of `demo_truth.jsonl`."""
+
+    images: tuple[str, ...]  # file names in stage order, no paths
+    pick: int  # 0-based into `images`; 0, a placeholder, for a reject (as in `ai_decisions`)
+    action: UserAction
+    box: CropBox | None = None  # the crop of the picked image; only for the action `crop`
+
+    def to_json(self) -> str:
+        """The line, with its newline."""
+        box = self.box.to_list() if self.box else None
+        return json.dumps({"images": list(self.images), "pick": self.pick, "action": self.action, "box": box}) + "\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ the truth file does.
 """
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,16 +19,14 @@ from PIL.PngImagePlugin import PngInfo
 from pickroom.core.errors import FileOperationError, UsageError
 from pickroom.core.naming import stem_of
 from pickroom.demo.photographs import PHOTOGRAPHS, load
-from pickroom.demo.plan import DemoConfig, GroupPlan, plan_group, stream
-from pickroom.demo.simulated_user import NOTES, decide
+from pickroom.demo.plan import DemoConfig, GroupPlan, Truth, plan_group, stream
+from pickroom.demo.simulated_user import NOTES, Progress, decide
 from pickroom.demo.stages import render_stages
-from pickroom.demo.truth import Truth, lines_of
 from pickroom.indexing import projects
 from pickroom.indexing.regrouping import ScanReport
 from pickroom.storage import atomic, leftovers
 from pickroom.store.workspace import Project, Workspace, already_started
 
-Progress = Callable[[int, int], None]  # groups done, groups in all
 PROJECT_ID = "demo"
 SCANNED_AT = datetime(2025, 9, 1, tzinfo=UTC)  # what is drawn from group ids is the same in every demo
 
@@ -102,7 +99,7 @@ def make_images(home: Path, config: DemoConfig, progress: Progress | None = None
 
 def _make(home: Path, config: DemoConfig, progress: Progress | None) -> list[Truth]:
     images, truth_file = home / IMAGES_FOLDER, home / TRUTH_FILE
-    truth = lines_of(plan_group(config, index).truth for index in range(config.groups))
+    truth = "".join(plan_group(config, index).truth.to_json() for index in range(config.groups))
     empty = images.is_dir() and not images.is_symlink() and not any(images.iterdir())
     if os.path.lexists(images) and not empty:
         raise _taken(images)

@@ -1,6 +1,5 @@
 """The hidden reviewer of the demo: decides groups blind, as a user would, so that a model learns on the spot."""
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 
@@ -8,8 +7,7 @@ import numpy as np
 
 from pickroom.core.errors import ConflictError
 from pickroom.core.records import Group, Recommendation
-from pickroom.demo.plan import stream
-from pickroom.demo.truth import Truth
+from pickroom.demo.plan import Truth, stream
 from pickroom.features.consistency_store import consistency_of
 from pickroom.features.sources import FeatureSources
 from pickroom.files import cropping
@@ -89,8 +87,8 @@ def _key(group: Group, known: Truth) -> str:
 
 def _require(holds: bool, project: Project, what: str) -> None:
     if not holds:
-        hint = "see what waits: pickroom status demo; or make the demo again in an empty folder"
-        raise ConflictError(what, doing="deciding groups of the demo", subject=project.root, hint=hint)
+        hint = "delete the demo's folder, and make it again"
+        raise ConflictError(what, doing="making the demo", subject=project.workspace.root, hint=hint)
 
 
 def learn(project: Project, progress: Progress | None = None) -> str:
@@ -132,7 +130,5 @@ def _clearest(waiting: Sequence[Group], made: Mapping[str, Recommendation]) -> s
 
 def require_learned(project: Project) -> None:
     """Raise ConflictError where the making of a demo was interrupted before its model had learned."""
-    if project.manifest.notes and learning.read_summary(project.workspace) is None:
-        again = f"pickroom demo {shlex.quote(str(project.workspace.root))}"
-        hint = f"delete this folder, then make the demo again: {again}"
-        raise ConflictError("the demo was interrupted", doing="opening it", subject=project.workspace.root, hint=hint)
+    finished = not project.manifest.notes or learning.read_summary(project.workspace) is not None
+    _require(finished, project, "it was interrupted")

@@ -13,13 +13,12 @@ from pickroom.core.errors import UsageError
 from pickroom.core.geometry import corners_match
 from pickroom.core.records import CropBox
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.truth import read_truth
 from pickroom.store import groups, recommendations
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 from support.commands import run_command
 from support.reviewing import FINALISE, decisions, review
-from support.simulated import start_simulated
+from support.simulated import read_truth, start_simulated
 
 
 @pytest.fixture(scope="module")
