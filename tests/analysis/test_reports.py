@@ -46,7 +46,7 @@ DEFINED = ("95 %", "overlap ≥\u00a0.85", "corners within 5\u00a0%")
 def decided(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A demo of 14 small groups, reviewed in two sessions on two days, its crops still to be made."""
     workspace = Workspace(tmp_path_factory.mktemp("report"))
-    project = start_simulated(workspace, DemoConfig(groups=14, seed=3, long_side=96))
+    project = start_simulated(workspace, DemoConfig(groups=14, seed=1, long_side=96, anomaly_rate=0.2))
     review(project, *KEYS, *FINALISE)
     spread = "UPDATE {} SET {} = strftime('%Y-%m-%dT%H:%M:%fZ', {}, '-' || ({}) || ' seconds')"
     after = "(SELECT count(*) FROM review_state AS later WHERE later.rowid > review_state.rowid)"
