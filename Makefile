@@ -15,11 +15,12 @@ PYTHONS := $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3)
 WORKSPACE := data/projects
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lab app test test-ci coverage soak fuzz lint docs bench lock clean FORCE
+.PHONY: help env demo images lab app test test-ci coverage soak fuzz lint docs bench lock clean FORCE
 
 help:
 	@echo 'make env             set up .venv from requirements.lock'
-	@echo 'make demo            a demo project, open in JupyterLab (HEADLESS=1: review it from a key file, print the result)'
+	@echo 'make demo            a demo project, open in the browser (HEADLESS=1: review it from a key file, print the result)'
+	@echo 'make images          the screenshots of the documentation, made anew'
 	@echo 'make lab             JupyterLab on this checkout'
 	@echo 'make app             the review and the crop desk alone, without notebooks (APP_ARGS="PROJECT --port N")'
 	@echo 'make test            the tests but for those of test-ci (PYTEST_ARGS="-k name" for some)'
@@ -84,7 +85,7 @@ ifeq ($(HEADLESS),1)
 demo: $(READY)
 	rm -rf $(HEADLESS_HOME)
 	mkdir -p build
-	$(PICKROOM) demo $(HEADLESS_HOME) --groups 60 --seed 1 --model-like
+	$(PICKROOM) demo $(HEADLESS_HOME) --groups 60 --seed 1 --decided 0 --no-review
 	$(PICKROOM) review demo --home $(HEADLESS_HOME) --keys tests/fixtures/demo.keys
 	@echo 'Files a folder, after the review:'
 	@find $(HEADLESS_HOME)/demo_images -type d | sort | while read -r folder; do \
@@ -92,10 +93,14 @@ demo: $(READY)
 	done
 	$(PICKROOM) status demo --home $(HEADLESS_HOME)
 else
-demo: $(READY) | $(WORKSPACE)
-	@test -f "$${PICKROOM_HOME:-.}/data/projects/demo.json" || $(PICKROOM) demo
-	$(PICKROOM) lab
+demo: $(READY)
+	mkdir -p build
+	$(PICKROOM) demo build/demo
 endif
+
+# A real browser over a demo and over bursts of photographs, light and dark: docs/images/.
+images: $(READY)
+	PYTHONPATH=tests $(PY) -m browser.screenshots docs/images
 
 lab: $(READY) | $(WORKSPACE)
 	$(PICKROOM) lab

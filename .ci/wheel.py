@@ -117,7 +117,7 @@ def use(program: Path, folder: Path) -> None:
     def pickroom(*arguments: str, keys: str = "") -> str:
         return run([program, *arguments], cwd=home, env=environment, stdin=keys)
 
-    print(pickroom("demo", "--groups", "60", "--long-side", "96"), end="")
+    print(pickroom("demo", home, "--groups", "60", "--decided", "0", "--long-side", "96", "--no-review"), end="")
     print(pickroom("review", "demo", "--keys", "-", keys=KEYS), end="")
     pickroom("embed", "demo", "--encoder", "bundled")
     status = json.loads(pickroom("status", "demo", "--json"))
@@ -136,7 +136,13 @@ def use(program: Path, folder: Path) -> None:
 def uvx(wheel: Path, folder: Path) -> None:
     """The command of the README for those who want to try it."""
     tool = [*UV, "tool", "run", "--quiet", "--isolated", "--python", sys.executable, "--from", wheel, "pickroom"]
-    print(run([*tool, "demo", folder / "tried", "--groups", "2", "--long-side", "96"], cwd=folder), end="")
+    print(
+        run(
+            [*tool, "demo", folder / "tried", "--groups", "14", "--decided", "12", "--long-side", "96", "--no-review"],
+            cwd=folder,
+        ),
+        end="",
+    )
 
 
 def run(command: list[object], stdin: str = "", **options: object) -> str:

@@ -19,12 +19,12 @@ import nbformat
 
 from _measure import finish, median, table
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Workspace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from browser.desk_page import DeskPage
 from browser.lab import Lab, find_chromium, open_browser, start_lab
+from support.simulated import start_simulated
 
 SWAP_TARGET_MS, KERNEL_TARGET_MS = 50.0, 150.0  # p95; REVIEW.md, Speed
 WINDOW = {"width": 1400, "height": 900}
@@ -152,7 +152,7 @@ def main() -> None:
         sys.exit("there is no Chromium on this machine (on Debian: apt-get install chromium)")
     moves = (["ArrowRight"] * 6 + ["ArrowLeft"] * 3) * (count // 9 + 1)
     with tempfile.TemporaryDirectory() as folder:
-        start_demo(Workspace(Path(folder) / "home"), DemoConfig(groups=count // 2), model_like=True)
+        start_simulated(Workspace(Path(folder) / "home"), DemoConfig(groups=count // 2))
         home = str(Path(folder) / "home")
         with start_lab(Path(folder) / "lab") as lab, open_browser() as browser:
             with browser.new_context(viewport=WINDOW) as context:

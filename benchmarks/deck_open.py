@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from PIL import Image
 from _measure import finish, median, seconds, table
 from pickroom.app.widgets.deck import Deck
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Project, Workspace
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from support.simulated import start_simulated
 
 TARGET_S = 1.0  # REVIEW.md, Speed
 PREFETCHED = 4  # groups whose previews are read at once: the one shown and those behind it
@@ -61,7 +64,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     count = 10 if quick else 100
     with tempfile.TemporaryDirectory() as home:
-        project, _ = start_demo(Workspace(Path(home)), DemoConfig(groups=count), model_like=True)
+        project = start_simulated(Workspace(Path(home)), DemoConfig(groups=count))
         ours(project)  # imports and the file cache warm for both
         mine = median([ours(project) for _ in range(5)])
         theirs = plain(project)

@@ -1,7 +1,8 @@
 """From "I have a folder" to the first picture, in a real Chromium: `pickroom open` on folders of photographs.
 
-Of each folder: until the server listens, until all pictures of the first group are painted, and until everything is
-read, embedded and grouped. Nothing in an earlier workspace helps: each folder gets a home of its own.
+First the demo, until its first group is painted. Then, of each folder: until the server listens, until all pictures of
+the first group are painted, and until everything is read, embedded and grouped. Nothing in an earlier workspace helps:
+each has a home of its own.
 
     python benchmarks/open.py [--files DIR] [--quick]
 
@@ -35,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from browser.lab import open_browser
 
 TARGETS_S = {200: 6.0, 10_000: 12.0}  # to the first painted picture, on two quiet cores
+DEMO_TARGET_S = 60.0  # the same of the demo, from an installed environment
 SIDE = 2_000  # pixels of the photographs, at most
 START = datetime(2024, 5, 6, 9, 0, 0)
 PAINTED = """() => { const stage = document.querySelector('.pickroom-image-view')?.dataset;
@@ -68,11 +70,11 @@ def fill(folder: Path, count: int, pictures: Sequence[bytes]) -> None:
         at, left = at + timedelta(seconds=1), left - 1
 
 
-def measure(folder: Path, home: Path) -> tuple[float, float, float]:
-    """Seconds from the command to (the address, the first group painted, everything read)."""
-    command = [sys.executable, "-m", "pickroom.cli", "open", str(folder), "--no-browser", "--home", str(home)]
+def measure(home: Path, *command: str) -> tuple[float, float, float]:
+    """Seconds from a command to (the address, the first group painted, everything read)."""
+    words = [sys.executable, "-m", "pickroom.cli", *command, "--no-browser", "--home", str(home)]
     began = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             address = next(found[0] for line in server.stdout if (found := re.search(r"http\S+", line)))
@@ -82,6 +84,8 @@ def measure(folder: Path, home: Path) -> tuple[float, float, float]:
                 page.goto(address)
                 page.wait_for_function(PAINTED, timeout=60_000, polling=20)
                 painted = time.monotonic() - began
+            if command[0] == "demo":  # nothing is left to the background
+                return listening, painted, painted
             workspace = Workspace(home)
             (project_id,) = workspace.project_ids()
             last = progress.follow(workspace, job_name(project_id), lambda status: None)
@@ -98,11 +102,18 @@ def main() -> None:
     given = parser.parse_args()
     pictures = sources(given.files)
     rows = [("images", "server listens / first group painted", "all read, embedded and grouped")]
-    figures, missed = {}, []
+    figures: dict[str, float] = {}
+    missed = []
+    with tempfile.TemporaryDirectory(prefix="pickroom-open-") as folder:
+        listening, demo_s, _ = measure(Path(folder), "demo")
+    print(f"pickroom demo: server listens after {listening:.1f} s, first group painted after {demo_s:.1f} s")
+    figures["painted_demo_s"] = demo_s
+    if demo_s > DEMO_TARGET_S:
+        missed.append(f"demo: {demo_s:.1f} s to the first group, {DEMO_TARGET_S:g} s at most")
     for count in (200,) if given.quick else (200, 2_000, 10_000):
         with tempfile.TemporaryDirectory(prefix="pickroom-open-") as folder:
             fill(Path(folder, "card"), count, pictures)
-            listening, painted, done = measure(Path(folder, "card"), Path(folder, "home"))
+            listening, painted, done = measure(Path(folder, "home"), "open", str(Path(folder, "card")))
         rows.append((f"{count:,}", f"{listening:.1f} s / {painted:.1f} s", f"{done:.0f} s"))
         figures |= {f"painted_{count}_s": painted, f"done_{count}_s": done}
         if painted > TARGETS_S.get(count, painted):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.indexing.pipeline import embed_project
 from pickroom.store.workspace import Project, Workspace, package_notebooks
 from support.reviewing import FINALISE, review
+from support.simulated import start_simulated
 
 pytestmark = pytest.mark.slow
 NOTEBOOKS = [*package_notebooks(), *package_notebooks("reports")]
@@ -21,7 +21,7 @@ KEYS = "a 1 q x a".split()  # noqa: SIM905 (as a file of keys has them)
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A demo of 8 small groups, some of them decided, crops waiting."""
     workspace = Workspace(tmp_path_factory.mktemp("notebooks"))
-    project, _ = start_demo(workspace, DemoConfig(groups=8, seed=3, long_side=96), model_like=True)
+    project = start_simulated(workspace, DemoConfig(groups=8, seed=3, long_side=96))
     review(project, *KEYS, *FINALISE)
     return project
 

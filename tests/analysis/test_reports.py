@@ -27,7 +27,6 @@ from pickroom.analysis.reports.html import Number, words
 from pickroom.analysis.reports.sections import Report
 from pickroom.core.errors import FileOperationError, LockedError, StoreError
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.files.batch import undo_batch
 from pickroom.files.preflight import project_lock
 from pickroom.storage.atomic import sha256_of
@@ -36,6 +35,7 @@ from pickroom.store.workspace import Project, Workspace
 from support.analysing import change, crop, write_model, write_vectors
 from support.recounting import numbers, same
 from support.reviewing import FINALISE, fill, in_child, review, rows, small_disk
+from support.simulated import start_simulated
 
 KEYS = "a 1 2 q a w a x a k a 1 a s".split()  # noqa: SIM905 (as a file of keys has them)
 # digits that are words: definitions, not figures
@@ -46,7 +46,7 @@ DEFINED = ("95 %", "overlap ≥\u00a0.85", "corners within 5\u00a0%")
 def decided(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A demo of 14 small groups, reviewed in two sessions on two days, its crops still to be made."""
     workspace = Workspace(tmp_path_factory.mktemp("report"))
-    project, _ = start_demo(workspace, DemoConfig(groups=14, seed=3, long_side=96), model_like=True)
+    project = start_simulated(workspace, DemoConfig(groups=14, seed=1, long_side=96, anomaly_rate=0.2))
     review(project, *KEYS, *FINALISE)
     spread = "UPDATE {} SET {} = strftime('%Y-%m-%dT%H:%M:%fZ', {}, '-' || ({}) || ' seconds')"
     after = "(SELECT count(*) FROM review_state AS later WHERE later.rowid > review_state.rowid)"

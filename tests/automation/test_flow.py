@@ -15,15 +15,14 @@ from pickroom.automation.decisions_file import read_approved, read_decisions
 from pickroom.automation.generate import generate
 from pickroom.automation.planning import line_of
 from pickroom.automation.sandbox import AutomationTarget
-from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
-from pickroom.demo.truth import Truth, read_truth
+from pickroom.demo.plan import DemoConfig, Truth
 from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store import operations
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Workspace
 from support.automating import cover, images_tree
 from support.reviewing import rows
+from support.simulated import read_truth, start_simulated
 
 
 def keys_of(place: AutomationTarget, truths: list[Truth], session: AutoSession) -> Iterator[str]:
@@ -48,7 +47,7 @@ def keys_of(place: AutomationTarget, truths: list[Truth], session: AutoSession) 
     "groups", [30, pytest.param(250, marks=[pytest.mark.ci, pytest.mark.timeout(1200)])], ids=["30", "250"]
 )
 def test_a_run_over_the_demo_leaves_every_file_as_it_was(tmp_path: Path, groups: int) -> None:
-    project, _ = start_demo(Workspace(tmp_path), DemoConfig(groups=groups, seed=5, long_side=96), model_like=True)
+    project = start_simulated(Workspace(tmp_path), DemoConfig(groups=groups, seed=5, long_side=96, anomaly_rate=0.2))
     own = read_tree(project.root)
     place = sandbox.prepare(project)
     assert len(generate(place).proposals) == groups

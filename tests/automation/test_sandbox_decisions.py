@@ -12,13 +12,13 @@ from pickroom.automation import apply, sandbox
 from pickroom.automation.generate import generate
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.learn.reading import read_examples
 from pickroom.sessions.review.auto_session import AutoSession
 from pickroom.store.workspace import Project, Workspace
 from support.automating import cover
 from support.reclaiming import with_vectors
 from support.reviewing import FINALISE, queue, review, rows
+from support.simulated import start_simulated
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def applied(tmp_path: Path) -> tuple[Project, AutomationTarget]:
     """A project of eight groups: four decided by the user in the sandbox (an override, a rejection of the proposal
     among them), the surest ones approved unseen.
     """
-    project, _ = start_demo(Workspace(tmp_path), DemoConfig(groups=8, seed=5, long_side=96), model_like=True)
+    project = start_simulated(Workspace(tmp_path), DemoConfig(groups=8, seed=1, long_side=96, anomaly_rate=0.2))
     place = sandbox.prepare(project)
     generate(place)
     cover(place, 0.9, drawn=False)
@@ -43,7 +43,7 @@ def taken(project: Project) -> list[dict[str, object]]:
 
 
 def test_decision_in_the_sandbox_trains_and_no_file_moves(tmp_path: Path) -> None:
-    project, _ = start_demo(Workspace(tmp_path), DemoConfig(groups=8, seed=5, long_side=96), model_like=True)
+    project = start_simulated(Workspace(tmp_path), DemoConfig(groups=8, seed=5, long_side=96, anomaly_rate=0.2))
     before, waiting = read_tree(project.root), [group.group_id for group in queue(project)]
     place = sandbox.prepare(project)
     generate(place)
@@ -71,7 +71,7 @@ def test_what_the_machine_decided_stays_in_the_copy(applied: tuple[Project, Auto
 
 
 def test_accepted_ai_crop_trains_with_its_box(tmp_path: Path) -> None:
-    project, _ = start_demo(Workspace(tmp_path), DemoConfig(groups=8, seed=5, long_side=96), model_like=True)
+    project = start_simulated(Workspace(tmp_path), DemoConfig(groups=8, seed=5, long_side=96, anomaly_rate=0.2))
     place = sandbox.prepare(project)
     generate(place)
     session = AutoSession(place, order="folder")

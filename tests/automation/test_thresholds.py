@@ -21,6 +21,7 @@ from pickroom.learn.reading import read_examples
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, review
+from support.simulated import start_simulated
 
 SHOWN = Recommendation("g", "model", 0, confidence=0.9, versions={"ranker": "v1"})
 
@@ -29,7 +30,7 @@ SHOWN = Recommendation("g", "model", 0, confidence=0.9, versions={"ranker": "v1"
 def decided(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project of thirty groups, all picked, with vectors."""
     home = Workspace(tmp_path_factory.mktemp("thresholds"))
-    project, _ = start_demo(home, DemoConfig(groups=30, seed=2, long_side=96), model_like=True)
+    project = start_simulated(home, DemoConfig(groups=30, seed=2, long_side=96))
     review(project, *(["1", "2"] * 15), *FINALISE)
     assert run("embed", project.id, "--encoder", "bundled", "--no-regions", "--home", str(home.root)) == 0
     return home.project(project.id)
@@ -92,7 +93,7 @@ def test_project_without_vectors_says_why_it_has_no_past(tmp_path: Path) -> None
 
 
 def test_threshold_set_by_hand_approves_and_says_it_is_no_guarantee(tmp_path: Path) -> None:
-    project, _ = start_demo(Workspace(tmp_path), DemoConfig(groups=8, seed=5, long_side=96), model_like=True)
+    project = start_simulated(Workspace(tmp_path), DemoConfig(groups=8, seed=5, long_side=96))
     place = sandbox.prepare(project)
     assert not any(p.auto_approve for p in generate(place).proposals)
     made = generate(place, by_hand=ByHand(0.5, 0.4))
@@ -115,7 +116,7 @@ def test_crop_that_cuts_away_more_than_allowed_waits(most_cut: float | None, app
 
 
 def test_metrics_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    project, _ = start_demo(Workspace(tmp_path), DemoConfig(groups=4, seed=5, long_side=96), model_like=True)
+    project = start_simulated(Workspace(tmp_path), DemoConfig(groups=4, seed=5, long_side=96))
     place = sandbox.prepare(project)
     generate(place)
     assert run("auto", "metrics", project.id, "--home", str(tmp_path)) == 0

@@ -16,9 +16,9 @@ from browser.conftest import PATIENCE_MS
 from browser.desk_page import SETTLED
 from browser.test_app import start_app
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Workspace
+from support.simulated import start_simulated
 
 SIZES = ((1280, 800), (1600, 1000))
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
@@ -62,7 +62,7 @@ PAGES = {
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, Path]]:
     """(address, token, home) of an app on a project with groups to review and images to crop."""
     home, token = tmp_path_factory.mktemp("home"), secrets.token_hex(8)
-    project, _ = start_demo(Workspace(home), DemoConfig(groups=6, seed=3, long_side=256), model_like=True)
+    project = start_simulated(Workspace(home), DemoConfig(groups=6, seed=3, long_side=256))
     session = ReviewSession(project, batch_size=2)
     for key in ("q", "q", "Shift+Enter", "Shift+Enter"):
         session.press(key)

@@ -22,12 +22,12 @@ from browser.grid_page import SETTLED as GRID_SETTLED
 from browser.lab import free_port
 from conftest import write_image
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.indexing import projects
 from pickroom.store.workspace import Workspace
 from support.boards import with_results
 from support.photographs import shoot
 from support.reviewing import decisions, places, queue
+from support.simulated import start_simulated
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def status_of(address: str, **headers: str) -> int:
 
 def test_pick_with_keys_and_finalise_without_a_notebook(tmp_path: Path, chromium: Browser) -> None:
     workspace, token = Workspace(tmp_path), secrets.token_hex(8)
-    project, _ = start_demo(workspace, DemoConfig(groups=3, seed=3, long_side=256), model_like=True)
+    project = start_simulated(workspace, DemoConfig(groups=3, seed=3, long_side=256))
     first = queue(project)
     with start_app(tmp_path, token) as address:
         # without the token there is only the door; with it, one page and no file

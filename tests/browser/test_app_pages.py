@@ -13,10 +13,10 @@ from browser.test_app import start_app
 from conftest import read_tree
 from pickroom.automation import sandbox
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.store.workspace import Workspace
 from support.automating import images_tree
 from support.reviewing import FINALISE, review
+from support.simulated import start_simulated
 
 FOCUSED = """() => {
   const one = document.activeElement;
@@ -42,7 +42,7 @@ def said(page: Page, words: str) -> None:
 
 def test_automate_and_reports_by_keyboard_alone(tmp_path: Path, chromium: Browser) -> None:
     workspace, token = Workspace(tmp_path), secrets.token_hex(8)
-    project, _ = start_demo(workspace, DemoConfig(groups=4, seed=3, long_side=256), model_like=True)
+    project = start_simulated(workspace, DemoConfig(groups=4, seed=3, long_side=256))
     review(project, "1", *FINALISE)
     own = read_tree(project.root)
     with start_app(tmp_path, token) as address:

@@ -6,15 +6,15 @@ from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from conftest import read_tree
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.files.batch import undo_batch
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Workspace
 from support.reviewing import decisions, places, queue
+from support.simulated import start_simulated
 
 
 def test_picks_without_a_recommendation(workspace: Workspace, open_notebook: OpenNotebook) -> None:
-    project, _ = start_demo(workspace, DemoConfig(groups=4, seed=3, long_side=480), model_like=True)
+    project = start_simulated(workspace, DemoConfig(groups=4, seed=3, long_side=480))
     groups, before = queue(project), read_tree(project.root)
     deck = DeskPage(open_notebook("21_pick.ipynb", project="demo", home=str(workspace.root), batch_size=100), (1, 1))
     deck.show()

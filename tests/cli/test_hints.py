@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from pickroom import cli
-from pickroom.cli.console import commands_with_home
+from pickroom.cli.console import NO_PROJECT, commands_with_home
 from pickroom.cli.page import ENDS, with_home
 
 PACKAGE = Path(cli.__file__).parents[1]
 HOME = "a b/past"
 GIVEN = "--home 'a b/past'"
-# what a suggested command consists of; X stands for a value
-ARGUMENT = re.compile(r"X|[A-Z_]+(\.\.\.)?|--?[a-z-]+|demo|bundled|similarity|ranker|crop_proposer|'.*")
+# what a suggested command consists of, no placeholder among it; X stands for a value that the user has
+WORDS = r"decisions\.csv|holiday|demo-2|demo|openclip|bundled|similarity|ranker|crop_proposer"
+ARGUMENT = re.compile(rf"X|\.|~/\S+|--?[a-z-]+|'.*|{WORDS}")
 
 
 @pytest.mark.parametrize(
@@ -61,15 +62,15 @@ def test_errors_and_results_name_the_home_but_json_does_not(
 
     home = tmp_path / "home"
     _, err = said("status", "demmo", "--home", str(home))
-    assert f"make one: pickroom start demmo --images FOLDER --home {home})" in err
+    assert f"pickroom start demmo --images . --home {home})" in err
     assert "there is no project 'demmo', as seen while looking for its manifest: " in err
     out, _ = said("status", "--home", str(home))
-    assert out == f"No project yet: pickroom start NAME --images FOLDER --home {home}\n"
+    assert f"pickroom open . --home {home}), or try the demo (pickroom demo --home {home})" in out
     out, _ = said("doctor", "--home", str(home), "--json")
     assert "--home " not in out.replace("or give --home", "")
     monkeypatch.setenv("PICKROOM_HOME", str(home))
     out, _ = said("status")
-    assert out == "No project yet: pickroom start NAME --images FOLDER\n", "nothing was named, nothing is added"
+    assert out == f"{NO_PROJECT}\n", "nothing was named, nothing is added"
 
 
 def texts() -> Iterator[tuple[str, str]]:
@@ -88,7 +89,7 @@ def texts() -> Iterator[tuple[str, str]]:
                 yield where, "".join(str(p.value) if isinstance(p, ast.Constant) else "X" for p in node.values)
 
 
-def test_every_suggested_command_of_the_package_ends_where_it_can_be_completed() -> None:
+def test_suggested_commands_are_whole_and_hold_no_placeholder() -> None:
     names = "|".join(sorted(commands_with_home(), key=len, reverse=True))
     suggested = re.compile(rf"(?<![\w/.-])pickroom (?:{names})(?![\w-])([^{re.escape(ENDS)}]*)")
     trailing = [

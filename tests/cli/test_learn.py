@@ -99,7 +99,6 @@ def test_what_cannot_be_is_one_clear_line(
 
     for arguments, told in (
         (("train", "painter", "p"), "'painter' is no model"),
-        (("train", "ranker"), "no project is named"),
         (("train", "ranker", "nobody"), "there is no project 'nobody'"),
         (("train", "ranker", "p", "--holdout", "nobody"), "there is no project 'nobody'"),
         (("train", "ranker", "p", "--holdout", "p"), "nothing is left to train on"),

@@ -100,6 +100,6 @@ def test_commands_over_all_projects_pass_over_those_without_images(
     for words in (("groups", "anna"), ("embed", "anna"), ("relocate", "anna", tmp_path), ("duplicates", "anna")):
         done = pickroom(*words)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), (words, done.stderr)
-        assert "pickroom start anna --images FOLDER" in done.stderr
+        assert "pickroom start anna --images ." in done.stderr
     assert run_command("restore", str(tmp_path / "b.zip"), "--home", str(tmp_path / "again")).returncode == 0
     assert "anna (finished)" in run_command("status", "--home", str(tmp_path / "again")).stdout

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pickroom.demo.plan import DemoConfig
+from pickroom.demo.plan import DemoConfig, Truth
 from pickroom.demo.project import make_images
-from pickroom.demo.truth import Truth
 
 SMALL = DemoConfig(groups=20, seed=7, long_side=128)  # 20: one full run, in which the rates hold exactly
 

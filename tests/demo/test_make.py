@@ -19,9 +19,9 @@ from pickroom.demo import project
 from pickroom.demo.photographs import PHOTOGRAPHS, Photograph, load
 from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import make_images
-from pickroom.demo.truth import read_truth
 from pickroom.indexing import projects
 from pickroom.store.workspace import Workspace
+from support.simulated import read_truth
 
 
 def test_the_same_settings_give_the_same_bytes_whatever_the_cores(
@@ -99,7 +99,7 @@ def test_every_image_has_its_yaml_and_carries_its_parameters(demo: Demo) -> None
 
 def test_both_formats_and_all_three_folders_are_there(demo: Demo) -> None:
     assert {p.suffix for p in demo.images.rglob("*stage*")} == {".png", ".jpg", ".yaml", ".caption"}
-    assert {p.name for p in demo.images.iterdir()} == {"portraits", "places", "things"}
+    assert {p.name for p in demo.images.iterdir()} == {"people", "places", "things"}
     assert {p.name for p in demo.home.iterdir()} == {"demo_images", "demo_truth.jsonl"}
 
 

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^ *```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^ *```\s*$", re.DOTALL | re.MULTILINE)  # in lists too
 _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
+_SOURCE = re.compile(r'\bsrc(?:set)?="([^"\s]+)"')
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 # folders that hold no page of ours: hidden ones, what is built, what the person owns
 _ELSEWHERE = ("build", "node_modules", "data", "reports", "sandbox", "archives")
@@ -44,8 +45,9 @@ class Page:
 
     @property
     def links(self) -> list[str]:
-        """The targets of its links and images, outside of code."""
-        return _LINK.findall(_SPAN.sub("", self.prose))
+        """The targets of its links and images, also of those in HTML, outside of code."""
+        prose = _SPAN.sub("", self.prose)
+        return _LINK.findall(prose) + _SOURCE.findall(prose)
 
     @property
     def anchors(self) -> set[str]:

@@ -281,6 +281,6 @@ def test_full_or_closed_disk_is_one_line_and_running_again_completes_it(judged: 
 
     out = tmp_path / "out"
     (out / "images").mkdir(parents=True, mode=0o500)
-    assert in_child(attempt).endswith("(make room, or give another DIR, and run it again)")
+    assert in_child(attempt).endswith("(make room, or give another folder, and run it again)")
     (out / "images").chmod(0o700)
     assert export_coco([judged], out).values["images"] == 2

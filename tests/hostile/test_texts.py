@@ -24,7 +24,6 @@ from pickroom.cli.tools import read_marks
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.naming import sidecar_name
 from pickroom.core.records import CropBox
-from pickroom.demo import truth
 from pickroom.features.store import read_spec
 from pickroom.files import sidecars
 from pickroom.groups import image_features
@@ -71,7 +70,6 @@ LINE = {
     "error": None,
     "timestamp": "2025-09-10T00:00:00Z",
 }
-TRUTH = {"images": ["a.png", "b.png"], "pick": 1, "action": "approve", "box": [0.1, 0.1, 0.9, 0.9]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,6 @@ READERS = {
         {"project_id": "p", "path": "a.png", "kind": "original", "state": "planned"},
         lambda workspace, path: [delete._unsettled(workspace, name) for name in ("p", "q")],
     ),
-    "demo-truth": Reader("demo_truth.jsonl", TRUTH, lambda workspace, path: truth.read_truth(path)),
     "boxes": Reader(
         "boxes.jsonl",
         {"filename": "a.png", "box": [0.1, 0.1, 0.9, 0.9]},

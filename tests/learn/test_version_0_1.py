@@ -36,7 +36,7 @@ def test_an_old_crop_model_says_to_train_again(old: Workspace) -> None:
     checkpoint = checkpoints.load(old, "crop_proposer", 1)
     with pytest.raises(StoreError, match="an earlier version") as raised:
         model_of(checkpoint)
-    assert raised.value.hint == "train again: pickroom train crop_proposer PROJECT"
+    assert raised.value.hint == "train again: pickroom train crop_proposer"
     with pytest.raises(ConflictError, match="does not fit"):  # what `recommend` says of it
         checkpoint.require_features(CropTask().feature_hash, None)
 

@@ -11,18 +11,18 @@ import pytest
 
 from pickroom.analysis.reports import finish, render
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.workspace import Project, Workspace
 from support.analysing import write_vectors
 from support.reviewing import FINALISE, review, rows
+from support.simulated import start_simulated
 
 KEYS = "a 1 2 q a x".split()  # noqa: SIM905 (as a file of keys has them)
 
 
 def finished_project(workspace: Workspace, keys: Sequence[str] = KEYS, encoder: str = "own") -> Project:
     """A finished project: photographs reviewed, its crops made, originals archived, vectors stored."""
-    project, _ = start_demo(workspace, DemoConfig(groups=len(keys), seed=3, long_side=96), model_like=True)
+    project = start_simulated(workspace, DemoConfig(groups=len(keys), seed=4, long_side=96))
     review(project, *keys, *FINALISE)
     session = CropSession(project)
     while session.view().images:

@@ -24,7 +24,7 @@ from pickroom.storage import atomic, json_records
 from pickroom.storage.json_records import NonEmpty, Probability
 
 DECISIONS, APPROVED = "automation_decisions.jsonl", "approved_decisions.jsonl"
-SIMULATED = "simulated"  # what stands for every version of a recommendation made by `demo --model-like`
+SIMULATED = "simulated"  # what stands for every version of a recommendation that was simulated, as older demos had them
 
 Verdict = Literal["approved", "rejected", "overridden"]
 By = Literal["person", "auto"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.project import next_line
 from pickroom.core.errors import UsageError
 from pickroom.exports.formats import FORMATS, ExportFormat, ExportRequest
 from pickroom.store.workspace import Project
@@ -156,7 +157,7 @@ def finish(
         return
     with console.listing_items(prefix=""), console.progress_bar("Packing pictures") as progress:
         done = finishing.execute(opened, progress, originals=originals)
-    console.show(done.lines)
+    console.show([*done.lines, next_line(opened.id)])
     console.fail_if(console.name_unsound(opened))
 
 

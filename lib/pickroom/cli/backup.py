@@ -65,9 +65,9 @@ def restore_command(
     """Bring back a backup, or one of the copies that are kept of a project's database."""
     if (file is None) == (project is None):
         what = "give a backup, or a project with --project" if file is None else "FILE and --project exclude each other"
-        raise UsageError(what, doing="restoring", hint="as in: pickroom restore FILE")
+        raise UsageError(what, doing="restoring", hint="as in: pickroom restore ~/pickroom-backup.zip")
     if file is not None and copy is not None:
-        hint = "as in: pickroom restore --project P --copy NAME"
+        hint = "see the copies of a project, as in: pickroom restore --project holiday"
         raise UsageError("--copy belongs to --project", doing="restoring", hint=hint)
     if file is None and replace:
         raise UsageError("--replace belongs to FILE", doing="restoring", hint="with --copy, --execute is enough")
@@ -91,7 +91,7 @@ def _list_copies(workspace: Workspace, project_id: str) -> None:
     found = restoring.listed(workspace, project_id)
     lines = [f"Copies of the database of {project_id}, the newest first:" if found else f"{project_id} has no copy yet"]
     lines += [f"  {_copy_words(copy)}" for copy in found]
-    lines += [f"Restore one: pickroom restore --project {project_id} --copy NAME"] if found else []
+    lines += [f"Restore one: pickroom restore --project {project_id} --copy {found[0].path.name}"] if found else []
     values = {"project_id": project_id, "copies": [_copy_values(copy) for copy in found]}
     console.show(lines, values)
 
@@ -180,8 +180,8 @@ def _words(found: RestorePlan, done: bool) -> list[str]:
     for name, root in found.projects.items():
         lines.append(f"  project {name}: images in {root or 'a folder its manifest does not say'}")
         if not _is_there(root):
-            lines.append(f"    NOT THERE: pickroom relocate {name} FOLDER")
-    lines += ["  vectors are made again by: pickroom embed PROJECT"] if found.projects else []
+            lines.append(f"    NOT THERE; from where they are now: pickroom relocate {name} .")
+    lines += [f"  vectors are made again by: pickroom embed {name}" for name in found.projects]
     return lines
 
 

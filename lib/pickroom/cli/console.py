@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+NO_PROJECT = "No project yet: make one of the folder you are in (pickroom open .), or try the demo (pickroom demo)"
 _UNSOUND_SHOWN = 5  # rows that are named; `check` shows more
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -252,9 +253,9 @@ def progress_bar(doing: str) -> Iterator[Callable[[int, int | None], None]]:
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
-def workspace_here(folder: Path | None = None) -> Workspace:
-    """The workspace of this run: of a folder that a command was given, of --home, else the one found from here."""
-    return Workspace.find(folder or _named_home.get())
+def workspace_here(folder: Path | None = None, default: Path | None = None) -> Workspace:
+    """The workspace of this run: of a folder that a command was given, of --home, by default, else found from here."""
+    return Workspace.find(folder or _named_home.get() or default)
 
 
 def project_of(project_id: str) -> Project:

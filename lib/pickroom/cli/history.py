@@ -125,7 +125,7 @@ def anomalies(
     started = [one for one in workspace.project_ids() if one in summary.projects]
     unsound = sum(console.name_unsound(workspace.project(one), legacy.databases(workspace, one)) for one in started)
     written = looking.write(workspace, summary, cases) if execute else []
-    lines = summary.lines() or ["No project yet: pickroom start NAME --images FOLDER"]
+    lines = summary.lines() or [console.NO_PROJECT]
     lines += [f"Written: {path}" for path in written] or [_DRY]
     found = {**summary.to_dict(), "written": [str(path) for path in written], "unsound_rows": unsound}
     console.show(lines, found)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.project import next_line
 from pickroom.core.errors import UsageError
 from pickroom.store.workspace import Workspace
 
@@ -64,7 +65,7 @@ def embed(
     config = EmbedConfig(encoder=asked, engine=engine, address=address)
     report = run(opened, config, bar, verify=verify)
     problems = report.verification.problems if report.verification else ()
-    console.show(report.words(), report.to_dict())
+    console.show(f"{report.words()}\n{next_line(opened.id)}", report.to_dict())
     for problem in problems:
         console.say(f"pickroom: {problem}")
     console.fail_if(problems or report.errors or report.waiting)
@@ -107,7 +108,10 @@ if TYPE_CHECKING:
 
 _LINES = 10  # of progress a training, where a line cannot be rewritten
 
-Projects = Annotated[list[str] | None, typer.Argument(metavar="PROJECT...", help="Whose decisions to learn from.")]
+Projects = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PROJECT]...", help="Whose decisions to learn from; else all that have vectors."),
+]
 
 
 @console.command()
@@ -148,8 +152,9 @@ def train(
         options += ["--override-weight", str(override_weight)] if override_weight != 1 else []
         _watch(workspace, kind, projects or [], options)
         return
+    projects = projects or [one for one in workspace.project_ids() if workspace.project(one).manifest.encoder]
     if not projects:
-        raise UsageError("no project is named", doing=f"training the {kind}", hint=f"pickroom train {kind} PROJECT...")
+        raise UsageError("no project has vectors", doing=f"training the {kind}", hint="to make them: pickroom open .")
     shown = _Shown()
     with console.listing_items(prefix=""), shown:
         made = train(workspace, kind, projects, SplitConfig(holdout=holdout), task, shown, _stops_by_signal)

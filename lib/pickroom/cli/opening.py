@@ -1,5 +1,6 @@
-"""Commands that begin with a folder: open, and index, which is what open leaves to the background."""
+"""Commands that begin with a folder: open, index, which is what open leaves to the background, and the demo."""
 
+import shlex
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.project import next_line
 from pickroom.core.quantities import plural
 
 
@@ -44,4 +46,49 @@ def index(project: console.ProjectName) -> None:
             report = opening.index(opened, reporter)
         grouped = f"{plural(report.images, 'image')}, {plural(len(report.groups), 'group')} waiting"
         reporter.end("done", grouped)
-    console.show(f"Project {opened.id}: {grouped}, {len(report.ungrouped)} in no group", report.to_dict())
+    words = f"Project {opened.id}: {grouped}, {len(report.ungrouped)} in no group\n{next_line(opened.id)}"
+    console.show(words, report.to_dict())
+
+
+@console.command()
+def demo(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The demo's own folder; else pickroom-demo.")
+    ] = None,
+    groups: Annotated[int, typer.Option(min=1, help="How many groups to make.")] = 160,
+    decided: Annotated[
+        int, typer.Option(min=0, help="Groups that a simulated user decides, for the model to learn from.")
+    ] = 120,
+    long_side: Annotated[int, typer.Option(help="Pixels of the first stage; more takes longer.")] = 432,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 1,
+    review: Annotated[
+        bool, typer.Option("--review/--no-review", help="Open the review, or only make the demo.")
+    ] = True,
+    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8866,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+) -> None:
+    """Make images damaged on purpose, train on 120 simulated decisions, and open the review."""
+    from pickroom.demo.plan import DemoConfig
+    from pickroom.demo.project import PROJECT_ID, start_demo
+    from pickroom.demo.simulated_user import learn, require_learned
+
+    workspace = console.workspace_here(folder, default=Path("pickroom-demo"))
+    if PROJECT_ID in workspace.project_ids():
+        project = workspace.project(PROJECT_ID)
+        require_learned(project)
+    else:
+        with console.progress_bar("Making images") as progress:
+            config = DemoConfig(groups=groups, seed=seed, long_side=long_side)
+            project, report = start_demo(workspace, config, decided=decided, progress=progress)
+        found = f"{plural(report.images, 'image')} in {plural(len(report.groups), 'group')}"
+        console.show(f"Project {project.id}: {found} in {project.root}; nearly half are damaged on purpose")
+        if decided:
+            with console.progress_bar("Comparing images") as progress:
+                console.show(learn(project, progress))
+    console.show(f"The demo is all in {workspace.root}: delete this folder to remove it.")
+    if review:
+        from pickroom.app.server import app_server
+
+        app_server.run(workspace, project.id, port=port, browser=browser)
+    else:
+        console.show(f"Review it: pickroom app {project.id} --home {shlex.quote(str(workspace.root))}")

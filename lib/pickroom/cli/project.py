@@ -1,4 +1,4 @@
-"""Commands of a project's life: start, groups, status, alias, relocate; the demo; and lab, app, doctor."""
+"""Commands of a project's life: start, groups, status, alias, relocate; and lab, app, doctor."""
 
 from collections import defaultdict
 from datetime import timedelta
@@ -32,17 +32,16 @@ def start(
     """Make a project of a folder of images: scan, group, recommend the baseline."""
     from pickroom.history.logged_paths import new_aliases
     from pickroom.indexing import projects
-    from pickroom.indexing.regrouping import similarity_hint
 
     if (images is None) is not finished or (finished and rename_duplicates):
-        hint = f"pickroom start {project} --images FOLDER; see: pickroom start --help"
+        hint = f"of the folder you are in: pickroom start {project} --images .; see: pickroom start --help"
         raise UsageError("give either --images or --finished", doing="starting a project", hint=hint)
     workspace = console.workspace_here()
     names = new_aliases(workspace, project, aliases or ())
     if images is None:
         registered = projects.register(workspace, project, title=title, aliases=names)
-        next_line = f"Import its decisions: pickroom import-csv FILE --project {registered.id}"
-        console.show([f"Project {registered.id}: finished, no images", next_line], {"project_id": registered.id})
+        then = f"Import its decisions, as in: pickroom import-csv decisions.csv --project {registered.id}"
+        console.show([f"Project {registered.id}: finished, no images", then], {"project_id": registered.id})
         return
     with console.progress_bar("Reading images") as progress:
         made, report = projects.start(
@@ -53,12 +52,29 @@ def start(
             progress=progress,
         )
     first, *lines = scan_lines(report)
-    if report.groups:
-        lines.append(f"Review it: pickroom app {made.id} (in JupyterLab: 20_review.ipynb)")
-    else:
-        lines.append(f"Nothing could be grouped by the stages in the names: {similarity_hint(made.id)}")
+    lines.append(next_line(made.id))
     console.show([f"Project {made.id}: {first}", *lines], {"project_id": made.id, **report.to_dict()})
     console.fail_if(rename_duplicates and any(u.reason.startswith("duplicate name") for u in report.ungrouped))
+
+
+def next_line(project_id: str) -> str:
+    """The one command to go on with in a project, by what waits there."""
+    from pickroom.indexing import projects
+
+    project = console.project_of(project_id)
+    seen = projects.status(project, files=False)
+    if seen["status"] != "active":
+        return f"See what it can free of the disk: pickroom reclaim {project_id}"
+    if seen["waiting"]:
+        return f"Review it: pickroom app {project_id}"
+    if seen["incomplete_crops"]:
+        return f"Draw the crops that wait: pickroom app {project_id}"
+    if seen["groups"]:
+        return f"Every group is decided. See what finishing it does: pickroom finish {project_id}"
+    if not seen["ungrouped"]:
+        return f"No image was found. When there are some in {project.root}: pickroom groups {project_id}"
+    by_looks = f"index {project_id}" if project.manifest.encoder is None else f"groups {project_id} --by similarity"
+    return f"Group the images by how they look: pickroom {by_looks}"
 
 
 def scan_lines(report: Any) -> list[str]:
@@ -101,7 +117,6 @@ def groups(
     from pickroom.groups.stages import DEFAULT_GAP
     from pickroom.groups.strategies import Similarity
     from pickroom.indexing import projects
-    from pickroom.indexing.regrouping import similarity_hint
 
     if by not in ("stage", "similarity"):
         raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage or similarity")
@@ -118,10 +133,7 @@ def groups(
             by=Similarity(cosine, hash_distance, limit, tune) if by == "similarity" else None,
             progress=progress,
         )
-    lines = scan_lines(report)
-    if by == "stage" and report.ungrouped and not projects.status(opened, files=False)["groups"]:
-        lines.append(f"Nothing could be grouped by the stages in the names: {similarity_hint(project)}")
-    console.show(lines, report.to_dict())
+    console.show([*scan_lines(report), next_line(project)], report.to_dict())
 
 
 @console.command(has_json=True)
@@ -142,7 +154,7 @@ def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]")] =
                 raise
             console.say(f"pickroom: {error.line}")
             found.append({"project_id": project_id, "error": error.line})
-    text = "\n".join(status_words(entry) for entry in found) or "No project yet: pickroom start NAME --images FOLDER"
+    text = "\n".join(status_words(entry) for entry in found) or console.NO_PROJECT
     console.show(text, found[0] if project else {"projects": found})
     console.fail_if(any(entry.get("unexplained") or entry.get("misplaced") or "error" in entry for entry in found))
 
@@ -225,31 +237,6 @@ def relocate(project: console.ProjectName, folder: Annotated[Path, typer.Argumen
 
     moved = projects.relocate(console.workspace_here(), project, folder)
     console.show(f"Project {moved.id} now has its images in {moved.root}")
-
-
-@console.command()
-def demo(
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The demo's home; else the workspace.")] = None,
-    groups: Annotated[int, typer.Option(min=1, help="How many groups to make.")] = 60,
-    long_side: Annotated[int, typer.Option(help="Pixels; smaller for thousands of groups.")] = 1024,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 1,
-    model_like: Annotated[
-        bool, typer.Option("--model-like", help="Simulated recommendations with crops and confidences.")
-    ] = False,
-    decided: Annotated[int, typer.Option(min=0, help="Groups that a simulated person has decided already.")] = 0,
-) -> None:
-    """Make a project `demo` of real photographs, as stage series with defects in some."""
-    from pickroom.demo.plan import DemoConfig
-    from pickroom.demo.project import start_demo
-
-    workspace = console.workspace_here(folder)
-    with console.progress_bar("Making images") as progress:
-        config = DemoConfig(groups=groups, seed=seed, long_side=long_side)
-        made, report = start_demo(workspace, config, model_like=model_like, decided=decided, progress=progress)
-    where = "" if folder is None else f" --home {workspace.root}"
-    found = f"{plural(report.images, 'image')} in {plural(len(report.groups), 'group')}"
-    text = f"Project {made.id}: {found} under {made.root}"
-    console.show(f"{text}\nReview it: pickroom lab{where}")
 
 
 @console.command()

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.project import next_line
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import folder_of
 from pickroom.core.quantities import plural
@@ -182,7 +183,7 @@ def crop(
         if not apply_ai and boxes is None:
             shown = session.view()
             problems = "".join(f"\n  {line}" for line in shown.problems)
-            console.show(f"{shown.header}{problems}\nDraw them in the browser: pickroom lab, then 30_crop.ipynb")
+            console.show(f"{shown.header}{problems}\n{next_line(project)}")
             return
         if apply_ai:
             result = session.apply_ai()
@@ -195,7 +196,7 @@ def crop(
         console.say(f"{name}: {reason}")
     number = f"Batch {result.batch}: " if result.batch else ""
     stuck = f", {len(result.stuck)} unfinished: run `pickroom recover {project}`" if result.stuck else ""
-    console.show(f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}")
+    console.show(f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}\n{next_line(project)}")
     console.fail_if(result.refused or result.stuck)
 
 

@@ -44,10 +44,10 @@ _FOLDER = Path(__file__).parent / "photos"
 _FACE = (PORTRAIT, PORTRAIT, TALL, SQUARE)
 # the first fields of each, and its subjects in percent: x1 y1 x2 y2
 _ROWS: tuple[tuple[str, tuple[int, int], str, int, tuple[Aspect, ...], str], ...] = (
-    ("astronaut.png", (512, 512), "portraits", 12, _FACE, "22 2 72 60, 30 3 62 40, 10 2 95 98"),
-    ("grace_hopper.jpg", (512, 600), "portraits", 12, _FACE, "28 2 75 62, 8 3 92 95"),
-    ("chelsea.png", (451, 300), "portraits", 20, (LANDSCAPE, SQUARE, WIDE), "20 10 85 98, 24 12 60 62"),
-    ("camera.png", (512, 512), "portraits", 0, (PORTRAIT, SQUARE, LANDSCAPE), "15 10 70 60, 30 12 68 45, 5 10 75 98"),
+    ("astronaut.png", (512, 512), "people", 12, _FACE, "22 2 72 60, 30 3 62 40, 10 2 95 98"),
+    ("grace_hopper.jpg", (512, 600), "people", 12, _FACE, "28 2 75 62, 8 3 92 95"),
+    ("chelsea.png", (451, 300), "people", 20, (LANDSCAPE, SQUARE, WIDE), "20 10 85 98, 24 12 60 62"),
+    ("camera.png", (512, 512), "people", 0, (PORTRAIT, SQUARE, LANDSCAPE), "15 10 70 60, 30 12 68 45, 5 10 75 98"),
     ("china.jpg", (640, 427), "places", 25, (LANDSCAPE, WIDE, PORTRAIT, SQUARE), "13 6 55 90, 20 5 52 50"),
     ("rocket.jpg", (640, 427), "places", 30, (LANDSCAPE, PORTRAIT, SQUARE, TALL), "38 25 62 100, 25 60 75 100"),
     (

@@ -1,5 +1,6 @@
 """The demo's settings, and the plan of each group with the hidden reviewer's choice, made before any pixel. Pure."""
 
+import json
 import math
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -8,9 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from pickroom.core.errors import UsageError
-from pickroom.core.records import CropBox
+from pickroom.core.records import CropBox, UserAction
 from pickroom.demo.photographs import GRADES, PHOTOGRAPHS, Aspect, Grade, Photograph
-from pickroom.demo.truth import Truth
 
 DEFECT_KINDS = ("smear", "duplicate", "ringing", "blown_out", "wrong_colour", "swirl", "noise_band")
 
@@ -30,7 +30,7 @@ class DemoConfig:
     groups: int = 60  # groups of 2-4 images
     seed: int = 1  # >= 0; same seed and settings, same bytes
     long_side: int = 1024  # pixels, stages 1 and 1.5; stages 2 and 3 are 5/4 of it
-    anomaly_rate: float = 0.2  # share of groups whose higher stages have a defect: the pick is a lower stage
+    anomaly_rate: float = 0.45  # share of groups whose higher stages have a defect: the pick is a lower stage
     reject_rate: float = 0.05  # share of groups with defects in every stage
     crop_rate: float = 0.3  # share of the rest that is framed loosely, so that the reviewer crops
     full_frame_rate: float = 0.08  # share of crops that keep the full frame (LESSONS: 7.8 % of 7,099 real crops)
@@ -62,8 +62,9 @@ def stream(*key: int) -> np.random.Generator:
 
 # The keys of this module's random streams: (seed, index, key); rendering has its own (stages.py).
 _PLAN, _REVIEWER, _ORDER, _SHARE, _LOOK = 1, 2, 3, 4, 5
+_LAST_RATE = 0.75  # share of these where only the last stage has it; else it begins at any stage but the first
 _REJECT_DEFECTS = 3  # defects in every image of a group that is rejected
-_JPEG_RATE, _CAPTION_RATE = 0.5, 0.3  # shares of groups that are JPEG, not PNG, and that have captions
+_JPEG_RATE, _CAPTION_RATE = 0.75, 0.3  # shares of groups that are JPEG, not PNG, and that have captions
 _RUN = 20  # groups over which the rates hold, so that a small demo has its rejects and defects too
 
 # Series and how often each occurs: mostly [1, 1.5, 2], as in real names; the others give groups of 2 and 4.
@@ -89,6 +90,21 @@ _CROP_SCALE_RANGE = (0.5, 0.95)
 _AIM_SD = 0.02  # fraction of the image: how far off the subject a careful hand ends
 _SUBJECT_HEIGHT = 0.45  # of the box's height: where the subject's centre comes to lie
 _SNAP_TO_TOP = 0.17  # a box that would start above this starts at 0; set so that about 64 % do
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The hidden reviewer's choice for one group, a line of `demo_truth.jsonl`."""
+
+    images: tuple[str, ...]  # file names in stage order, no paths
+    pick: int  # 0-based into `images`; 0, a placeholder, for a reject (as in `ai_decisions`)
+    action: UserAction
+    box: CropBox | None = None  # the crop of the picked image; only for the action `crop`
+
+    def to_json(self) -> str:
+        """The line, with its newline."""
+        box = self.box.to_list() if self.box else None
+        return json.dumps({"images": list(self.images), "pick": self.pick, "action": self.action, "box": box}) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +154,8 @@ def plan_group(config: DemoConfig, index: int) -> GroupPlan:
     finds_defect = _share(config.seed, index, 1) < config.anomaly_rate
     crops = _share(config.seed, index, 2) < config.crop_rate
     subject, window = _frame(photograph, first_size, crops, flip, rng)
-    onset = int(reviewer.integers(1, len(stages)))  # where a defect begins, if there is one
+    early = int(reviewer.integers(1, len(stages)))
+    onset = len(stages) - 1 if reviewer.random() < _LAST_RATE else early  # where a defect begins, if there is one
     showing = [kind for kind in config.defect_kinds if kind not in photograph.hides] or config.defect_kinds
     kinds = tuple(str(kind) for kind in reviewer.choice(showing, size=_REJECT_DEFECTS))
     box = crop_box(subject, reviewer, config.full_frame_rate)

@@ -208,7 +208,7 @@ def fill(
         _write_state(folder, kind, made)
     except OSError as error:
         where = [Path(error.filename)] if error.filename else [folder]
-        hint = "make room, or give another DIR, and run it again"
+        hint = "make room, or give another folder, and run it again"
         raise FileOperationError(error.strerror or str(error), "exporting", where, hint) from error
 
 

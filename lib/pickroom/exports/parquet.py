@@ -111,7 +111,7 @@ def _require_ours(workspace: Workspace, folder: Path, project_ids: Iterable[str]
             items=[str(path) for path in strange],
             doing="exporting",
             subject=strange[0],
-            hint="move them away, or give an empty DIR",
+            hint="move them away, or give an empty folder",
         )
 
 
@@ -133,7 +133,7 @@ def _rows(analysis: Analysis, table: str, project_id: str) -> pyarrow.Table:
 def _write(workspace: Workspace, rows: pyarrow.Table, path: Path) -> int:
     """Write rows, all of them or none; how many they were."""
     if path.parent.is_symlink() or path.parent.parent.is_symlink():
-        raise FileOperationError("a folder on the way is a link", "exporting", [path], "give an empty DIR")
+        raise FileOperationError("a folder on the way is a link", "exporting", [path], "give an empty folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with Folder(BUILDING, path.parent) as building:
@@ -143,7 +143,7 @@ def _write(workspace: Workspace, rows: pyarrow.Table, path: Path) -> int:
                 written_files.record(workspace, path, hashlib.file_digest(file, "sha256").hexdigest())
             os.replace(temporary, path)
     except OSError as error:
-        what, hint = error.strerror or str(error), "make room, or give another DIR"
+        what, hint = error.strerror or str(error), "make room, or give another folder"
         raise FileOperationError(what, "exporting", [path], hint) from error
     return int(rows.num_rows)
 

@@ -235,8 +235,7 @@ def undo(project: Project) -> Undone:
         if not records:
             raise UsageError("no sidecars were written, or all are undone", doing=f"undoing in {project.id}")
         with open_read_only(project.database) as connection:
-            hint = f"plug its disk in, or: pickroom relocate {project.id} NEW_FOLDER"
-            require_images(project, connection, "undoing XMP sidecars", hint)
+            require_images(project, connection, "undoing XMP sidecars", project.relocate_hint)
         held: dict[str, str] = {}
         for record in records:
             done = _take_back(project, folder, record, held)

@@ -97,8 +97,7 @@ def close_lost(project: Project, *, execute: bool) -> tuple[dict[str, list[str]]
     for one in (project, *copies(project)):
         one.require_root()
         with closing(connect(one.database)) as connection, moving_files(one, _CLOSING) as folder:
-            hint = f"plug its disk in, or: pickroom relocate {project.id} NEW_FOLDER"
-            require_images(one, connection, _CLOSING, hint)
+            require_images(one, connection, _CLOSING, project.relocate_hint)
             if execute:
                 result.add(journal.run_planned(folder, connection, verify=True, trusting=True))
             missing, closed = journal.close_lost(folder, connection, execute=execute)
@@ -162,7 +161,7 @@ def remembered(project: Project) -> tuple[Path, ...]:
         _list_of(project),
         what="the list of sandboxes cannot be read",
         doing=f"looking for the copies of {project.id}",
-        hint=f"remove it, then name each sandbox once: pickroom auto review {project.id} --sandbox FOLDER",
+        hint=f"remove it, then name each sandbox again in turn: pickroom auto review {project.id}",
         error=ProjectError,
     )
     root = project.workspace.root.resolve()

@@ -62,8 +62,8 @@ class ScanReport:
 
 
 def similarity_hint(project_id: str) -> str:
-    """What to do where the names hold no stages, in words: it is the same from a notebook and from a terminal."""
-    return f'group them by how they look: pickroom index {project_id} (10_embed, then 00_start with by = "similarity")'
+    """What to do where the names hold no stages, in words."""
+    return f"group the images by how they look: pickroom index {project_id}"
 
 
 def _listed(item: Ungrouped) -> dict[str, str]:

@@ -186,10 +186,8 @@ class EmbedReport:
             f"  on {self.device}",
         ]
         if self.by_default:
-            lines.append(
-                f"  this encoder needs no download; for OpenCLIP: pickroom embed {self.project_id} --change-encoder "
-                "--checkpoint FOLDER, or --encoder openclip:MODEL/TAG, which downloads its weights"
-            )
+            openclip = f"pickroom embed {self.project_id} --change-encoder --encoder openclip"
+            lines.append(f"  this encoder needs no download; for OpenCLIP, which downloads its weights: {openclip}")
         if self.dtype != FLOAT32:
             again = f"pickroom embed {self.project_id} --change-encoder"
             lines.append(f"  vectors in {self.dtype} cannot be compared with those of newer projects: {again}")

@@ -23,7 +23,6 @@ from pickroom.store.workspace import Workspace, utc_now
 
 _FILE = re.compile(r"(?P<name>[a-z_]+)_v(?P<version>\d+)(\.npz|\.pt|_metadata\.json)")
 _MODEL, _SEEN = "model.", "seen"  # names of arrays in the file: of the model's own, each with its name, and the prints
-_TRAIN_AGAIN = "train again: pickroom train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +134,17 @@ def load(workspace: Workspace, name: str, version: int) -> Checkpoint:
     path = workspace.models / f"{name}_v{version}.npz"
     if not path.exists() and path.with_suffix(".pt").exists():
         path = path.with_suffix(".pt")
+    again = f"train again: pickroom train {name}"
     try:
         metadata = read_metadata(workspace, name, version)
         with atomic.open_plain(path) as file:
             arrays = unpacked(file) if path.suffix == ".npz" else _flat(read_tensors(file))
     except Exception as error:  # noqa: BLE001 (readers raise almost anything on damaged bytes)
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StoreError(
-            f"it cannot be read ({what})", doing="loading a model", subject=path, hint=_TRAIN_AGAIN
-        ) from None
+        raise StoreError(f"it cannot be read ({what})", doing="loading a model", subject=path, hint=again) from None
     model = {part.removeprefix(_MODEL): values for part, values in arrays.items() if part.startswith(_MODEL)}
     if not model:
-        raise StoreError("it holds no model", doing="loading a model", subject=path, hint=_TRAIN_AGAIN)
+        raise StoreError("it holds no model", doing="loading a model", subject=path, hint=again)
     return Checkpoint(name, version, model, arrays.get(_SEEN, np.zeros(0, dtype=np.int64)), metadata)
 
 
@@ -212,5 +210,5 @@ def _mismatch(checkpoint: Checkpoint, what: str) -> ConflictError:
     return ConflictError(
         f"{checkpoint.name} {checkpoint.label} does not fit: {what}",
         doing="using a model",
-        hint=f"{_TRAIN_AGAIN} {checkpoint.name} PROJECT",
+        hint=f"train again: pickroom train {checkpoint.name}",
     )

@@ -133,7 +133,7 @@ def evaluate(
         raise NotYetError(
             "no model was trained yet", doing="evaluating", hint=f"train one: pickroom train ranker {names}"
         )
-    drawn = _sample(current, sample, seed) if sample else []
+    drawn = _sample(current, sample, seed, project_ids) if sample else []
     return Evaluation(tuple(scores), tuple(drawn), _log(workspace, drawn) if drawn else None)
 
 
@@ -203,13 +203,15 @@ def _score(
     return VersionScore(task.name, number, current, project_id, len(rows), seen, figure, scored, baselines)
 
 
-def _sample(current: Mapping[str, _Current], count: int, seed: int | None) -> list[dict[str, Any]]:
+def _sample(
+    current: Mapping[str, _Current], count: int, seed: int | None, project_ids: Sequence[str]
+) -> list[dict[str, Any]]:
     """Groups at random with what was said of them before either current model learned them."""
     images, image_features, crop_model = current.get("crop_proposer", _UNTRAINED)
     crops = {(image.project_id, image.filename): row for row, image in enumerate(images)} if crop_model else {}
     picks, features, ranker = current.get("ranker", _UNTRAINED)
     if ranker is None:
-        hint = "see why: pickroom evaluate PROJECT"
+        hint = f"see why: pickroom evaluate {' '.join(project_ids)}"
         raise NotYetError("no ranker recommends yet, so there is nothing to sample", doing="evaluating", hint=hint)
     said = _pick_chances(ranker, picks, features)
     rows = []

@@ -43,7 +43,7 @@ def model_of(checkpoint: Checkpoint) -> Any:
         raise StoreError(
             f"{checkpoint.name} {checkpoint.label} does not fit this version ({error})",
             doing="loading a model",
-            hint=f"train again: pickroom train {checkpoint.name} PROJECT",
+            hint=f"train again: pickroom train {checkpoint.name}",
         ) from error
 
 

@@ -207,6 +207,6 @@ def _encoder(projects: Sequence[Project]) -> str:
         raise ConflictError(
             f"the projects have vectors of different encoders ({words})",
             doing="making a training set",
-            hint="train on projects of one encoder, or embed them by one: pickroom embed P --change-encoder",
+            hint=f"embed all by one: pickroom embed {projects[0].id} --change-encoder",
         )
     return next(str(encoder) for encoder in bound.values())

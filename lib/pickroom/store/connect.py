@@ -57,7 +57,7 @@ def restore_hint(path: Path) -> str:
     for workspace in path.absolute().parents[3:4]:
         if (workspace.parent.name, workspace.name) == (project_id, INNER):
             return f"move {workspace.parent} away, then make the copy anew: pickroom auto generate {project_id}"
-    return f"restore it from a backup: pickroom restore FILE, or from a copy: pickroom restore --project {project_id}"
+    return f"restore it from a backup, or from a copy: pickroom restore --project {project_id}"
 
 
 def _connect(path: Path, *, make: bool) -> sqlite3.Connection:

@@ -41,7 +41,7 @@ def wrap_row_errors(table: str) -> Callable[[Callable[Parameters, Result]], Call
                 return read(*arguments, **named)
             except _SIGNS as error:
                 what = f"a row of {table} is damaged ({(str(error) or type(error).__name__).splitlines()[0][:120]})"
-                hint = "restore the database from a backup: pickroom restore FILE"
+                hint = "restore the database from a backup, as in: pickroom restore ~/pickroom-backup.zip"
                 raise StoreError(what, doing="reading the project", hint=hint) from error
 
         return reading

@@ -10,6 +10,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -158,12 +159,17 @@ class Project:
     def require_root(self) -> Path:
         """The image folder, or ProjectError when it is not there (an unplugged disk, a moved folder)."""
         if not self.manifest.root:
-            hint = f"give it a folder: pickroom start {self.id} --images FOLDER"
+            hint = f"give it the folder you are in: pickroom start {self.id} --images ."
             raise _unusable(self.id, "it was registered without images", self.manifest_file, hint)
         if not self.root.is_dir():
-            hint = f"plug its disk in, or: pickroom relocate {self.id} NEW_FOLDER"
-            raise _unusable(self.id, "the image folder is not there", self.root, hint)
+            raise _unusable(self.id, "the image folder is not there", self.root, self.relocate_hint)
         return self.root
+
+    @property
+    def relocate_hint(self) -> str:
+        """What to do where the images are not in the root."""
+        command = f"pickroom relocate {self.id} . --home {shlex.quote(str(self.workspace.root))}"
+        return f"plug its disk in, or in the folder where its images are now: {command}"
 
     def with_manifest(self, **changes: Any) -> Project:
         """Change the manifest as it is on disk now, and return the project that it describes.
@@ -248,7 +254,7 @@ class Workspace:
             if len(known) == 1:
                 here += f', in a notebook project = "{known[0]}"'
             what, doing = f"there is no project {project_id!r}, as seen", "looking for its manifest"
-            hint = f"{here}; make one: pickroom start {project_id} --images FOLDER"
+            hint = f"{here}; make one of the folder you are in: pickroom start {project_id} --images ."
             raise ProjectError(what, doing=doing, subject=path, hint=hint) from None
         except NewerManifestError as error:
             raise _unusable(project_id, str(error), path, "update pickroom") from None

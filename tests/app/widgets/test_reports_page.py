@@ -12,16 +12,16 @@ from conftest import read_tree
 from pickroom.app.widgets.reclaim_page import ReclaimDesk
 from pickroom.app.widgets.reports_page import ReportsPage, open_reports
 from pickroom.demo.plan import DemoConfig
-from pickroom.demo.project import start_demo
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import FINALISE, review
+from support.simulated import start_simulated
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """Three groups of photographs: one picked, one to be cropped, one undecided; one image in no group."""
-    made, _ = start_demo(Workspace(tmp_path), DemoConfig(groups=3, seed=3, long_side=96), model_like=True)
+    made = start_simulated(Workspace(tmp_path), DemoConfig(groups=3, seed=3, long_side=96))
     review(made, "1", "q", *FINALISE)
     return made
 

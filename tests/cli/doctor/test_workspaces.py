@@ -65,7 +65,10 @@ def test_database_that_lost_its_groups_fails(project: Project) -> None:
 def test_image_folder_that_went_away(project: Project, tmp_path: Path) -> None:
     shutil.move(project.root, tmp_path / "elsewhere")
     found = look(project)
-    assert (found.state, found.todo) == ("fail", "plug its disk in, or: pickroom relocate p NEW_FOLDER")
+    assert (found.state, found.todo) == (
+        "fail",
+        project.relocate_hint,
+    )
 
 
 def test_interrupted_operations_and_a_held_lock(project: Project) -> None:

@@ -169,7 +169,7 @@ def bundled_weights() -> Finding:
 
 def openclip_weights() -> Finding:
     """Whether OpenCLIP's usual weights are on this machine; nothing is fetched."""
-    here = "none is needed by: pickroom embed P --encoder bundled"
+    here = "the bundled encoder needs none"
     given = os.environ.get("PICKROOM_OPENCLIP")
     if given:
         folder = Path(given).expanduser()

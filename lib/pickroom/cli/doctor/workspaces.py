@@ -185,7 +185,7 @@ def folder(root: Path) -> Finding:
     """Whether the workspace is there, and can be written to."""
     if not root.is_dir():
         what = f"{root} is not there: it is made with the first project"
-        return Finding("workspace", "warn", what, "pickroom start NAME --images FOLDER, or give --home")
+        return Finding("workspace", "warn", what, "to make one of this folder: pickroom open . (or give --home)")
     if not os.access(root, os.W_OK | os.X_OK):
         return Finding("workspace", "fail", f"{root} cannot be written to", "check the folder's permissions")
     return Finding("workspace", "ok", str(root))
@@ -252,13 +252,18 @@ def _database(opened: Project, name: str) -> Finding:
         decided = bool(decisions.outcome_counts(connection))
         emptied = not groups.count(connection) and opened.manifest.group_count
     if damage != "ok" and not damage.startswith("CHECK constraint failed"):  # rows that an earlier schema allowed
-        return Finding(name, "fail", f"its database is damaged: {damage}", "restore it: pickroom restore FILE")
+        return Finding(
+            name,
+            "fail",
+            f"its database is damaged: {damage}",
+            restore_hint(opened.database),
+        )
     if emptied:
         what = f"its database has no groups, and its manifest counts {opened.manifest.group_count}"
         return Finding(name, "fail", what, f"see its copies: pickroom restore --project {opened.id}")
     if opened.manifest.root and not opened.root.is_dir():
         what = f"its image folder is not there: {opened.root}"
-        return Finding(name, "fail", what, f"plug its disk in, or: pickroom relocate {opened.id} NEW_FOLDER")
+        return Finding(name, "fail", what, opened.relocate_hint)
     if is_held(opened.lock_file):
         holder = opened.lock_file.read_text(encoding="utf-8", errors="replace").strip() or "another process"
         return Finding(name, "warn", f"{holder} is at work on its files", "wait until it has finished")
@@ -282,6 +287,6 @@ def _database(opened: Project, name: str) -> Finding:
     if newest:
         return Finding(name, "ok", f"{found}, copy of its database of {copies.made_at(newest[0]):%Y-%m-%d %H:%M}Z")
     if decided:
-        todo = "the next finalise makes one; or: pickroom backup FILE"
+        todo = "the next finalise makes one; or: pickroom backup ~/pickroom-backup.zip"
         return Finding(name, "warn", f"{found}, no copy of its database", todo)
     return Finding(name, "ok", found)

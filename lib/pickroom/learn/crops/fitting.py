@@ -61,7 +61,7 @@ def fit_crops(
     cropped = is_crop(boxes[rows])
     if not cropped.any():
         what = "no image has both features and a crop"
-        raise UsageError(what, doing="training a crop proposer", hint="see: pickroom check PROJECT")
+        raise UsageError(what, doing="training a crop proposer", hint="crop some images, and embed them")
     some, boxes = features.take(rows), boxes[rows]
     keep = keeps_aspect(boxes) if config.keep_aspect is None else config.keep_aspect
     arrays = fit_scales(some, config.components)

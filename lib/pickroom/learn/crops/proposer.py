@@ -202,5 +202,5 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _unusable(what: str) -> StoreError:
-    hint = "train again: pickroom train crop_proposer PROJECT"
+    hint = "train again: pickroom train crop_proposer"
     return StoreError(what, doing="loading a crop proposer", hint=hint)

@@ -202,7 +202,7 @@ class PickModel:
             raise StoreError(
                 f"the ranker cannot be used ({error})",
                 doing="loading a ranker",
-                hint="train again: pickroom train ranker PROJECT",
+                hint="train again: pickroom train ranker",
             ) from error
         return cls(columns, Preference(mean, precision, variances, blocks), lower)
 

@@ -226,7 +226,7 @@ def _listing(file: Path, archive: zipfile.ZipFile) -> Listing:
     found = [info for info in held if info.filename == LISTING]
     if not found:
         what = f"this is no backup of Pickroom's: it holds no {LISTING}"
-        raise UsageError(what, doing=_DOING, subject=file, hint="a backup is made by: pickroom backup FILE")
+        raise UsageError(what, doing=_DOING, subject=file, hint="to make one: pickroom backup ~/pickroom-backup.zip")
     if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or i.flag_bits & 1 for i in held):
         raise _Damaged("a file in it is packed in another way than Pickroom packs")
     with archive.open(found[0]) as source:

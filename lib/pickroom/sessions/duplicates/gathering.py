@@ -43,7 +43,7 @@ def projects_of(workspace: Workspace, names: Sequence[str]) -> list[Project]:
     chosen = [workspace.project(name) for name in names or workspace.project_ids()]
     chosen = [project for project in chosen if names or project.manifest.root]
     if not chosen:
-        hint = "make one: pickroom start P --images FOLDER"
+        hint = "make one of the folder you are in: pickroom open ."
         raise UsageError("there is no project yet", doing="looking for duplicates", hint=hint)
     return chosen
 

@@ -166,7 +166,7 @@ class ReviewSession(ProjectSession):
             found = progress.read_summary(self.project.workspace)
         except StoreError:
             return ""
-        return found.words if found else ""
+        return " - ".join(filter(None, (found.words, self.project.manifest.notes))) if found else ""
 
     def group_at(self, position: int) -> GroupView | None:
         """The group at a place of the batch as it would be drawn, None beyond its ends."""

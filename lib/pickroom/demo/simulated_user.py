@@ -1,0 +1,135 @@
+"""The hidden reviewer of the demo: decides groups blind, as a user would, so that a model learns on the spot."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+
+import numpy as np
+
+from pickroom.core.errors import ConflictError
+from pickroom.core.records import Group, Recommendation
+from pickroom.demo.plan import Truth, stream
+from pickroom.features.consistency_store import consistency_of
+from pickroom.features.sources import FeatureSources
+from pickroom.files import cropping
+from pickroom.indexing.pipeline import embed
+from pickroom.learn import progress as learning
+from pickroom.learn.picks import current
+from pickroom.learn.picks.bursts import candidates_of
+from pickroom.learn.picks.task import PickTask
+from pickroom.learn.recommending import recommend
+from pickroom.sessions.review.session import ReviewSession
+from pickroom.store import groups, recommendations
+from pickroom.store.connect import connect, open_read_only, transaction
+from pickroom.store.review_state import REVIEW
+from pickroom.store.workspace import Project
+
+Progress = Callable[[int, int], None]  # groups done, groups in all
+NOTES = "trained on {} decisions of a simulated user, images damaged on purpose"  # of the project, for the deck
+BATCH = 60  # groups to a finalise
+_SECONDS = (1.0, 0.5)  # mean and spread of the logarithm of the seconds a look takes: about 3, a few of them 8
+_PAST = 0x9A57  # a stream of its own: a demo with decisions has the pictures of one without
+
+
+def decide(project: Project, truths: Sequence[Truth], count: int, seed: int, progress: Progress | None = None) -> None:
+    """Decide the first `count` groups of the queue as the hidden reviewer would, blind, and make the crops.
+
+    Raises:
+        ConflictError: a batch was held back, a crop not made, or a group not there or not known to the reviewer; what
+            was decided before stays.
+    """
+    by_names = {frozenset(known.images): known for known in truths}
+    pace = _Pace(stream(seed, _PAST))
+    done = 0
+    while done < count:
+        with closing(ReviewSession(project, batch_size=min(BATCH, count - done), blind=True, clock=pace)) as session:
+            shown = list(session.groups)
+            _require(bool(shown), project, f"group {done + 1} was not made whole")
+            orders = []
+            for group in shown:
+                pace.look()
+                known = by_names.get(frozenset(group.filenames))
+                _require(known is not None, project, f"the hidden reviewer knows nothing of group {group.group_id}")
+                assert known is not None
+                session.press(_key(group, known))
+                if known.box is not None:
+                    orders.append(cropping.Order("crop", known.images[known.pick], known.box))
+            for key in ("Shift+Enter", "Shift+Enter"):
+                session.press(key)
+            finalised = session.last_result is not None and not session.last_result.held
+            _require(finalised, project, "a batch was not made whole")
+        if orders:
+            with closing(connect(project.database)) as connection:
+                made = cropping.submit(project, connection, orders)
+            _require(len(made.done) == len(orders), project, "a crop was not made whole")
+        done += len(shown)
+        if progress is not None:
+            progress(done, count)
+
+
+class _Pace:
+    """A clock that goes on by the time that a user would have looked at a group."""
+
+    def __init__(self, random: np.random.Generator) -> None:
+        self._random, self._now = random, 0.0
+
+    def look(self) -> None:
+        self._now += float(self._random.lognormal(*_SECONDS))
+
+    def __call__(self) -> float:
+        return self._now
+
+
+def _key(group: Group, known: Truth) -> str:
+    if known.action == "reject":
+        return "x"
+    index = group.filenames.index(known.images[known.pick])
+    return ("1234" if known.action == "approve" else "qwer")[index]
+
+
+def _require(holds: bool, project: Project, what: str) -> None:
+    if not holds:
+        hint = "delete the demo's folder, and make it again"
+        raise ConflictError(what, doing="making the demo", subject=project.workspace.root, hint=hint)
+
+
+def learn(project: Project, progress: Progress | None = None) -> str:
+    """Train the preference model on the decisions made, recommend for the groups that wait; the result in words.
+
+    The review opens at the surest pick below the highest stage. The crop model is left to the first finalise: it takes
+    longer than the demo may, and more crops than it has.
+
+    Args:
+        progress: called after each group whose images were compared.
+
+    Raises:
+        PickroomError: an image cannot be read, or the disk is full.
+    """
+    workspace = project.workspace
+    embed(project)
+    project = workspace.project(project.id)  # it knows its encoder now
+    task, sources = PickTask(), FeatureSources([project])
+    with open_read_only(project.database) as connection:
+        every = groups.every(connection, project.id)
+    # all groups in one go of every core, rather than those decided first
+    consistency_of([candidates_of(group) for group in every], sources, task.features_config.consistency, progress)
+    _, lines = current.update(workspace, [project.id], task)
+    told = recommend(project).words
+    with closing(connect(project.database)) as connection, transaction(connection):
+        waiting = groups.queue(connection, project.id)
+        made = recommendations.of_groups(connection, [group.group_id for group in waiting])
+        if (clearest := _clearest(waiting, made)) is not None:
+            REVIEW.set_cursor(connection, clearest)
+    return "\n".join((*lines, *told.splitlines()))
+
+
+def _clearest(waiting: Sequence[Group], made: Mapping[str, Recommendation]) -> str | None:
+    """The group of the surest pick below the highest stage, with a defect named; what is right is not looked at."""
+    named = [(made[g.group_id], len(g.images)) for g in waiting if made[g.group_id].anomaly_flags]
+    lower = [one for one, count in named if one.selected_index is not None and one.selected_index < count - 1]
+    return max(lower, key=lambda one: one.confidence or 0.0).group_id if lower else None
+
+
+def require_learned(project: Project) -> None:
+    """Raise ConflictError where the making of a demo was interrupted before its model had learned."""
+    finished = not project.manifest.notes or learning.read_summary(project.workspace) is not None
+    _require(finished, project, "it was interrupted")
