@@ -153,7 +153,7 @@ def test_packages_import_only_from_those_below() -> None:
     assert wrong == {}
 
 
-def test_analysis_knows_where_projects_lie_and_nothing_of_how_they_work() -> None:
+def test_analysis_imports_only_allowed_modules() -> None:
     own = [path for path in MODULES if part_of(path) == "analysis" and "reports" not in path.parts]
     found = set()
     for node in (node for path in own for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom)):
@@ -224,7 +224,7 @@ def test_modules_say_what_they_are_for() -> None:
     assert [name for name in silent if not name.endswith("__main__.py")] == []
 
 
-def test_no_module_is_a_drawer_for_everything_or_a_second_version() -> None:
+def test_no_module_is_named_like_a_catch_all_or_second_version() -> None:
     drawers = re.compile(r"(utils?|helpers?|misc|common)(_\w+)?|\w+_(v\d+|new|old|copy|utils?)")
     assert [shown(path) for path in PACKAGE.rglob("*") if drawers.fullmatch(path.stem)] == []
 

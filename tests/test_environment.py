@@ -169,7 +169,7 @@ def test_duckdb_and_its_sqlite_extension_are_one_version() -> None:
     assert Version(duckdb.__version__) in expected
 
 
-def test_environment_yml_takes_python_from_conda_and_the_rest_from_the_lock() -> None:
+def test_environment_yml_takes_python_from_conda_rest_from_lock() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
     (pip_section,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]

@@ -65,7 +65,7 @@ def begin_deciding(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE groups SET deferrals = 7")
 
 
-def test_an_analysis_in_the_same_process_does_not_free_the_lock_of_a_write(make_project: Make, tmp_path: Path) -> None:
+def test_analysis_in_the_same_process_keeps_the_write_lock(make_project: Make, tmp_path: Path) -> None:
     project = make_project([(1, 2)] * 3)
     with closing(connect(project.database)) as connection:
         begin_deciding(connection)
@@ -146,7 +146,7 @@ def test_a_database_that_nobody_here_has_open_is_given_itself(make_project: Make
 
 
 @pytest.mark.parametrize("opened", [lambda p: closing(connect(p)), open_read_only], ids=["writing", "reading"])
-def test_every_connection_of_the_store_counts_until_the_last_is_closed(make_project: Make, opened: Callable) -> None:
+def test_store_connections_count_until_the_last_is_closed(make_project: Make, opened: Callable) -> None:
     project = make_project([(1, 2)])
     other_name = project.database.parent / ".." / project.database.parent.name / project.database.name
     with opened(project.database):
@@ -176,7 +176,7 @@ def test_another_process_may_write_while_an_analysis_reads(make_project: Make, t
         assert duck.execute("SELECT count(*) FROM p.ai_decisions").fetchone() == (1,)
 
 
-def test_a_missing_database_is_one_clear_line_and_is_not_made_by_looking_at_it(tmp_path: Path) -> None:
+def test_missing_database_is_one_line_and_is_not_created(tmp_path: Path) -> None:
     missing = tmp_path / "none.db"
     with pytest.raises(StoreError, match="there is no database"), attachable(missing):
         pass

@@ -229,9 +229,7 @@ def test_a_closed_disk_only_costs_the_copies(reviewed: Project, workspace: Works
 # ------------------------------------------------------------------------------------------------ beside who writes
 
 
-def test_a_query_does_not_free_the_lock_of_a_write_in_this_process(
-    storage: str, reviewed: Project, workspace: Workspace
-) -> None:
+def test_query_keeps_the_write_lock_of_this_process(storage: str, reviewed: Project, workspace: Workspace) -> None:
     with closing(open_store(reviewed.database)) as connection:
         with transaction(connection):
             connection.execute("UPDATE groups SET deferrals = 7")
@@ -447,7 +445,7 @@ def test_without_the_sqlite_extension_everything_is_the_same(
         assert session.run("SELECT count(*) AS n FROM decisions").to_pylist() == [{"n": 6}]
 
 
-def test_the_connection_fetches_nothing_and_leaves_the_home_folder_alone(
+def test_connection_fetches_nothing_and_leaves_home_untouched(
     reviewed: Project, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "user"))

@@ -450,7 +450,7 @@ def test_a_picture_that_changes_while_it_is_packed_is_found(
 # ------------------------------------------------------------------------------------------------ refusals
 
 
-def test_the_dry_run_says_what_stands_in_the_way_and_does_nothing(
+def test_dry_run_and_finish_name_obstacles_and_move_nothing(
     decided: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = copy_of(decided, tmp_path)

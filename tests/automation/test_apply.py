@@ -105,7 +105,7 @@ def test_every_verdict_leads_where_it_says(place: AutomationTarget) -> None:
     assert [g.group_id for g in queue(place.project)] == [six.group_id]
 
 
-def test_the_dry_run_is_the_journal_line_for_line_and_changes_nothing(place: AutomationTarget) -> None:
+def test_dry_run_matches_journal_and_changes_nothing(place: AutomationTarget) -> None:
     approve_all(place)
     before = read_tree(place.folder)
     plan = apply.dry_run(place)
@@ -234,7 +234,7 @@ def test_groups_drawn_for_a_look_wait_for_it(make_project: Make) -> None:
     assert {row["input"] for row in rows(place.project, "SELECT input FROM decision_context")} == {"automation_review"}
 
 
-def test_a_choice_not_yet_written_is_not_passed_over_by_the_machine(place: AutomationTarget) -> None:
+def test_apply_leaves_out_groups_with_unwritten_choices(place: AutomationTarget) -> None:
     cover(place, 0.8, drawn=False)
     review(place, "1", only="unseen")
     plan = apply.dry_run(place)
@@ -250,7 +250,7 @@ def test_auto_approve_written_by_hand_is_refused(place: AutomationTarget) -> Non
             apply.dry_run(place)
 
 
-def test_the_machines_word_in_the_persons_file_is_held_against_the_decisions(place: AutomationTarget) -> None:
+def test_auto_lines_in_approved_file_must_match_decisions(place: AutomationTarget) -> None:
     proposal = proposals_of(place)[0]
     write_lines(place.approved, [person(proposal.group_id, "approved", proposal.chosen, by="auto")])
     with pytest.raises(UsageError, match="not to be approved unseen"):
@@ -292,7 +292,7 @@ TAMPERED: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
 
 
 @pytest.mark.parametrize(("file", "change", "words"), TAMPERED.values(), ids=TAMPERED)
-def test_a_tampered_line_is_one_clear_line_and_nothing_is_touched(
+def test_tampered_line_gives_one_clear_line_and_changes_nothing(
     place: AutomationTarget, file: str, change: Callable[[dict[str, Any]], Any], words: str
 ) -> None:
     approve_all(place)
@@ -370,7 +370,7 @@ def test_a_folder_that_leads_out_of_the_sandbox_is_refused(place: AutomationTarg
     assert list(outside.iterdir()) == [] and state_of(place) == before
 
 
-def test_a_plan_that_is_no_longer_the_one_shown_is_not_carried_out(place: AutomationTarget) -> None:
+def test_plan_that_changed_since_it_was_shown_is_not_applied(place: AutomationTarget) -> None:
     approve_all(place)
     plan = apply.dry_run(place)
     review(place, "Home", "1", "Shift+Enter", "Shift+Enter")
@@ -400,7 +400,7 @@ def test_nothing_to_do_does_nothing(place: AutomationTarget) -> None:
 # ------------------------------------------------------------------------------------------------ failing on the way
 
 
-def test_a_database_that_fails_after_the_commit_is_not_said_to_have_moved_nothing(
+def test_database_error_after_commit_warns_of_moved_files(
     place: AutomationTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     approve_all(place)
@@ -511,7 +511,7 @@ def test_an_image_that_cannot_be_cropped_stops_everything(
 # ------------------------------------------------------------------------------------------------ production
 
 
-def test_in_production_the_same_decisions_move_the_projects_own_files(make_project: Make) -> None:
+def test_production_apply_moves_files_of_the_project_itself(make_project: Make) -> None:
     project = make_project([(1, 2)] * 2, folder="anna")
     copy = proposed(project)
     approve_all(copy)

@@ -99,7 +99,7 @@ def test_what_the_person_has_spoken_of_stays_as_it_was(make_project: Make) -> No
     assert [made.proposals[0], made.proposals[2]] == [before[0], before[2]]
 
 
-def test_damaged_decisions_are_mended_and_a_damaged_word_of_the_person_is_not_lost(make_project: Make) -> None:
+def test_damaged_decisions_are_rewritten_but_user_file_is_kept(make_project: Make) -> None:
     place = proposed(make_project([(1, 2)] * 2))
     change_line(place.decisions, 0, lambda values: values.update(images=["x"]))
     assert "the decisions were damaged and are written anew" in generate.generate(place).notes[0]
@@ -149,7 +149,7 @@ def blind_on(project: Project, decided: int, wrong: int) -> None:
             )
 
 
-def test_enough_blind_decisions_approve_what_is_sure_and_no_other(make_project: Make) -> None:
+def test_enough_blind_decisions_approve_only_sure_proposals(make_project: Make) -> None:
     project = make_project([(1, 2)] * 4)
     sure, unsure, flagged, other = queue(project)
     recommend(project, sure, 1, confidence=0.99)
@@ -289,7 +289,7 @@ def test_what_was_applied_is_proposed_no_more(make_project: Make) -> None:
         assert recommendations.waiting(connection) == []
 
 
-def test_the_files_are_not_written_under_somebody_who_is_writing_them(make_project: Make) -> None:
+def test_generate_writes_nothing_while_the_project_is_locked(make_project: Make) -> None:
     place = sandbox.prepare(make_project([(1, 2)]))
     before = read_tree(place.folder)
     with project_lock(place.project, "writing what was chosen"), pytest.raises(LockedError, match="what was chosen"):

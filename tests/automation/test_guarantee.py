@@ -83,7 +83,7 @@ def test_second_promise_needs_29_clean_anomalies(anomalies: int, approves: bool)
     assert ("can be switched on without" in " ".join(found.explanation)) is not approves
 
 
-def test_decisions_missing_for_the_second_promise_follow_the_anomalies_met_so_far() -> None:
+def test_decisions_needed_for_second_promise_follow_anomaly_rate() -> None:
     found = calibrate(blind(980) + blind(20, anomaly=True))
     assert found.needed == 450  # nine more anomalies at 20 in 1,000
 
@@ -108,7 +108,7 @@ def test_first_threshold_that_fails_ends_the_sequence() -> None:
     assert (found.threshold, found.overrides_ok) == (None, False)
 
 
-def test_surest_recommendations_overridden_too_often_are_not_mended_by_more_decisions() -> None:
+def test_more_decisions_cannot_fix_overrides_at_top_confidence() -> None:
     found = calibrate(blind(400, overridden=60), FIRST)
     assert (found.threshold, found.needed) == (None, None)
     assert "more decisions alone do not help" in found.explanation[0]
@@ -130,7 +130,7 @@ def test_anomalies_approved_wrongly_raise_the_threshold() -> None:
     assert both.approved_wrongly == 0
 
 
-def test_decisions_never_approved_still_count_as_anomalies_that_were_seen() -> None:
+def test_decisions_never_approved_still_count_as_seen_anomalies() -> None:
     found = calibrate(blind(1000) + blind(29, None, overridden=29, anomaly=True))
     assert found.anomalies_ok and found.threshold is not None
     assert found.approved == 1000
@@ -163,7 +163,7 @@ decisions_lists = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(decisions_lists, st.sampled_from([FIRST, RiskTarget(), RiskTarget(override=0.15, anomaly=0.3, confidence=0.8)]))
-def test_what_is_approved_keeps_every_promise_on_the_decisions_themselves(made: list, risk: RiskTarget) -> None:
+def test_approved_decisions_meet_every_risk_target(made: list, risk: RiskTarget) -> None:
     found = calibrate(made, risk)
     assert found == calibrate(made[::-1], risk)
     assert all(word.isprintable() and word for word in found.explanation)
@@ -181,7 +181,7 @@ def test_what_is_approved_keeps_every_promise_on_the_decisions_themselves(made: 
         assert binom.cdf(wrongly, len(anomalies), risk.anomaly) <= 1 - risk.confidence + 1e-9
 
 
-def test_risk_at_the_promise_is_approved_in_one_draw_of_twenty_at_the_most() -> None:
+def test_risk_at_the_limit_is_approved_in_at_most_1_of_20_draws() -> None:
     # every threshold has a risk just above the promise: any approval is a broken one
     rng = np.random.default_rng(3)
     broken = 0
@@ -197,7 +197,7 @@ def test_risk_at_the_promise_is_approved_in_one_draw_of_twenty_at_the_most() -> 
 # ------------------------------------------------------------------------------------------------ confidence
 
 
-def test_confidence_of_a_model_without_a_flag_is_what_is_calibrated() -> None:
+def test_approval_confidence_without_flags_is_model_confidence() -> None:
     spoken = Recommendation("g", "model", 1, confidence=0.9)
     assert approval_confidence(spoken) == 0.9
     assert approval_confidence(replace(spoken, source="simulated")) == 0.9

@@ -37,7 +37,7 @@ def test_crops_count_only_where_one_was_shown() -> None:
     assert (measure(crops, None).total.crops, measure(crops, None).total.crop_acceptance) == (4, 0.75)
 
 
-def test_time_saved_is_against_the_own_pace_and_counts_what_nobody_looked_at() -> None:
+def test_time_saved_uses_own_pace_and_counts_unseen_groups() -> None:
     seen, unseen = outcomes(10, seconds=4.0), outcomes(10, by_person=False, seconds=None)
     assert measure(seen, 8.0).time_saved == 0.5
     assert measure([*seen, *unseen], 8.0).time_saved == 0.75

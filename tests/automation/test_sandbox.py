@@ -124,7 +124,7 @@ def test_a_full_disk_is_known_before_and_survived(make_project: Make, tmp_path: 
     assert read_tree(project.root) == before
 
 
-def test_a_disk_that_fills_up_meanwhile_leaves_no_copy_but_what_can_go_on(
+def test_full_disk_during_copy_fails_and_next_prepare_works(
     make_project: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = make_project([(1, 2)] * 2)
@@ -142,7 +142,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_no_copy_but_what_can_go_on(
 # ------------------------------------------------------------------------------------------------ bounds
 
 
-def test_a_project_whose_images_lie_in_the_sandbox_is_used_as_it_is(make_project: Make, tmp_path: Path) -> None:
+def test_project_with_images_in_the_sandbox_is_not_copied(make_project: Make, tmp_path: Path) -> None:
     project = make_project([(1, 2)])
     for base, given in ((project.workspace.root / "sandbox", None), (tmp_path / "mine", tmp_path / "mine")):
         shutil.copytree(project.root, base / "pictures")
@@ -154,7 +154,7 @@ def test_a_project_whose_images_lie_in_the_sandbox_is_used_as_it_is(make_project
         assert place.confirm is (given is not None)
 
 
-def test_a_sandbox_cannot_hold_the_workspace_or_lie_among_the_images(make_project: Make, tmp_path: Path) -> None:
+def test_sandbox_may_not_hold_workspace_or_lie_among_images(make_project: Make, tmp_path: Path) -> None:
     project = make_project([(1, 2)], folder="anna")
     for wrong, words in (
         (tmp_path, "cannot hold the workspace"),
@@ -200,9 +200,7 @@ def test_a_step_that_leads_out_is_refused(make_project: Make, tmp_path: Path, so
         place.require_inside([move("b.png", "selected/b.png"), move(source, destination)])
 
 
-def test_in_production_folders_on_another_disk_are_followed_and_dots_are_not(
-    make_project: Make, tmp_path: Path
-) -> None:
+def test_production_follows_folder_links_but_refuses_dot_paths(make_project: Make, tmp_path: Path) -> None:
     project = make_project([(1, 2)])
     place = sandbox.prepare(project, production=True)
     assert (place.project, place.production) == (project, True)

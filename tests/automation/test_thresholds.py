@@ -92,7 +92,7 @@ def test_project_without_vectors_says_why_it_has_no_past(tmp_path: Path) -> None
     assert found.past == () and any("past picks cannot be predicted" in note for note in found.notes)
 
 
-def test_threshold_set_by_hand_approves_and_says_it_is_no_guarantee(tmp_path: Path) -> None:
+def test_threshold_set_by_hand_approves_without_a_guarantee(tmp_path: Path) -> None:
     project = start_simulated(Workspace(tmp_path), DemoConfig(groups=8, seed=5, long_side=96))
     place = sandbox.prepare(project)
     assert not any(p.auto_approve for p in generate(place).proposals)

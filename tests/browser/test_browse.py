@@ -42,9 +42,7 @@ def open_browse(open_notebook: OpenNotebook) -> OpenBrowse:
     return make
 
 
-def test_marks_by_click_band_and_keys_through_a_reload_to_files_rows_and_undo(
-    finished: Project, open_browse: OpenBrowse
-) -> None:
+def test_marks_survive_reloads_and_are_applied_and_undone(finished: Project, open_browse: OpenBrowse) -> None:
     project = finished
     before = read_tree(project.root)
     order = browse(project).board.layout.order
@@ -129,7 +127,7 @@ def test_the_views_open_and_a_large_look_follows_the_arrows(finished: Project, o
     )
 
 
-def test_only_what_is_seen_is_in_the_page_and_headers_stay_on_top(finished: Project, open_browse: OpenBrowse) -> None:
+def test_page_holds_only_visible_cells_and_headers_stay_on_top(finished: Project, open_browse: OpenBrowse) -> None:
     for number in range(400):  # links to one content: many images, few bytes
         target = finished.root / "selected" / "many" / f"m{number:03}.jpg"
         target.parent.mkdir(exist_ok=True)

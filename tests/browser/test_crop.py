@@ -151,9 +151,7 @@ def corner(box: CropBox, handle: Handle) -> Point:
     return editing.handle_point(box, handle)
 
 
-def test_boxes_drawn_by_hand_are_the_boxes_written_and_back_undoes_it_all(
-    reviewed: Project, open_desk: Callable[[], CropPage]
-):
+def test_drawn_boxes_are_written_and_back_restores_everything(reviewed: Project, open_desk: Callable[[], CropPage]):
     names, before = waiting(reviewed), read_tree(reviewed.root)
     rows = {name: row_of(reviewed, name) for name in names}
     desk = open_desk()
@@ -268,7 +266,7 @@ def _assert_cropped(
             assert np.abs(found - expected).mean() < 2
 
 
-def test_the_desk_fits_the_window_and_its_buttons_do_what_keys_do(reviewed: Project, open_desk: Callable[[], CropPage]):
+def test_desk_fits_the_window_and_buttons_act_like_keys(reviewed: Project, open_desk: Callable[[], CropPage]):
     desk = open_desk()
     box = desk.page.locator(".pickroom-desk").bounding_box()
     assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 800

@@ -84,7 +84,7 @@ def wait_for_magenta(desk: DeskPage, *, some: bool) -> None:
     )
 
 
-def test_pairs_by_keys_clicks_and_a_reload_to_files_rows_and_undo(project: Project, open_desk: OpenDesk) -> None:
+def test_pairs_are_decided_across_reloads_applied_and_undone(project: Project, open_desk: OpenDesk) -> None:
     before = read_tree(project.root)
     desk = open_desk(project)
     cells = desk.notebook.cells()

@@ -24,7 +24,7 @@ def project(tmp_path: Path) -> Project:
     return finished_project(Workspace(tmp_path), ("q", "1"))
 
 
-def test_sizes_first_then_the_trash_and_back_then_for_good_after_a_word(
+def test_reclaim_shows_sizes_then_trashes_or_deletes_for_good(
     project: Project, open_notebook: OpenNotebook, lab: Lab
 ) -> None:
     share = lab.folder.parent / "home" / ".local" / "share"  # of the kernel

@@ -59,9 +59,7 @@ def name_folder(board: GridPage, name: str) -> None:
     board.page.wait_for_function("document.activeElement.classList.contains('pickroom-grid')")
 
 
-def test_named_folders_suggestions_and_a_field_to_files_rows_and_undo(
-    finished: Project, open_notebook: OpenNotebook
-) -> None:
+def test_images_are_sorted_by_keys_and_fields_and_undone(finished: Project, open_notebook: OpenNotebook) -> None:
     project = finished
     before = read_tree(project.root)
     order = sort(project).board.layout.order

@@ -36,7 +36,7 @@ def cells_of(*sizes: tuple[int, int]) -> list[dict[str, Any]]:
     return [{"size": size, "box": slot.box, "window": slot.window} for size, slot in zip(sizes, slots, strict=True)]
 
 
-def test_a_smaller_stage_is_enlarged_to_the_largest_which_has_its_own_pixels(page: Page) -> None:
+def test_smaller_images_are_enlarged_to_the_largest_one(page: Page) -> None:
     cells = cells_of((1024, 1024), (1280, 1280), (2048, 2048))
     found = page.evaluate(ZOOMED, [cells, None, None])
     sizes = [pytest.approx((2048 / 2, 2048 / 2))] * 3  # CSS pixels of a screen with two device pixels in each
@@ -44,7 +44,7 @@ def test_a_smaller_stage_is_enlarged_to_the_largest_which_has_its_own_pixels(pag
     assert [one["percent"] for one in found] == [200, 160, 100]
 
 
-def test_the_place_under_the_pointer_stays_and_is_the_same_in_every_image(page: Page) -> None:
+def test_zoom_keeps_point_under_pointer_in_every_image(page: Page) -> None:
     cells = cells_of((1200, 800), (2400, 1600))
     left, top, wide, tall = cells[0]["box"]
     pointer = {"x": left + 0.45 * wide, "y": top + 0.5 * tall}

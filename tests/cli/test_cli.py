@@ -464,9 +464,7 @@ def test_wrong_values_are_one_line_exit_2_and_change_nothing(
     assert tree(tmp_path) == before
 
 
-def test_nothing_of_a_file_of_keys_is_pressed_when_one_line_is_wrong(
-    pickroom: Callable[..., Ran], project: Project
-) -> None:
+def test_one_wrong_line_in_a_key_file_presses_no_keys(pickroom: Callable[..., Ran], project: Project) -> None:
     assert pickroom("review", "p", "--keys", "-", stdin="x\nx\nReturn\n").code == 2
     assert pickroom("review", "p").out.startswith("Group 1 of 3 - reviewed 0")
 

@@ -21,7 +21,7 @@ def project(tmp_path: Path) -> Project:
     return with_duplicates(tmp_path)
 
 
-def test_the_report_has_the_fields_of_formats_and_changes_nothing(project: Project) -> None:
+def test_json_report_has_documented_fields_and_changes_nothing(project: Project) -> None:
     before = read_tree(project.root)
     found = answer(pickroom(project, "duplicates", "p", "--json"))
     pairs = [(pair["a"], pair["b"], pair["kind"]) for pair in found["pairs"]]

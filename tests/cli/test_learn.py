@@ -42,7 +42,7 @@ def learned(learned_once: Project, tmp_path: Path) -> Project:
 
 
 @pytest.mark.ci
-def test_watch_trains_in_another_process_and_the_result_recommends(learned: Project) -> None:
+def test_watch_trains_in_another_process_and_model_recommends(learned: Project) -> None:
     code, out, err = run(learned, "train", "ranker", "p", "--watch")
     assert code == 0, err
     assert out.startswith("ranker v1: right in ") and "it recommends from now on" in out

@@ -83,7 +83,7 @@ def test_files_of_other_programs_are_named_and_stop_nothing(
     assert json.loads(pickroom("status", "--json").stdout)["projects"][0]["project_id"] == "p"
 
 
-def test_commands_over_all_projects_pass_over_those_without_images(
+def test_commands_over_all_projects_skip_those_without_images(
     pickroom: Run, workspace: Workspace, images_folder: Path, tmp_path: Path
 ) -> None:
     for name in ("anna", "bella"):

@@ -53,7 +53,7 @@ def test_by_a_field_first_dry_then_done_then_undone(project: Project) -> None:
     assert read_tree(project.root) == before
 
 
-def test_assigned_by_a_file_and_what_is_held_back_has_exit_code_1(project: Project) -> None:
+def test_assign_by_file_exits_1_if_anything_is_held_back(project: Project) -> None:
     first, second, *_ = selected(project)
     (project.root / "selected" / "anna").mkdir()
     (project.root / "selected" / "anna" / first.replace(".png", ".yaml")).write_text("in the way")

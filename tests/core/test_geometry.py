@@ -59,7 +59,7 @@ def test_iou_is_symmetric_and_between_0_and_1(a: CropBox, b: CropBox) -> None:
 
 
 @given(BOXES)
-def test_iou_of_a_box_with_itself_is_1_and_with_the_full_frame_its_area(box: CropBox) -> None:
+def test_iou_with_itself_is_1_and_with_full_frame_its_area(box: CropBox) -> None:
     assert iou(box, box) == pytest.approx(1)
     assert iou(box, FULL) == pytest.approx(box.area)
 
@@ -126,7 +126,7 @@ def test_constant_crop_is_the_best_one_measured() -> None:
 
 
 @given(SIDES, SIDES, st.floats(1, 5000), st.floats(1, 5000), st.floats(-100, 100), st.floats(-100, 100))
-def test_fitted_image_is_centred_in_its_cell_and_touches_two_sides(
+def test_fitted_image_is_centred_and_touches_two_sides(
     width: int, height: int, cell_width: float, cell_height: float, x: float, y: float
 ) -> None:
     placed = fit(width, height, (x, y, cell_width, cell_height))
@@ -153,7 +153,7 @@ def test_box_is_drawn_with_the_letterbox_included() -> None:
     assert placed.rectangle(CropBox(0.25, 0.5, 0.75, 1.0)) == pytest.approx((60, 120, 100, 50))
 
 
-def test_canvas_point_beside_the_image_lies_outside_its_fractions() -> None:
+def test_canvas_point_outside_image_is_outside_its_fractions() -> None:
     x, y = fit(100, 50, (0, 0, 200, 200)).to_image(100, 10)
     assert x == pytest.approx(0.5)
     assert y < 0

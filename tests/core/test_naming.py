@@ -125,7 +125,7 @@ def test_sidecar_replaces_only_the_last_extension() -> None:
         (99_950, "batch1000_img051", 1000),
     ],
 )
-def test_group_id_holds_the_second_the_block_of_100_and_the_place_in_it(place: int, ending: str, batch: int) -> None:
+def test_group_id_holds_second_block_of_100_and_place(place: int, ending: str, batch: int) -> None:
     assert group_id("mojo1", datetime(2025, 8, 3, 6, 54, 6), place) == (f"mojo1_group_20250803T065406Z_{ending}", batch)
 
 

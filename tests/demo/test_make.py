@@ -24,7 +24,7 @@ from pickroom.store.workspace import Workspace
 from support.simulated import read_truth
 
 
-def test_the_same_settings_give_the_same_bytes_whatever_the_cores(
+def test_same_settings_give_same_bytes_on_any_core_count(
     demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)

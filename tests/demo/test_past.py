@@ -26,7 +26,7 @@ DECIDED = """
 """
 
 
-def test_the_first_groups_are_decided_as_the_hidden_reviewer_would(workspace: Workspace) -> None:
+def test_first_groups_are_decided_like_the_hidden_reviewer(workspace: Workspace) -> None:
     told: list[tuple[int, int]] = []
     project, _ = start_demo(workspace, CONFIG, decided=9, progress=lambda *count: told.append(count))
     truths = {frozenset(truth.images): truth for truth in read_truth(workspace.root / "demo_truth.jsonl")}
@@ -98,7 +98,7 @@ def test_a_workspace_with_projects_is_not_taught_by_the_demo(workspace: Workspac
     assert workspace.project_ids() == ["own"] and not (workspace.root / "demo_images").exists()
 
 
-def test_more_decisions_than_groups_are_refused_before_anything_is_made(workspace: Workspace) -> None:
+def test_too_many_decisions_are_refused_before_anything_is_made(workspace: Workspace) -> None:
     with pytest.raises(UsageError, match="13 decided of 12 groups"):
         start_demo(workspace, CONFIG, decided=13)
     assert not (workspace.root / "demo_images").exists()

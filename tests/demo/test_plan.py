@@ -61,7 +61,7 @@ def test_time_stamps_keep_groups_together_and_apart(plans: list[GroupPlan]) -> N
     assert all(plan.stages[0] == 1 for plan in plans)
 
 
-def test_every_photograph_is_used_alike_and_no_two_groups_are_the_same(plans: list[GroupPlan]) -> None:
+def test_photographs_are_used_equally_and_all_groups_differ(plans: list[GroupPlan]) -> None:
     assert set(Counter(plan.photograph.name for plan in plans).values()) == {MANY.groups // 10}
     looks = {(p.photograph.name, p.window, p.flip, p.hue, p.grade) for p in plans}
     assert len(looks) == MANY.groups

@@ -143,7 +143,7 @@ def lines(clone: Clone) -> list[str]:
     return [line for block in blocks for line in lines_of(block)]
 
 
-def test_environment_is_made_already_and_the_package_is_the_clones(clone: Clone) -> None:
+def test_environment_is_ready_and_package_comes_from_clone(clone: Clone) -> None:
     assert "pip" not in clone.run("make -n env").stdout, "it would be made anew, and take minutes"
     where = clone.run(".venv/bin/python -c 'import pickroom; print(pickroom.__file__)'").stdout
     assert where.startswith(str(clone.root))

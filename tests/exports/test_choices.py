@@ -80,7 +80,7 @@ def test_pick_dropped_at_the_crop_desk_is_no_pick(judged: Project) -> None:
     assert ["passed over", "rejected", "passed over"] in verdicts(judged)
 
 
-def test_image_sorted_away_is_found_by_its_content_and_another_of_its_name_is_not(judged: Project) -> None:
+def test_sorted_image_is_found_by_content_and_not_by_name(judged: Project) -> None:
     cut = next(image for image in choices.read(judged).images if image.cropped)
     anna = judged.root / "anna"
     anna.mkdir()

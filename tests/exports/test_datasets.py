@@ -74,7 +74,7 @@ def test_coco_ids_stay_whatever_else_is_exported(judged: Project, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
-def test_imagefolder_has_one_line_a_picture_and_one_picture_a_line(judged: Project, tmp_path: Path, kind: Any) -> None:
+def test_imagefolder_has_one_metadata_line_per_picture(judged: Project, tmp_path: Path, kind: Any) -> None:
     out = tmp_path / "out"
     export_imagefolder([judged], out, metadata=kind)
     path = out / f"metadata.{kind}"
@@ -92,9 +92,7 @@ def test_imagefolder_has_one_line_a_picture_and_one_picture_a_line(judged: Proje
     assert sorted(row["verdict"] for row in rows if str(row["picked"]) == "True") == ["picked", "picked"]
 
 
-def test_caption_that_a_spreadsheet_would_calculate_is_text_in_a_table_and_itself_elsewhere(
-    judged: Project, tmp_path: Path
-) -> None:
+def test_formula_like_captions_are_quoted_in_tables_only(judged: Project, tmp_path: Path) -> None:
     for path in judged.root.rglob("*.caption"):
         path.write_text("=HYPERLINK(1)")
     export_imagefolder([judged], tmp_path / "a", metadata="csv")
@@ -191,7 +189,7 @@ def test_a_disk_without_links_is_told_to_take_copies(
     assert len(listed(tmp_path / "out")) == 2
 
 
-def test_second_export_removes_what_is_no_longer_there_and_nothing_of_others(judged: Project, tmp_path: Path) -> None:
+def test_second_export_removes_stale_files_and_keeps_others(judged: Project, tmp_path: Path) -> None:
     export_imagefolder([judged], tmp_path / "out")
     (tmp_path / "out" / "notes.txt").write_text("mine")
     gone = choices.read(judged).images[0]
@@ -272,7 +270,7 @@ def test_a_folder_of_an_older_export_is_brought_up_to_date(judged: Project, tmp_
     assert json.loads((tmp_path / "annotations.json").read_text())["images"]
 
 
-def test_full_or_closed_disk_is_one_line_and_running_again_completes_it(judged: Project, tmp_path: Path) -> None:
+def test_closed_folder_gives_one_line_and_rerun_completes_export(judged: Project, tmp_path: Path) -> None:
     def attempt() -> str:
         obey_permissions()
         with pytest.raises(FileOperationError) as refused:

@@ -34,7 +34,7 @@ def read(project: Project, image: str) -> dict[str, str]:
     return {name: value for (_, name), value in xmp.properties(packet, wanted).items()}
 
 
-def test_each_verdict_has_its_stars_and_the_crop_stands_beside_the_original_alone(judged: Project) -> None:
+def test_verdicts_set_stars_and_only_originals_get_crop_fields(judged: Project) -> None:
     before = read_tree(judged.root)
     planned, _, record = sidecars.write(judged)
     assert record is not None and record.is_relative_to(judged.workspace.logs)
@@ -51,7 +51,7 @@ def test_each_verdict_has_its_stars_and_the_crop_stands_beside_the_original_alon
     assert len(after) - len(before) == len(planned)
 
 
-def test_dry_run_plans_what_the_real_one_does_and_a_second_writes_nothing(judged: Project) -> None:
+def test_dry_run_matches_real_run_and_second_run_writes_nothing(judged: Project) -> None:
     before = read_tree(judged.root)
     dry = sidecars.plan(choices.read(judged))
     assert read_tree(judged.root) == before
@@ -194,7 +194,7 @@ def test_project_at_work_elsewhere_is_left_alone(judged: Project) -> None:
     assert read_tree(judged.root) == before
 
 
-def test_disk_that_refuses_says_how_to_take_back_what_was_written(judged: Project) -> None:
+def test_write_error_names_the_command_that_removes_sidecars(judged: Project) -> None:
     def attempt() -> str:
         obey_permissions()
         with pytest.raises(FileOperationError) as refused:

@@ -106,7 +106,7 @@ CRASHES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("before", "act"), CRASHES.values(), ids=CRASHES)
-def test_a_kill_at_any_moment_leaves_all_or_nothing_once_recovered(
+def test_kill_at_any_step_recovers_to_all_or_nothing(
     request: pytest.FixtureRequest, tmp_path: Path, before: str, act: Callable[[Project], None]
 ) -> None:
     template: Project = request.getfixturevalue(before)

@@ -53,7 +53,7 @@ def comes_to_its_end(made: Stage, ends_as: EndsAs) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_on_a_full_disk_nothing_is_lost_and_with_room_it_comes_to_its_end(
+def test_full_disk_loses_nothing_and_command_completes_with_room(
     staged: Staged, ends_as: EndsAs, tmp_path: Path, name: str
 ) -> None:
     with small_disk(tmp_path, "4m") as disk:
@@ -86,7 +86,7 @@ CLOSED = {
     ("name", "closed"),
     [("review", closed) for closed in CLOSED] + [(name, "where they go") for name in OTHER_COMMANDS],
 )
-def test_a_closed_folder_is_said_and_once_open_it_comes_to_its_end(
+def test_closed_folder_is_reported_and_command_completes_later(
     staged: Staged, ends_as: EndsAs, name: str, closed: str
 ) -> None:
     made = staged(name)
@@ -128,7 +128,7 @@ def _take_its_place(made: Stage, path: Path) -> None:
         *zip(OTHER_COMMANDS, (_take_its_place, _remove, _edit), strict=True),
     ],
 )
-def test_a_file_that_changes_underfoot_costs_no_other_and_is_named(
+def test_file_changed_during_move_is_named_and_affects_no_other(
     staged: Staged, name: str, change: Callable[[Stage, Path], None]
 ) -> None:
     """The command stands right after its commit, when one of the images that it is about to move changes."""
@@ -168,7 +168,7 @@ def locked(made: Stage) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("name", "step"), [("review", "plan: BEGIN"), *((name, "done: BEGIN") for name in COMMANDS)])
-def test_a_database_locked_by_another_process_is_one_line_and_recovered_later(
+def test_locked_database_gives_one_line_and_recovers_later(
     staged: Staged, ends_as: EndsAs, name: str, step: str
 ) -> None:
     made = staged(name)
@@ -184,7 +184,7 @@ def test_a_database_locked_by_another_process_is_one_line_and_recovered_later(
     comes_to_its_end(made, ends_as)
 
 
-def test_a_key_that_a_locked_database_refuses_is_said_and_the_keys_before_it_stay(staged: Staged) -> None:
+def test_locked_database_refuses_a_key_and_keeps_earlier_keys(staged: Staged) -> None:
     made = staged("keys")
     running = made.start(plan=Plan(stop_at=3, only="key saved: BEGIN", busy_s=0.1))
     assert running.wait_stopped()
@@ -255,7 +255,7 @@ def test_a_torn_last_page_takes_back_one_commit_and_no_file(
     comes_to_its_end(made, ends_as)
 
 
-def test_a_commit_that_a_disk_lost_after_its_files_moved_is_named_file_by_file(staged: Staged) -> None:
+def test_files_moved_before_a_lost_commit_are_listed_as_missing(staged: Staged) -> None:
     """A disk that says it has synced and has not: no file is lost, and what no row knows of is listed."""
     made = staged("review")
     assert made.run(plan=Plan(kill_at=made.scenario.looks, only="planned: ")).killed
@@ -285,7 +285,7 @@ OTHERS = (
 )
 
 
-def test_while_one_process_moves_files_every_other_is_told_and_changes_nothing(staged: Staged, ends_as: EndsAs) -> None:
+def test_other_commands_are_refused_while_one_moves_files(staged: Staged, ends_as: EndsAs) -> None:
     made = staged("review")
     running = made.start(plan=Plan(stop_at=2, only="image moved: "))
     assert running.wait_stopped()
@@ -321,7 +321,7 @@ def test_the_same_command_twice_at_once_happens_once(staged: Staged, ends_as: En
     assert tree_of(made.project) == ends_as(name)
 
 
-def test_a_process_that_waits_for_nobody_goes_on_after_the_other_was_killed(staged: Staged, ends_as: EndsAs) -> None:
+def test_recover_is_refused_until_the_killed_process_has_ended(staged: Staged, ends_as: EndsAs) -> None:
     made = staged("review")
     first = made.start(plan=Plan(stop_at=3, only="image moved: "))
     assert first.wait_stopped()

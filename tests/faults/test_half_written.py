@@ -44,7 +44,7 @@ def test_a_copy_to_another_disk_killed_in_its_midst(staged: Callable[..., Stage]
     assert made.census().lines == [] and halves(made) == []
 
 
-def test_a_crop_killed_in_its_midst_is_made_again_by_the_next_submit(staged: Callable[..., Stage]) -> None:
+def test_crop_killed_midway_is_made_again_by_next_submit(staged: Callable[..., Stage]) -> None:
     made = staged("crop")
     run = made.run(plan=Plan(kill_at=2, only=f"crop rendered{HALF}"))
     assert run.code == -signal.SIGXFSZ and made.planned() == 0
@@ -54,9 +54,7 @@ def test_a_crop_killed_in_its_midst_is_made_again_by_the_next_submit(staged: Cal
     assert len(rows(made.project, "SELECT * FROM crops")) == 3
 
 
-def test_a_half_file_goes_also_where_the_recovery_is_killed_once_all_is_settled(
-    staged: Callable[..., Stage], other_disk: Way
-) -> None:
+def test_half_written_file_is_removed_after_a_killed_recovery(staged: Callable[..., Stage], other_disk: Way) -> None:
     """An undo copies back among the person's own folders: where no later sweep would look."""
     half_undone = Plan(kill_at=3, only=f"image moved{HALF}")
     made = staged("undo review", other_disk)

@@ -86,7 +86,7 @@ def test_a_torn_sidecar_is_replaced_whenever_the_desk_is_killed(templates: Path,
         assert [path.read_text() for path in root.glob("delete_staging/replaced-*")] == ["{"]
 
 
-def test_the_command_in_an_interpreter_of_its_own_is_killed_and_recovered(staged: Callable[..., Stage]) -> None:
+def test_command_killed_in_own_interpreter_is_recovered(staged: Callable[..., Stage]) -> None:
     made = staged("review")
     command = [sys.executable, "-m", "pickroom.cli", *made.arguments()]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

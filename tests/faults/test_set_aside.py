@@ -98,7 +98,7 @@ def test_a_restore_waits_for_no_window_and_costs_it_no_key(make_project: MakePro
 
 @pytest.mark.parametrize("way", ["replaced", "removed"])
 @pytest.mark.parametrize(("opening", "build", "keys"), WINDOWS)
-def test_a_window_whose_database_went_says_so_and_shows_no_key_as_saved(
+def test_window_reports_lost_database_and_shows_no_key_as_saved(
     make_project: MakeProject, tmp_path: Path, opening: Open, build: Callable[..., Project], keys: tuple[str], way: str
 ) -> None:
     project = build(make_project, tmp_path)
@@ -126,9 +126,7 @@ def test_a_window_whose_database_went_says_so_and_shows_no_key_as_saved(
         assert way == "removed" or saved_in(project.database) == before
 
 
-def test_a_project_is_not_pointed_at_other_images_under_an_open_window(
-    make_project: MakeProject, tmp_path: Path
-) -> None:
+def test_relocate_is_refused_while_a_window_has_project_open(make_project: MakeProject, tmp_path: Path) -> None:
     project = make_project([(1, 2)] * 2)
     copy = tmp_path / "moved"
     shutil.copytree(project.root, copy)

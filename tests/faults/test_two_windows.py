@@ -122,7 +122,7 @@ def test_two_reviews_pressing_in_any_order_lose_no_key_and_agree(
     assert both[0].press("Home")[1] == both[1].press("Home")[1]
 
 
-def test_a_finalise_in_one_window_is_told_in_the_other_and_costs_it_no_choice(
+def test_finalise_in_one_window_keeps_choices_of_the_other(
     make_project: Callable[..., Project], windows: Callable[..., tuple[Window, Window]]
 ) -> None:
     project = make_project([(1, 2)] * 3)
@@ -156,7 +156,7 @@ def test_two_boards_show_one_set_of_marks(
     assert one.press("ArrowLeft")[1] == two.press("ArrowLeft")[1]
 
 
-def test_a_folder_whose_key_another_window_moved_is_not_filled_unseen(
+def test_key_moved_by_another_window_needs_a_second_press(
     tmp_path: Path, windows: Callable[..., tuple[Window, Window]]
 ) -> None:
     project = with_results(tmp_path, 2)
@@ -170,7 +170,7 @@ def test_a_folder_whose_key_another_window_moved_is_not_filled_unseen(
     assert list(two.press("1")[1].values()) == ["selected/bo"]
 
 
-def test_images_that_went_before_they_were_marked_by_a_file_are_named_and_none_is_marked(tmp_path: Path) -> None:
+def test_set_marks_names_missing_images_and_marks_none(tmp_path: Path) -> None:
     project = with_results(tmp_path, 3)
     session = BrowseSession(project, ["selected"])
     paths = list(session.board.layout.places)
@@ -194,7 +194,7 @@ def test_an_apply_in_one_window_is_told_in_the_other(
     assert {row["folder"] for row in batches} == {"crop", "delete_staging"} and len({r["batch"] for r in batches}) == 1
 
 
-def test_two_crop_desks_one_page_the_second_is_told_image_by_image_and_keeps_its_boxes(
+def test_second_crop_desk_names_taken_images_and_keeps_its_boxes(
     make_project: Callable[..., Project], windows: Callable[..., tuple[Window, Window]]
 ) -> None:
     project = make_project([(1, 2)] * 4)

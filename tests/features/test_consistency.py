@@ -45,7 +45,7 @@ def smeared(image: np.ndarray, place: tuple[slice, slice]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("member", [0, 1, 2])
-def test_the_member_with_a_defect_departs_most_and_the_place_is_found(picture: np.ndarray, member: int) -> None:
+def test_defective_member_departs_most_and_defect_is_located(picture: np.ndarray, member: int) -> None:
     members = stages(picture)
     members[member] = smeared(members[member], (slice(90, 170), slice(190, 270)))  # the face
     found = compare([ycbcr(one) for one in members], CONFIG)
@@ -67,7 +67,7 @@ def test_what_is_done_to_the_whole_is_no_departure(picture: np.ndarray) -> None:
     assert peaks[2] > 1.5 * peaks[1]
 
 
-def test_of_two_members_neither_is_odd_but_what_each_lost_is_known(picture: np.ndarray) -> None:
+def test_two_members_depart_alike_but_lost_detail_is_known(picture: np.ndarray) -> None:
     sound = [ycbcr(one) for one in stages(picture)[1:]]
     found = compare([sound[0], ycbcr(smeared(stages(picture)[2], (slice(90, 170), slice(190, 270))))], CONFIG)
     departures = column("structure_peak", found.values)

@@ -62,7 +62,7 @@ def test_the_default_model_gives_512_floats_and_a_grid_of_7_by_7() -> None:
     np.testing.assert_allclose(found.vectors, plain, atol=1e-4)
 
 
-def test_patches_are_the_grid_of_the_same_pass_reduced_by_the_projection(tower: TorchTower, checkpoint: Path) -> None:
+def test_patches_are_the_projected_token_grid_of_the_same_pass(tower: TorchTower, checkpoint: Path) -> None:
     import open_clip
 
     spec = tower.spec()

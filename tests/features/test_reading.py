@@ -22,7 +22,7 @@ def item_of(path: Path, size: tuple[int, int] | tuple[None, None] = (None, None)
 
 
 @pytest.mark.parametrize(("least", "expected"), [(128, (200, 250)), (448, (800, 1000)), (900, SIZE), (5000, SIZE)])
-def test_a_jpeg_is_decoded_at_the_smallest_scale_that_is_large_enough(
+def test_jpeg_is_decoded_at_the_smallest_sufficient_scale(
     tmp_path: Path, least: int, expected: tuple[int, int]
 ) -> None:
     photograph(0, SIZE).save(tmp_path / "a.jpg", quality=95)
@@ -44,7 +44,7 @@ def test_an_image_comes_upright_with_its_upright_size(tmp_path: Path) -> None:
     assert np.abs(np.asarray(picture.rgb).astype(int) - np.asarray(upright)).mean() < 3
 
 
-def test_a_preview_stands_in_only_where_it_is_large_enough_and_whole(tmp_path: Path) -> None:
+def test_preview_is_used_only_if_large_enough_and_intact(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     PillowImage.new("RGB", SIZE, "white").save(path)
     item, previews = item_of(path, SIZE), tmp_path / "previews"

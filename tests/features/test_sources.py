@@ -29,7 +29,7 @@ def test_a_project_that_was_not_opened_is_named(three: list[Project]) -> None:
         FeatureSources(three[:2]).vectors("r")
 
 
-def test_vectors_are_loaded_once_and_those_not_used_lately_are_let_go(three: list[Project]) -> None:
+def test_vectors_are_loaded_once_until_they_are_forgotten(three: list[Project]) -> None:
     sources = FeatureSources(three)
     first = sources.vectors("p")
     assert sources.vectors("p") is first and first.patches is None

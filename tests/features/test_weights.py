@@ -46,7 +46,7 @@ def test_unknown_names_are_refused(model: str) -> None:
         openclip.load(model)
 
 
-def test_a_bare_weight_file_is_refused_since_it_says_no_preprocessing(checkpoint: Path) -> None:
+def test_bare_weight_file_without_preprocessing_is_refused(checkpoint: Path) -> None:
     with pytest.raises(UsageError, match="bare weight file"):
         openclip.load(checkpoint=checkpoint / "open_clip_pytorch_model.bin")
 

@@ -130,7 +130,7 @@ def test_a_kept_group_has_no_row_but_is_noted_and_waits_no_more(make_project: Ma
     assert queue(project) == []
 
 
-def test_a_context_says_who_decided_with_which_models_and_how_long_it_took(make_project: Make) -> None:
+def test_context_records_input_source_versions_and_time(make_project: Make) -> None:
     project = make_project([(1, 2)])
     recommend(project, queue(project)[0], 0, versions={"ranker": "v3"})
     ticks = iter(range(100))
@@ -238,7 +238,7 @@ HELD = {
 
 
 @pytest.mark.parametrize(("change", "key", "reason"), HELD.values(), ids=HELD)
-def test_a_group_is_held_back_with_its_reason_and_the_rest_goes_on(
+def test_held_group_keeps_its_reason_and_others_are_finalised(
     make_project: Make, change: Callable[[Project, Group], None], key: str, reason: str
 ) -> None:
     project = make_project([(1, 2), (1, 1.5, 2), (2, 3)], "anna")
@@ -275,7 +275,7 @@ def test_a_group_is_held_back_with_its_reason_and_the_rest_goes_on(
     assert projects.status(project)["held"] == {held.group_id: told}
 
 
-def test_a_leftover_sidecar_holds_its_group_back_where_one_is_to_be_written(make_project: Make) -> None:
+def test_leftover_sidecar_holds_back_only_groups_that_write_one(make_project: Make) -> None:
     project = make_project([(1, 2), (1, 2)], "anna")
     held, other = queue(project)
     (project.root / "anna" / f"{stem(held.filenames[0])}.decision").write_text("{}")
@@ -344,7 +344,7 @@ def lines_without(project: Project, *keys: str) -> tuple[dict[str, str], dict[st
         ("anna", 0o000, "cannot be read: Permission denied"),
     ],
 )
-def test_a_folder_without_permission_holds_back_only_the_groups_that_need_it(
+def test_folder_without_permission_holds_back_only_its_groups(
     workspace: Workspace, images_folder: Path, folder: str, mode: int, reason: str
 ) -> None:
     write_series(images_folder / "anna", [(1, 2), (1, 2), (1, 2)])
@@ -377,7 +377,7 @@ def test_a_folder_without_permission_holds_back_only_the_groups_that_need_it(
     assert queue(project) == []
 
 
-def test_a_full_disk_holds_back_what_it_refuses_and_the_rest_goes_on(workspace: Workspace, tmp_path: Path) -> None:
+def test_full_disk_holds_back_refused_groups_and_others_go_on(workspace: Workspace, tmp_path: Path) -> None:
     with small_disk(tmp_path, "512k") as disk:
         write_series(disk / "anna", [(1, 2), (1, 2)])
         project = projects.start(workspace, "p", disk)[0]
@@ -399,9 +399,7 @@ def test_a_full_disk_holds_back_what_it_refuses_and_the_rest_goes_on(workspace: 
         assert places(project, needs_sidecar) == (CROP, STAGING)
 
 
-def test_a_full_disk_under_the_database_stops_everything_before_a_file_moves(
-    tmp_path: Path, images_folder: Path
-) -> None:
+def test_full_database_disk_stops_finalise_before_files_move(tmp_path: Path, images_folder: Path) -> None:
     with small_disk(tmp_path, "2m") as disk:
         write_series(images_folder / "anna", [(1, 2)] * 30)
         project = projects.start(Workspace(disk / "home"), "p", images_folder)[0]
@@ -438,7 +436,7 @@ def test_destinations_on_another_disk_are_copied_to_and_verified(make_project: M
                 assert not (project.root / "anna" / name).exists()
 
 
-def test_a_missing_image_folder_is_one_clear_line_and_changes_nothing(make_project: Make) -> None:
+def test_missing_image_folder_is_one_line_and_changes_nothing(make_project: Make) -> None:
     project = make_project([(1, 2)])
     review(project, "1")
     project.root.rename(project.root.with_name("unplugged"))
@@ -517,7 +515,7 @@ def test_choices_are_read_from_the_store_not_from_the_screen(make_project: Make)
     assert places(project, second) == (STAGING, STAGING)
 
 
-def test_the_plan_of_a_finalise_changes_nothing_and_is_what_the_finalise_does(make_project: Make) -> None:
+def test_finalise_plan_changes_nothing_and_matches_finalise(make_project: Make) -> None:
     project = make_project([(1, 2), (1, 1.5, 2), (1, 2)], "anna")
     groups = queue(project)
     vanished(project, groups[1])

@@ -116,9 +116,7 @@ def test_many_more_units_than_one_transaction_takes_are_all_done(root: Path, con
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_unit_that_fails_is_put_back_whole_and_the_others_go_on(
-    root: Path, connection: sqlite3.Connection, place: int
-) -> None:
+def test_failed_unit_is_put_back_and_other_units_go_on(root: Path, connection: sqlite3.Connection, place: int) -> None:
     lay(root, a="a", b="b", c="c", d="d", e="e")
     (root / "abc"[place]).unlink()
     before = tree(root)
@@ -153,9 +151,7 @@ def test_the_handler_runs_in_the_transaction_that_marks_steps(
     assert (states(connection), told(connection)) == (["planned"], [])
 
 
-def test_a_step_that_takes_another_back_marks_both_and_calls_the_handler_once(
-    root: Path, connection: sqlite3.Connection
-) -> None:
+def test_undo_step_marks_both_steps_and_calls_handler_once(root: Path, connection: sqlite3.Connection) -> None:
     lay(root, a="a", b="b")
     plan(connection, move("one", "a"), move("one", "b"))
     run_planned(root, connection)
@@ -208,7 +204,7 @@ def test_recovery_goes_forward_from_wherever_the_crash_came(
 
 
 @pytest.mark.parametrize("there", HALFWAY.values(), ids=HALFWAY)
-def test_recovery_puts_a_unit_back_when_a_file_of_it_has_changed_meanwhile(
+def test_recovery_puts_a_unit_back_if_one_of_its_files_changed(
     root: Path, connection: sqlite3.Connection, there: dict[str, str]
 ) -> None:
     lay(root, **there, c="edited")
@@ -218,7 +214,7 @@ def test_recovery_puts_a_unit_back_when_a_file_of_it_has_changed_meanwhile(
     assert tree(root) == {"a": "a", "b": "b", "c": "edited"}
 
 
-def test_a_file_laid_in_place_of_one_already_copied_is_never_lost(root: Path, connection: sqlite3.Connection) -> None:
+def test_source_edited_after_its_copy_is_never_lost(root: Path, connection: sqlite3.Connection) -> None:
     # a crash came between the copy and the removal of its source; then the person edited the source
     lay(root, a="edited", selected__a="a")
     plan(connection, move("one", "a"))
@@ -287,9 +283,7 @@ def test_a_sidecar_edited_before_its_removal_is_left_alone(root: Path, connectio
     assert tree(root) == {"crop/a.decision": "edited", "b": "b"}
 
 
-def test_sweeping_leaves_partial_files_that_a_planned_step_still_needs(
-    root: Path, connection: sqlite3.Connection
-) -> None:
+def test_sweep_keeps_partial_files_that_planned_steps_need(root: Path, connection: sqlite3.Connection) -> None:
     partial = f"selected/.1-ab{PARTIAL_SUFFIX}"
     lay(root, **{partial: "a crop", "a": "edited", "selected/a": "a"})
     crop = FileOp(1, "test", "one", "move", partial, "selected/b", hashlib.sha256(b"a crop").hexdigest())
@@ -425,7 +419,7 @@ def test_an_empty_file_that_was_moved_is_no_claim(
     assert tree(root) == {"selected/a": ""}
 
 
-def test_an_outcome_names_the_first_of_what_is_not_done_and_what_to_do() -> None:
+def test_outcome_names_first_failure_and_what_to_do() -> None:
     assert journal.Outcome(done=["g"]).troubles("p") == []
     outcome = journal.Outcome(failed={"a": "in the way", "b": "gone"}, stuck={"c": "no permission"})
     assert outcome.troubles("p") == [

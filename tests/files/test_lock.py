@@ -149,7 +149,7 @@ def recover_it(project: Project) -> None:
 
 
 @pytest.mark.parametrize("act", [finalise, undo, recover_it, projects.rescan], ids=lambda act: act.__name__)
-def test_whatever_moves_files_waits_for_the_lock_and_changes_nothing_without_it(
+def test_commands_that_move_files_change_nothing_without_lock(
     make_project: Callable[..., Project], act: Callable[[Project], None]
 ) -> None:
     project = make_project([(1, 2), (1, 2)])
@@ -171,7 +171,7 @@ def test_looking_needs_no_lock(make_project: Callable[..., Project]) -> None:
         assert review(project, "1", "x").state.decided == 2  # choosing is not moving
 
 
-def test_a_refused_finalise_leaves_the_summary_open_and_works_once_the_lock_is_free(
+def test_refused_finalise_keeps_summary_and_works_once_unlocked(
     make_project: Callable[..., Project],
 ) -> None:
     project = make_project([(1, 2)])

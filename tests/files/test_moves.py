@@ -179,7 +179,7 @@ def test_a_sidecar_is_written_once_and_never_over_another_file(root: Path) -> No
     assert contents(root) == {"crop/a.decision": OTHER}
 
 
-def test_a_sidecar_is_removed_once_and_never_when_it_was_changed_by_hand(root: Path) -> None:
+def test_sidecar_is_removed_once_but_kept_if_edited(root: Path) -> None:
     put(root, "crop/a.decision", CONTENT)
     for _ in range(2):
         moves.execute(root, REMOVE)
@@ -245,9 +245,7 @@ def test_a_folder_that_may_not_be_written_is_one_clear_line(tmp_path: Path) -> N
     assert set(read_tree(tmp_path)) == {"anna/a.png"}
 
 
-def test_link_and_unlink_takes_the_link_back_when_the_source_cannot_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_link_is_removed_if_its_source_cannot_be_unlinked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, "anna/a.png", CONTENT)
     (tmp_path / "anna").chmod(0o555)
     monkeypatch.setattr(atomic, "_kernel_rename", lambda source, destination: errno.ENOSYS)

@@ -121,9 +121,7 @@ def test_a_folder_named_like_a_companion_is_none(tmp_path: Path, group: Group) -
 
 
 @pytest.mark.parametrize("kind", ["link", "broken link", "pipe"])
-def test_a_companion_that_is_no_plain_file_is_refused_without_being_opened(
-    tmp_path: Path, group: Group, kind: str
-) -> None:
+def test_non_regular_companion_is_refused_without_opening_it(tmp_path: Path, group: Group, kind: str) -> None:
     path = tmp_path / "anna" / f"{A}.yaml"
     if kind == "pipe":
         os.mkfifo(path)  # opening it would wait for ever

@@ -30,9 +30,7 @@ def reasons(report: projects.ScanReport) -> dict[str, str]:
     return {f"{u.directory}/{u.filename}".lstrip("/"): u.reason for u in report.ungrouped}
 
 
-def test_duplicate_names_get_their_folder_in_front_with_their_companions(
-    workspace: Workspace, images_folder: Path
-) -> None:
+def test_duplicate_names_get_folder_prefix_with_companions(workspace: Workspace, images_folder: Path) -> None:
     lay(images_folder, f"a/{A}.png", f"a/{B}.png", f"b/c/{A}.png", f"b/c/{B}.png")
     (images_folder / f"b/c/{A}.hands.json").write_text("{}")
     before = sorted(read_tree(images_folder).values())

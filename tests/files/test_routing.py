@@ -185,7 +185,7 @@ def test_undecided_and_skipped_groups_have_no_route_and_no_row(action: str) -> N
 
 
 @pytest.mark.parametrize(("count", "picked"), [(count, picked) for count in (2, 3, 4) for picked in range(count)])
-def test_exactly_the_picked_image_is_kept_in_groups_of_every_size(count: int, picked: int) -> None:
+def test_only_the_picked_image_is_kept_in_any_group_size(count: int, picked: int) -> None:
     way = routing.route(Choice("approve", picked), count, None)
     assert way is not None
     assert way.folders == tuple(SELECTED if place == picked else STAGING for place in range(count))

@@ -59,7 +59,7 @@ def without_journal(found: dict) -> dict:
     return {key: value for key, value in found.items() if key != "journal"}
 
 
-def test_files_rows_choices_and_queue_are_as_they_were_before_the_finalise(project: Project) -> None:
+def test_undo_restores_files_rows_choices_and_queue(project: Project) -> None:
     review(project, *KEYS)
     before = snapshot(project)
     review(project, *FINALISE)
@@ -116,7 +116,7 @@ def test_undoing_twice_is_one_clear_line(project: Project) -> None:
     assert snapshot(project) == before
 
 
-def test_an_unknown_batch_is_one_clear_line_that_names_those_there_are(project: Project) -> None:
+def test_unknown_batch_is_refused_with_a_list_of_batches(project: Project) -> None:
     with pytest.raises(UsageError, match=r"there is no batch 7 .*none yet"):
         undo(project, 7)
     review(project, "1", *FINALISE)
@@ -234,7 +234,7 @@ MEANWHILE = [
 
 
 @pytest.mark.parametrize("meanwhile", MEANWHILE, ids=lambda function: function.__name__)
-def test_what_came_meanwhile_refuses_the_whole_undo_with_its_reason(
+def test_change_since_finalise_refuses_whole_undo_with_reason(
     project: Project, meanwhile: Callable[[Project], str]
 ) -> None:
     review(project, *KEYS, *FINALISE)
@@ -269,7 +269,7 @@ def dropped(project: Project, group_id: str) -> None:
 
 @pytest.mark.parametrize("change", [crop_made, dropped], ids=lambda function: function.__name__)
 @pytest.mark.parametrize("group", [1, 4], ids=["by hand", "the AI's"])
-def test_a_crop_made_or_dropped_refuses_the_undo_of_its_batch_only(
+def test_crop_made_or_dropped_refuses_undo_of_its_batch_only(
     project: Project, group: int, change: Callable[[Project, str], None]
 ) -> None:
     group_id = queue(project)[group].group_id
@@ -304,7 +304,7 @@ def test_files_come_back_from_another_disk(make_project: Make, tmp_path: Path, p
         assert read_tree(project.root) == before
 
 
-def test_a_source_folder_without_permission_leaves_the_batch_as_it_was(project: Project) -> None:
+def test_read_only_source_folder_leaves_the_batch_finalised(project: Project) -> None:
     review(project, *KEYS, *FINALISE)
     (project.root / "anna/sub").chmod(0o555)
     before = without_journal(snapshot(project))
@@ -387,7 +387,7 @@ def test_whoever_moves_files_next_finishes_what_was_begun(project: Project, act:
     assert len(decisions(project)) == 4
 
 
-def test_an_undo_of_an_interrupted_batch_finishes_it_first_then_takes_it_back(project: Project) -> None:
+def test_undo_completes_an_interrupted_batch_then_reverts_it(project: Project) -> None:
     before = snapshot(project)
     plan_without_moving(project)
     undo(project)
@@ -403,7 +403,7 @@ def test_reading_never_finishes_what_was_begun(project: Project) -> None:
     assert read_tree(project.root) == before
 
 
-def test_a_file_changed_between_crash_and_recovery_puts_its_group_back(project: Project) -> None:
+def test_recovery_puts_back_a_group_whose_file_has_changed(project: Project) -> None:
     plan_without_moving(project)
     group_id = rows(project, "SELECT unit FROM file_operations ORDER BY id LIMIT 1")[0]["unit"]
     write_image(project.root / "anna/sub" / names_of(project)[0][1], 97)
@@ -417,7 +417,7 @@ def test_a_file_changed_between_crash_and_recovery_puts_its_group_back(project: 
     assert places(project, queue(project)[0]) == ("anna/sub", "anna/sub")
 
 
-def test_a_window_that_was_open_all_along_finishes_what_was_begun_before_it_finalises(project: Project) -> None:
+def test_open_window_completes_interrupted_work_before_finalise(project: Project) -> None:
     with closing(ReviewSession(project)) as session:
         plan_without_moving(project)
         write_image(project.root / "anna/sub" / names_of(project)[0][1], 97)

@@ -65,7 +65,7 @@ def described(
 
 
 @pytest.mark.parametrize(("within", "between"), [(0.97, 0.91), (0.78, 0.60)])
-def test_threshold_moves_between_what_was_merged_and_what_was_split(within: float, between: float) -> None:
+def test_tuned_threshold_lies_between_merged_and_split_images(within: float, between: float) -> None:
     images, looks, wanted = described(within, between)
     found = tune(images, looks, wanted)
     assert between < found.cosine <= within

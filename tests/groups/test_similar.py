@@ -100,7 +100,7 @@ def test_folders_never_mix() -> None:
     assert left_out == {"a": "no other image with a vector in its folder"}
 
 
-def test_gap_parts_what_is_alike_and_unknown_times_are_never_too_far() -> None:
+def test_gap_splits_similar_images_but_unknown_times_never_do() -> None:
     images = [image("a", minutes=0), image("b", minutes=4), image("c", minutes=20), image("d")]
     seen = {"a": at(0, 9), "b": at(1, 9), "c": at(2, 9), "d": at(120)}
     assert grouped(seen, images=images)[0] == [["a", "b", "c"]]
@@ -113,7 +113,7 @@ def test_gap_parts_what_is_alike_and_unknown_times_are_never_too_far() -> None:
     ]
 
 
-def test_images_of_a_group_are_in_stage_order_then_in_that_of_taking() -> None:
+def test_images_of_a_group_are_ordered_by_stage_then_time() -> None:
     staged = [image("a", minutes=2, stage=3.0), image("b", minutes=1, stage=1.0), image("c", minutes=3, stage=2.0)]
     assert grouped({n: at(0) for n in "abc"}, images=staged)[0] == [["b", "c", "a"]]
     plain = [image("a", minutes=2), image("b", minutes=1), image("c")]
@@ -185,7 +185,7 @@ def near(a: Image, b: Image, seen: dict[str, ImageFeatures], limits: Thresholds)
     return bool(one.vector @ other.vector / lengths >= limits.cosine)
 
 
-def test_only_the_nearest_links_are_kept_where_hundreds_are_alike() -> None:
+def test_only_nearest_links_are_kept_among_many_similar_images() -> None:
     seen = {f"{place:03d}": at(place / 100) for place in range(300)}
     groups, left_out = group_by_similarity([image(n) for n in seen], seen, Thresholds(neighbours=4))
     assert {len(group) for group in groups} <= {2, 3, 4}

@@ -85,13 +85,13 @@ def test_real_names_give_the_same_groups_in_any_order() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "grouped"), [(299, True), (300, True), (301, False)])
-def test_next_image_is_at_most_five_minutes_after_the_last_one_taken(seconds: int, grouped: bool) -> None:
+def test_next_image_is_at_most_five_minutes_after_the_last(seconds: int, grouped: bool) -> None:
     pair = [image("a", 1, 0), image("b", 2, seconds / 60)]
     found, left_out = group_by_stage(pair)
     assert (len(found), len(left_out)) == ((1, 0) if grouped else (0, 2))
 
 
-def test_gap_counts_from_one_image_to_the_next_not_over_the_whole_group() -> None:
+def test_gap_counts_between_neighbours_not_over_whole_group() -> None:
     found, _ = group_by_stage(series(1, 1.5, 2, 3, step=4.9))
     assert stages_of(found) == [[1, 1.5, 2, 3]]
 
@@ -133,7 +133,7 @@ def test_images_of_one_moment_are_taken_in_stage_order() -> None:
         (image("odd", None, None), "no stage in its name"),
     ],
 )
-def test_image_without_stage_or_time_is_left_out_and_stops_nothing(odd: Image, reason: str) -> None:
+def test_only_the_image_without_stage_or_time_is_left_out(odd: Image, reason: str) -> None:
     found, left_out = group_by_stage([image("a", 1, 0), odd, image("b", 2, 1)])
     assert stages_of(found) == [[1, 2]]
     assert [(item.filename, item.reason) for item in left_out] == [("odd", reason)]

@@ -73,9 +73,7 @@ def names_of(report: projects.ScanReport) -> list[list[str]]:
     return sorted(sorted(group.filenames) for group in report.groups)
 
 
-def test_takes_of_one_photograph_become_groups_and_every_image_is_accounted_for(
-    workspace: Workspace, images_folder: Path
-) -> None:
+def test_similar_takes_become_groups_and_every_image_is_counted(workspace: Workspace, images_folder: Path) -> None:
     takes = write_takes(images_folder / "anna", 5) + write_takes(images_folder / "bob", 1, 1, "png")
     project, report = projects.start(workspace, "p", images_folder)
     assert report.groups == ()

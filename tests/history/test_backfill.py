@@ -126,7 +126,7 @@ def test_dry_run_first_backup_always_and_twice_is_once(old: Callable[..., Projec
     assert accepted(project) == {"yes": 0, "no": 0}
 
 
-def test_an_old_database_is_migrated_after_a_copy_and_its_rows_are_kept(old: Callable[..., Project]) -> None:
+def test_old_database_is_copied_then_migrated_with_its_rows(old: Callable[..., Project]) -> None:
     project = old({"g": {}, "odd": {"pick": 3, "images": ["a.png", "b.png"]}, "none": {"images": "a.png"}})
     assert backfill.plan(project).left.total() == 3
     assert len(copies.newest(project.database)) == 1
@@ -172,9 +172,7 @@ def test_sidecars_of_every_form_are_read(old: Callable[..., Project], more: dict
         {**minimal("g"), "ai_crop_coords": [1]},
     ],
 )
-def test_a_sidecar_that_cannot_be_believed_is_listed_and_not_obeyed(
-    old: Callable[..., Project], content: dict | str
-) -> None:
+def test_invalid_sidecar_is_listed_and_not_used(old: Callable[..., Project], content: dict | str) -> None:
     project = old({"g": {}})
     lay(project, "crop_auto", names("g")[1], content)
     with open_read_only(project.database) as connection, pytest.raises(SidecarError):

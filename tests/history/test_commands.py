@@ -55,7 +55,7 @@ def test_import_csv_says_first_and_writes_when_told(pickroom: Run, workspace: Wo
     assert pickroom("import-csv", log, "--project", "mojo1", "--execute")[1].endswith("Nothing new to write\n")
 
 
-def test_json_is_one_object_and_the_report_goes_before_it_to_stderr(pickroom: Run) -> None:
+def test_json_is_one_object_and_report_goes_to_stderr(pickroom: Run) -> None:
     code, out, err = pickroom(
         "import-csv", *sorted(SAMPLES.glob("*.csv")), "--project", "mojo1", "--by-folder", "--execute", "--json"
     )
@@ -66,7 +66,7 @@ def test_json_is_one_object_and_the_report_goes_before_it_to_stderr(pickroom: Ru
     assert "Together: 92 rows = 83 imported + 9 skipped" in err
 
 
-def test_the_report_is_on_screen_before_the_first_byte_is_written(workspace: Workspace, tmp_path: Path) -> None:
+def test_report_is_printed_before_anything_is_written(workspace: Workspace, tmp_path: Path) -> None:
     # a folder where nothing can be written: the report is there all the same
     workspace.decisions.parent.mkdir(parents=True)
     workspace.decisions.write_text("in the way")

@@ -58,14 +58,14 @@ def test_no_file_name(text: str) -> None:
     assert split_path(text)[1] == ""
 
 
-def test_a_project_column_may_hold_an_alias_or_an_unknown_project() -> None:
+def test_project_column_may_hold_an_alias_or_unknown_project() -> None:
     assert NAMES.named("training data/mojo1_final") == {"mojo1"}
     assert NAMES.named("shared") == {"mojo2", "mojo3"}
     assert NAMES.named("1100") == {"1100"}
     assert NAMES.named("../../etc") == NAMES.named("mojo1_legacy") == frozenset()
 
 
-def test_the_given_project_may_be_an_alias_and_need_not_be_started(workspace: Workspace) -> None:
+def test_given_project_may_be_an_alias_or_not_yet_started(workspace: Workspace) -> None:
     started = workspace.planned("mojo1", workspace.root)
     workspace.save_new(started)
     started.with_manifest(aliases=("old mojo",))

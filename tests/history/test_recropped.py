@@ -52,7 +52,7 @@ def test_the_same_row_twice_is_a_repeat(workspace: Workspace, tmp_path: Path) ->
     assert dict(report.skipped) == {skip_reasons.REPEATED: 1}
 
 
-def test_a_later_import_may_replace_a_full_frame_and_what_has_no_box(workspace: Workspace, tmp_path: Path) -> None:
+def test_later_import_replaces_full_frames_and_missing_boxes(workspace: Workspace, tmp_path: Path) -> None:
     known = ("s", "g", "mojo1", "P/b_stage1.5_x.png", "1.5", "20250728_040606", "")
     run_import(workspace, write_log(tmp_path / "historical.csv", HISTORICAL, [known]))
     run_import(workspace, write_log(tmp_path / "full.csv", SELECT_CROP, [single_crop("a.png", FULL, time=at(0))]))

@@ -51,7 +51,7 @@ def notes(workspace: Workspace, path: Path, header: tuple, row: tuple) -> list[s
 # --- the project of a row ---------------------------------------------------------------------------------------
 
 
-def test_the_path_names_the_project_and_the_given_one_never_overrides(workspace: Workspace, tmp_path: Path) -> None:
+def test_path_names_project_and_given_one_never_overrides_it(workspace: Workspace, tmp_path: Path) -> None:
     for project_id, aliases in (("mojo1", ("training data/mojo1_final",)), ("mojo2", ())):
         started = workspace.planned(project_id, workspace.root / project_id)
         workspace.save_new(started)
@@ -78,9 +78,7 @@ def test_a_project_column_against_the_path_is_a_conflict(workspace: Workspace, t
 
 
 @pytest.mark.parametrize("name", ["../../evil", "a/b", "x_legacy", "-x"])
-def test_a_project_column_that_could_leave_the_folder_is_no_project(
-    workspace: Workspace, tmp_path: Path, name: str
-) -> None:
+def test_project_column_that_could_leave_the_folder_is_refused(workspace: Workspace, tmp_path: Path, name: str) -> None:
     header = ("project", "chosen_path", "rejected_paths", "timestamp")
     row = (name, "a.png", "['b.png']", TIME)
     assert skipped(workspace, tmp_path, header, row) == skip_reasons.BAD_PROJECT
@@ -107,7 +105,7 @@ def test_columns_of_another_tool_under_this_header(workspace: Workspace, tmp_pat
     assert json.loads(second["box"]) == json.loads(third["box"]) == [0.0, 66 / 3072, 1787 / 3072, 1853 / 3072]
 
 
-def test_cells_behind_the_last_column_are_dropped_only_when_empty(workspace: Workspace, tmp_path: Path) -> None:
+def test_cells_after_the_last_column_are_dropped_only_if_empty(workspace: Workspace, tmp_path: Path) -> None:
     rows = [(*selection(), "", ""), (*selection("mojo1/c.png"), "x"), selection("mojo1/d.png")[:4]]
     report = run_import(workspace, write_log(tmp_path / "log.csv", SELECTION, rows))
     assert report.imported == 2
@@ -296,7 +294,7 @@ def test_crop_training_data(workspace: Workspace, tmp_path: Path) -> None:
 # --- the 26 columns ---------------------------------------------------------------------------------------------
 
 
-def test_a_decision_keeps_what_the_ai_said_apart_from_what_the_person_did(workspace: Workspace, tmp_path: Path) -> None:
+def test_decision_stores_ai_values_apart_from_user_values(workspace: Workspace, tmp_path: Path) -> None:
     run_import(workspace, write_log(tmp_path / "log.csv", DECISIONS, [decision()]))
     (row,) = rows_of(workspace, "ai_decisions")
     assert row["group_id"] == "mojo1_group_20250803T065406Z_batch001_img001"
@@ -317,7 +315,7 @@ def test_a_decision_keeps_what_the_ai_said_apart_from_what_the_person_did(worksp
 
 
 @pytest.mark.parametrize("damaged", ["?", "1.5", "7", "1e999"])
-def test_a_damaged_value_of_the_ai_or_the_batch_costs_itself_and_not_the_decision(
+def test_damaged_ai_or_batch_value_does_not_lose_the_decision(
     workspace: Workspace, tmp_path: Path, damaged: str
 ) -> None:
     row = decision(ai_selected_index=damaged, ai_confidence=damaged, batch_number="-" if damaged == "7" else damaged)
@@ -400,7 +398,7 @@ def test_decisions_that_are_none(workspace: Workspace, tmp_path: Path, changes: 
 
 
 @pytest.mark.parametrize("changes", [{"image_width": 0, "image_height": 0}, {"timestamp": ""}])
-def test_a_decision_without_sizes_or_time_is_a_selection_and_a_crop(
+def test_decision_without_sizes_or_time_is_selection_and_crop(
     workspace: Workspace, tmp_path: Path, changes: dict
 ) -> None:
     report = run_import(workspace, write_log(tmp_path / "log.csv", DECISIONS, [decision(**changes)]))

@@ -49,7 +49,7 @@ def test_a_hostile_archive_proves_nothing_or_what_is_in_it(workspace: Workspace,
     assert tally.outcomes["refused"]
 
 
-def test_an_archive_packed_in_another_way_and_damaged_is_one_line(workspace: Workspace) -> None:
+def test_damaged_lzma_archive_gives_one_line(workspace: Workspace) -> None:
     project = finished_project(workspace)
     path = next(archive.archive_folder(project).glob("*.zip"))
     buffer = io.BytesIO()

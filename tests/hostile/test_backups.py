@@ -174,9 +174,7 @@ def paths(folder: Path) -> set[str]:
     return found - {"data"} - {name for name in found if name.endswith(".lock")}
 
 
-def test_a_hostile_backup_comes_back_as_its_list_says_or_changes_nothing(
-    saved: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_hostile_backup_restores_its_list_or_changes_nothing(saved: dict[str, bytes], tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.png").write_bytes(b"secret")

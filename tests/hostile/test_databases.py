@@ -196,7 +196,7 @@ def test_a_database_with_code_of_its_own_is_not_opened(project: Project, name: s
     assert run("status", "p", "--home", str(project.workspace.root)) == 1
 
 
-def test_a_legacy_database_with_views_and_triggers_of_an_enemy_keeps_its_rows_only(project: Project) -> None:
+def test_legacy_database_keeps_its_rows_but_no_triggers(project: Project) -> None:
     """The earlier system's table (user_version 0) comes with whatever hangs on it: none of it may run."""
     path = legacy_path(project.workspace, "old")
     with closing(sqlite3.connect(path)) as connection:

@@ -107,7 +107,7 @@ def _choices(project: Project) -> Choices:
     return choices.read(project)
 
 
-def test_a_hostile_record_takes_nothing_back_that_was_not_written(judged: Project, tmp_path: Path) -> None:
+def test_hostile_record_undoes_nothing_that_was_not_written(judged: Project, tmp_path: Path) -> None:
     ground = Ground(judged, tmp_path)
     _, _, record = sidecars.write(judged)
     assert record is not None
@@ -288,7 +288,7 @@ def _export(project: Project, folder: Path, kind: str) -> str:
     return "taken"
 
 
-def test_a_link_among_the_folders_of_a_parquet_export_is_not_followed(judged: Project, tmp_path: Path) -> None:
+def test_parquet_export_does_not_follow_links_in_its_folder(judged: Project, tmp_path: Path) -> None:
     ground, folder = Ground(judged, tmp_path), tmp_path / "out"
     folder.mkdir()
     for table in parquet.TABLES:

@@ -223,7 +223,7 @@ BOMBS = {"16-bit grey": (16, 0, 2), "colour with alpha": (8, 6, 4)}  # the two k
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_a_picture_of_nothing_takes_memory_for_two_of_it_and_no_more(kind: str, tmp_path: Path) -> None:
+def test_preview_of_blank_picture_takes_at_most_twice_its_memory(kind: str, tmp_path: Path) -> None:
     """Pillow holds a picture in colour as four bytes a pixel: one for the file's own, one for the upright RGB."""
     depth, colour, size = BOMBS[kind]
     path = tmp_path / "bomb.png"
@@ -247,7 +247,7 @@ def nothing(width: int, height: int, depth: int, colour: int, size: int) -> byte
     return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
-def test_huge_pictures_are_flattened_by_strips_to_the_same_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_huge_pictures_flattened_by_strips_give_same_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
     from PIL import Image as PillowImage
 
@@ -276,7 +276,7 @@ def test_hostile_text_in_an_image_is_read_at_once(tmp_path: Path) -> None:
     survive("folders/parameters", 12, case)
 
 
-def test_an_image_swapped_for_a_pipe_while_it_is_embedded_is_an_error_of_that_image(tmp_path: Path) -> None:
+def test_pipe_in_place_of_an_image_is_an_error_of_that_image(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     item = reading.EmbedItem("", "a.png", None, 0, 0)
     with pytest.raises(ImageError, match="zero bytes"):

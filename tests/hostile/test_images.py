@@ -93,7 +93,7 @@ def test_a_damaged_image_is_read_or_refused_in_a_few_words(kind: str, tmp_path: 
     assert tally.outcomes["refused"] + tally.outcomes["read"] == tally.cases
 
 
-def test_a_length_that_no_memory_holds_is_refused_by_the_crop_desk(tmp_path: Path) -> None:
+def test_crop_of_image_with_impossible_length_is_refused(tmp_path: Path) -> None:
     data = bytearray(SOUND["png"][1]())
     at = data.index(b"IDAT") - 4
     data[at : at + 4] = (0xFFFFFFFF).to_bytes(4, "big")  # more than the file has: read only once the picture is whole

@@ -92,7 +92,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str
         stop(process)
 
 
-def test_lab_listens_on_loopback_and_lets_nobody_in_without_its_token(running: tuple[int, str]) -> None:
+def test_lab_listens_on_loopback_and_requires_its_token(running: tuple[int, str]) -> None:
     port, said = running
     token = re.search(r"token=([0-9a-f]{32,})", said)
     assert token is not None, said

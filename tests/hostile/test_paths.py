@@ -142,7 +142,7 @@ def test_a_journal_written_by_an_enemy_moves_nothing_out_or_in(
     assert read_tree(tmp_path / "images") | read_tree(outside) == before
 
 
-def test_a_step_of_an_unknown_kind_stops_everything_before_it_begins(make_project: Callable[..., Project]) -> None:
+def test_step_of_unknown_kind_stops_all_before_it_begins(make_project: Callable[..., Project]) -> None:
     project = make_project([(1, 2)])
     name = next(project.root.glob("*.png")).name
     before = read_tree(project.root)

@@ -202,7 +202,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("name", ENDLESS if "PICKROOM_FUZZ" in os.environ else list(ENDLESS)[:2])
-def test_a_statement_without_bounds_is_stopped_in_time_and_memory(workspace: Workspace, name: str) -> None:
+def test_endless_statement_is_stopped_in_time_and_memory(workspace: Workspace, name: str) -> None:
     with pytest.raises(PickroomError) as refused:
         safe_sql.run(workspace, ENDLESS[name], longest_s=3)
     assert "\n" not in refused.value.line

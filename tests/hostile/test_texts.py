@@ -147,7 +147,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_hostile_file_is_believed_passed_over_or_refused_in_one_line(name: str, workspace: Workspace) -> None:
+def test_hostile_file_is_read_or_refused_in_one_line(name: str, workspace: Workspace) -> None:
     reader = READERS[name]
     path = workspace.root / reader.place
     path.parent.mkdir(parents=True)
@@ -165,7 +165,7 @@ def test_a_hostile_file_is_believed_passed_over_or_refused_in_one_line(name: str
     survive(f"texts/{name}", CASES, case)
 
 
-def test_a_legacy_cache_of_vectors_reads_nothing_outside_its_folder(
+def test_legacy_vector_cache_reads_nothing_outside_its_folder(
     make_project: Callable[..., Project], tmp_path: Path
 ) -> None:
     import numpy as np
@@ -217,9 +217,7 @@ def place(make_project: Callable[..., Project]) -> AutomationTarget:
     return place
 
 
-def test_hostile_decisions_and_approvals_are_obeyed_whole_or_not_at_all(
-    place: AutomationTarget, tmp_path: Path
-) -> None:
+def test_hostile_automation_files_plan_no_move_outside_project(place: AutomationTarget, tmp_path: Path) -> None:
     files = {path: path.read_bytes() for path in (place.decisions, place.approved, place.guarantee)}
     before = read_tree(place.project.root)
     names = {path.name for path in (*files,)}
@@ -355,7 +353,7 @@ def test_hostile_csv_adds_up_and_writes_only_its_projects(log: Path, tmp_path: P
     assert tally.outcomes["taken"]
 
 
-def test_a_project_with_a_hostile_manifest_never_hides_the_others(workspace: Workspace, tmp_path: Path) -> None:
+def test_hostile_manifest_does_not_hide_other_projects(workspace: Workspace, tmp_path: Path) -> None:
     write_image(tmp_path / "good" / "a.png")
     projects.start(workspace, "good", tmp_path / "good")
     (workspace.manifests / "bad.json").write_bytes(b"[" * 100_000)

@@ -97,7 +97,7 @@ def _say_it_was_trained_on(rng: random.Random, workspace: Workspace, digest: str
 
 
 @pytest.mark.parametrize("what", ["no JSON", "too deep", "other fields", "no examples", "a name of numbers"])
-def test_a_set_with_the_right_hash_and_the_wrong_content_is_one_line(workspace: Workspace, what: str) -> None:
+def test_training_set_with_wrong_content_gives_one_line(workspace: Workspace, what: str) -> None:
     sound = _sets()["ranker"]
     line = json.loads(sound.lines.splitlines()[0])
     text = {
@@ -119,7 +119,7 @@ def test_a_set_with_the_right_hash_and_the_wrong_content_is_one_line(workspace: 
     assert "\n" not in refused.value.line
 
 
-def test_a_hostile_progress_is_shown_or_refused_and_never_waited_for(workspace: Workspace) -> None:
+def test_hostile_progress_is_shown_or_refused_without_waiting(workspace: Workspace) -> None:
     sound = asdict(Status("ranker", ("p",), 7, phase="training", done=1, of=2, loss=0.5, held_out=0.5, message="a\nb"))
     path = progress.status_path(workspace, "ranker")
     path.parent.mkdir(parents=True)

@@ -56,7 +56,7 @@ def test_damage_raises_nothing_and_lengthens_nothing(at: int, noise: bytes) -> N
     assert len(metadata.exif_after_crop(damaged, HALF)) <= len(damaged)
 
 
-def test_sizes_of_a_signed_type_or_in_the_first_directory_are_set() -> None:
+def test_sizes_of_signed_type_or_in_first_directory_are_set() -> None:
     short, signed = struct.pack("<HHIHH", 0xA002, 3, 1, SIZE[0], 0), struct.pack("<HHIi", 0xA002, 9, 1, SIZE[0])
     main, misplaced = struct.pack("<HHII", 0x0100, 4, 1, SIZE[0]), struct.pack("<HHII", 0xA002, 4, 1, SIZE[0])
     block = exif_block()

@@ -213,7 +213,7 @@ def test_circles_and_points_move() -> None:
     assert numbers(changed, "stArea:[xyd]") == [0.5, 0.5, 0.2, 0.2, 0.8]
 
 
-def test_people_of_microsoft_move_and_persons_without_a_place_stay() -> None:
+def test_microsoft_people_move_and_names_without_a_place_stay() -> None:
     people = (
         "<MP:RegionInfo rdf:parseType='Resource'><MPRI:Regions><rdf:Bag>{}<rdf:li MPReg:PersonDisplayName='B'/>"
         "</rdf:Bag></MPRI:Regions></MP:RegionInfo>"

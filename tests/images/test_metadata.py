@@ -70,7 +70,7 @@ def test_other_png_texts_keep_their_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("big_endian", [False, True])
 @pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
-def test_generators_text_in_a_jpeg_comment_becomes_fields_in_either_byte_order(
+def test_generator_text_in_jpeg_comment_reads_in_any_byte_order(
     tmp_path: Path, encoding: str, big_endian: bool
 ) -> None:
     comment = b"UNICODE\0" + PARAMETERS.encode(encoding)
@@ -92,7 +92,7 @@ def test_comment_is_read_whatever_its_code(tmp_path: Path, comment: bytes, text:
 
 
 @pytest.mark.parametrize("big_endian", [False, True])
-def test_comment_without_a_plain_letter_follows_the_files_byte_order(tmp_path: Path, big_endian: bool) -> None:
+def test_comment_without_ascii_letters_uses_file_byte_order(tmp_path: Path, big_endian: bool) -> None:
     text = "猫犬鳥"
     comment = b"UNICODE\0" + text.encode("utf-16-be" if big_endian else "utf-16-le")
     assert metadata.read(jpeg_with_comment(tmp_path / "a.jpg", comment, big_endian=big_endian)) == {"comment": text}

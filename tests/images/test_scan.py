@@ -310,7 +310,7 @@ def test_only_the_extensions_asked_for_are_images(images_folder: Path) -> None:
     assert ([entry.filename for entry in entries], left_out) == (["b.jpg"], [])
 
 
-def test_folders_of_pickrooms_names_are_its_own_only_right_below_the_root(images_folder: Path) -> None:
+def test_reserved_folder_names_count_only_directly_below_root(images_folder: Path) -> None:
     for folder in ("selected", "selected/crop", "holiday", "holiday/selected", "holiday/crop"):
         write_image(images_folder / folder / "a.png")
 
@@ -340,7 +340,7 @@ def without_permission(closed: Path, root: Path) -> list[Ungrouped]:
         closed.chmod(0o755)
 
 
-def test_folder_that_may_not_be_opened_is_listed_and_the_others_are_walked(images_folder: Path) -> None:
+def test_unreadable_folder_is_listed_and_others_are_walked(images_folder: Path) -> None:
     write_image(images_folder / "anna" / "private" / "a.png")
     (images_folder / "anna" / "link.png").symlink_to("nowhere")
     assert in_child(without_permission, images_folder / "anna" / "private", images_folder) == [
@@ -394,7 +394,7 @@ def test_changed_file_is_read_again_and_no_other(look: Callable[..., ScanResult]
     assert second.images[1] == first.images[1]
 
 
-def test_file_touched_without_a_change_is_read_again_and_is_the_same(
+def test_touched_but_unchanged_file_is_read_again_as_the_same(
     look: Callable[..., ScanResult], images_folder: Path
 ) -> None:
     path = write_image(images_folder / "a.png")

@@ -40,7 +40,7 @@ def test_making_returns_the_images_size_and_keeps_one_jpeg(tmp_path: Path) -> No
     [((2048, 1024), (1024, 512)), ((1500, 3000), (512, 1024)), ((1024, 1024), (1024, 1024)), ((30, 20), (30, 20))],
 )
 @pytest.mark.parametrize("extension", ["png", "jpg"])
-def test_preview_has_at_most_1024_pixels_a_side_and_is_never_enlarged(
+def test_preview_has_at_most_1024_pixels_and_is_never_enlarged(
     tmp_path: Path, extension: str, size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
     source = tmp_path / f"a.{extension}"
@@ -50,7 +50,7 @@ def test_preview_has_at_most_1024_pixels_a_side_and_is_never_enlarged(
 
 
 @pytest.mark.parametrize("extension", ["jpg", "png", "tif"])
-def test_turned_image_has_an_upright_preview_without_an_orientation(tmp_path: Path, extension: str) -> None:
+def test_rotated_image_has_upright_preview_without_orientation(tmp_path: Path, extension: str) -> None:
     source, exif = tmp_path / f"a.{extension}", Pillow.Exif()
     exif[0x0112] = 6
     Pillow.new("RGB", (60, 40)).save(source, exif=exif.tobytes())
@@ -70,7 +70,7 @@ def test_preview_of_another_colour_space_is_in_srgb(tmp_path: Path) -> None:
     assert shown.getpixel((4, 4)) == pytest.approx((0, 0, 255), abs=4)
 
 
-def test_damaged_colour_profile_costs_the_profile_not_the_preview(tmp_path: Path) -> None:
+def test_damaged_colour_profile_does_not_stop_the_preview(tmp_path: Path) -> None:
     source = tmp_path / "a.png"
     Pillow.new("RGB", (8, 8), (200, 10, 10)).save(source, icc_profile=b"no profile at all")
     assert preview(tmp_path / "cache", source).getpixel((4, 4)) == pytest.approx((200, 10, 10), abs=4)

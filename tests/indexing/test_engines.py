@@ -28,7 +28,7 @@ def test_batches_are_small_enough_for_every_worker(count: int, size: int, worker
     assert [len(batch) for batch in in_batches(list(range(count)), size, workers)] == lengths
 
 
-def test_results_are_published_one_at_a_time_before_the_next_batch() -> None:
+def test_results_are_published_one_by_one_before_the_next_batch() -> None:
     inside, events = threading.Lock(), []
 
     def do(number: int) -> int:

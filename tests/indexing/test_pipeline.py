@@ -348,7 +348,7 @@ def test_one_process_at_a_time_embeds_a_project(photo_project: MakeProject, conf
         embed(reopened(project), config())
 
 
-def test_images_that_move_while_they_are_embedded_are_found_again(
+def test_images_moved_during_embedding_are_found_again(
     photo_project: MakeProject, config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = photo_project(2)

@@ -89,7 +89,7 @@ def test_start_leaves_the_images_alone(workspace: Workspace, images_folder: Path
     assert read_tree(images_folder) == before
 
 
-def test_group_ids_hold_the_project_the_second_the_block_and_the_place(make_project: MakeProject) -> None:
+def test_group_ids_hold_project_second_block_and_place(make_project: MakeProject) -> None:
     groups = queue(make_project([(1, 2)] * 3, project_id="mojo1"))
     heads = {group.group_id.rpartition("_batch")[0] for group in groups}
     assert len(heads) == 1
@@ -160,9 +160,7 @@ def test_wrong_start_in_a_new_home_does_not_even_make_the_home(workspace: Worksp
     assert not workspace.root.exists()
 
 
-def test_folder_whose_images_are_all_unreadable_is_a_project_that_says_so(
-    workspace: Workspace, images_folder: Path
-) -> None:
+def test_folder_of_unreadable_images_is_a_project_with_reasons(workspace: Workspace, images_folder: Path) -> None:
     write_truncated(images_folder / "a.png")
     _, report = projects.start(workspace, "p", images_folder)
     assert (report.images, report.groups, reasons(report)) == (1, (), {"a.png": "truncated"})
@@ -257,9 +255,7 @@ def test_new_images_become_new_groups_behind_the_old_ones(make_project: MakeProj
     assert len(set(ids(report))) == 2
 
 
-def test_counts_of_the_manifest_follow_a_scan_and_nothing_else_of_it_changes(
-    make_project: MakeProject, images_folder: Path
-) -> None:
+def test_rescan_updates_manifest_counts_and_nothing_else(make_project: MakeProject, images_folder: Path) -> None:
     project = make_project([(1, 2), (1, 2)], folder="anna")
     changed = project.with_manifest(notes="of the summer")  # since this project was opened
     before = project.manifest_file.stat()
@@ -304,7 +300,7 @@ def test_ids_are_never_given_twice_even_within_one_second(make_project: MakeProj
             assert given.setdefault(group.group_id, group.filenames) == group.filenames
 
 
-def test_another_gap_keeps_the_ids_of_groups_that_come_out_the_same(make_project: MakeProject) -> None:
+def test_another_gap_keeps_ids_of_unchanged_groups(make_project: MakeProject) -> None:
     project = make_project([(1, 2), (1, 1.5, 2)])
     far = queue(project)[1].filenames[2]
     later = far.replace("_060200_", "_060400_").replace("_070200_", "_070400_")
@@ -376,9 +372,7 @@ def test_decided_groups_are_no_sources_and_keep_their_rows(make_project: MakePro
     ]
 
 
-def test_new_image_with_the_name_of_a_decided_one_is_listed_not_grouped(
-    make_project: MakeProject, images_folder: Path
-) -> None:
+def test_new_image_named_like_a_decided_one_is_listed_ungrouped(make_project: MakeProject, images_folder: Path) -> None:
     project = make_project([(1, 2)])
     names = queue(project)[0].filenames
     review(project, "2", *FINALISE)
@@ -391,9 +385,7 @@ def test_new_image_with_the_name_of_a_decided_one_is_listed_not_grouped(
     }
 
 
-def test_new_image_at_the_place_of_a_decided_one_changes_nothing_of_what_was_decided(
-    make_project: MakeProject, images_folder: Path
-) -> None:
+def test_new_image_in_place_of_a_decided_one_keeps_decided_rows(make_project: MakeProject, images_folder: Path) -> None:
     project = make_project([(1, 2), (1, 2)])
     (name, _), _ = (group.filenames for group in queue(project))
     review(project, "2", *FINALISE)
@@ -410,7 +402,7 @@ def test_new_image_at_the_place_of_a_decided_one_changes_nothing_of_what_was_dec
     assert rows(project, query) == decided_on
 
 
-def test_image_moved_out_of_a_chosen_group_says_that_the_group_waits(
+def test_image_moved_out_of_a_chosen_group_is_listed_with_reason(
     make_project: MakeProject, images_folder: Path
 ) -> None:
     project = make_project([(1, 2)])
@@ -631,7 +623,7 @@ CHOICES = "SELECT group_id, action, selected_index, overlay FROM review_state WH
 
 @settings(max_examples=30, deadline=None)
 @given(FILES, FILES, st.lists(st.sampled_from("12qxksau"), max_size=4), st.booleans(), st.randoms())
-def test_images_in_are_grouped_or_listed_and_choices_survive_whatever_the_folder_becomes(
+def test_rescan_accounts_for_every_image_and_keeps_choices(
     first: list[tuple[str, str, str]],
     later: list[tuple[str, str, str]],
     keys: list[str],

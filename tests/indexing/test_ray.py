@@ -52,7 +52,7 @@ class SlowRay:
             raise Exception("The current node timed out during startup. This could happen because ...")
 
 
-def test_a_start_that_takes_too_long_is_tried_again_and_never_a_traceback() -> None:
+def test_slow_ray_start_is_retried_without_a_traceback() -> None:
     busy = SlowRay(1)
     engines._start(busy, None)
     assert busy.calls == 2
@@ -86,7 +86,7 @@ CONFIG = EmbedConfig(EncoderConfig("bundled"), batch=2, workers=1)
 
 
 @pytest.mark.ci
-def test_equal_stores_though_a_worker_of_a_running_cluster_was_killed(
+def test_killed_worker_of_a_running_cluster_leaves_equal_stores(
     photo_project: MakeProject, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = photo_project(4)

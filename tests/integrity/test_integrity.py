@@ -103,14 +103,14 @@ def test_an_alias_is_no_other_project(embedded: Project) -> None:
     assert found(inspect(embedded.with_manifest(aliases=("old_name",)))) == {}
 
 
-def test_a_waiting_crop_is_left_out_of_training_and_stops_finishing(project: Project) -> None:
+def test_waiting_crop_is_left_out_of_training_and_blocks_finish(project: Project) -> None:
     (waiting,) = [row["group_id"] for row in rows(project, "SELECT group_id FROM incomplete_crops")]
     training = next(finding for finding in inspect(project).excluded if finding.check == "waiting crops")
     assert (training.count, training.group_ids) == (1, {waiting})
     assert found(inspect(project, purpose="finishing")) == {"waiting crops": ("error", 1)}
 
 
-def test_rows_without_every_vector_are_left_out_and_never_stop_finishing(embedded: Project) -> None:
+def test_rows_without_vectors_are_excluded_but_never_stop_finish(embedded: Project) -> None:
     assert found(inspect(embedded, encoder_id="another")) == {"vectors": ("excluded", 5)}
     ids = list(decisions(embedded))
     one, two, three = [json.loads(row["images"])[0] for row in list(decisions(embedded).values())[:3]]

@@ -28,7 +28,7 @@ def test_versions_count_up_and_come_back(workspace: Workspace) -> None:
     assert checkpoints.versions(workspace, "ranker") == [1, 2, 3]
 
 
-def test_a_version_without_its_metadata_is_not_there_and_its_number_is_taken(workspace: Workspace) -> None:
+def test_version_without_metadata_is_hidden_but_keeps_its_number(workspace: Workspace) -> None:
     checkpoints.save(workspace, "ranker", MODEL, METADATA, SEEN)
     (workspace.models / "ranker_v1_metadata.json").unlink()  # as a crash between the two would leave it
     assert checkpoints.versions(workspace, "ranker") == []

@@ -67,7 +67,7 @@ def test_overlap_and_corners_agree_with_the_geometry_of_one_box(pairs: list) -> 
     assert score.mean_iou == pytest.approx(np.mean([iou(p, q) for p, q in ones]))
 
 
-def test_calibration_learns_that_it_is_too_sure_and_leaves_the_order() -> None:
+def test_calibration_lowers_overconfidence_and_keeps_order() -> None:
     rng = np.random.default_rng(1)
     truth = rng.uniform(0.5, 0.95, 2000)
     right = rng.random(2000) < truth
@@ -83,7 +83,7 @@ def test_few_rows_change_nothing() -> None:
     assert Calibration()(np.array([0.3, 0.9])) == pytest.approx([0.3, 0.9])
 
 
-def test_a_version_has_to_beat_baselines_and_the_current_one_on_rows_that_neither_has_seen() -> None:
+def test_version_must_beat_baselines_and_current_on_unseen_rows() -> None:
     good, fair = np.array([1.0] * 18 + [0.0] * 2), np.array([1.0] * 14 + [0.0] * 6)
     baselines = {"highest stage": fair, "chance": fair * 0}
     every = np.ones(20, dtype=bool)
@@ -100,9 +100,7 @@ def test_a_version_has_to_beat_baselines_and_the_current_one_on_rows_that_neithe
     ("right", "majority", "of", "counts"),
     [(25, 26, 37, False), (26, 26, 37, False), (27, 26, 37, True), (37, 37, 37, True), (0, 0, 0, False)],
 )
-def test_a_word_on_crop_or_none_counts_only_if_it_beats_the_same_answer_for_all(
-    right: int, majority: int, of: int, counts: bool
-) -> None:
+def test_crop_gate_counts_only_if_better_than_majority_answer(right: int, majority: int, of: int, counts: bool) -> None:
     scored = {"need": Rate(right, of).to_dict(), "need_without_asking": Rate(majority, of).to_dict()}
     assert evaluate_crop_gate(scored) == {
         "counts": counts,

@@ -29,7 +29,7 @@ def test_picks_are_the_persons_choices(learned: Project) -> None:
         assert pick.candidates.stages == (1.0, 1.5, 2.0) and None not in pick.candidates.hashes
 
 
-def test_crops_are_the_persons_boxes_and_untouched_images_need_none(learned: Project) -> None:
+def test_crops_are_user_boxes_and_untouched_images_need_none(learned: Project) -> None:
     found = read_examples(learned, "crops")
     assert len(found.crops) == 60
     boxes = {crop.group_id: crop.box for crop in found.crops}

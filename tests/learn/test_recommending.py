@@ -117,7 +117,7 @@ def test_a_damaged_model_says_so_and_the_baseline_steps_in(trained: Project) -> 
     assert report.by_model == 0 and "ranker: it cannot be read" in report.faults[0]
 
 
-def test_a_group_without_features_gets_the_baseline_with_the_reason(trained: Project) -> None:
+def test_group_without_features_gets_baseline_with_reason(trained: Project) -> None:
     one, *_ = queue(trained)
     change(trained, "UPDATE images SET sha256 = 'other' WHERE filename = ?", one.filenames[2])
     report = recommend(trained)
@@ -127,7 +127,7 @@ def test_a_group_without_features_gets_the_baseline_with_the_reason(trained: Pro
     assert "a baseline: " in row["reasons"]
 
 
-def test_an_order_made_anew_begins_at_its_first_group_and_the_same_order_where_one_was(trained: Project) -> None:
+def test_new_order_starts_at_first_group_and_same_order_resumes(trained: Project) -> None:
     def position() -> int:
         with closing(ReviewSession(trained, order="worth")) as session:
             return session.state.position
@@ -153,7 +153,7 @@ def test_decided_groups_keep_what_was_recommended(trained: Project) -> None:
     assert before == after
 
 
-def test_evaluate_holds_every_version_against_what_it_has_not_seen(trained: Project) -> None:
+def test_evaluate_tests_every_version_on_unseen_rows(trained: Project) -> None:
     found = evaluate(trained.workspace, ["p"], sample=5, seed=1)
     ranker, crops = found.versions
     assert (ranker.kind, ranker.current, ranker.rows + ranker.seen) == ("ranker", True, 60)

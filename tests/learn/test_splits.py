@@ -93,7 +93,7 @@ def test_what_was_held_out_stays_so_when_rows_come() -> None:
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(picks(), st.integers(0, 24), st.integers(0, 5))
-def test_rows_that_come_and_share_files_release_none_that_was_held_out(rows: list[Pick], count: int, seed: int) -> None:
+def test_new_rows_that_share_files_release_no_held_out_rows(rows: list[Pick], count: int, seed: int) -> None:
     config = SplitConfig(held_out=0.4, least=0, seed=seed)
     for order in (rows, rows[::-1]):  # the later rows may have the smaller keys
         before, after = split(order[:count], config).sides, split(order, config).sides
@@ -102,7 +102,7 @@ def test_rows_that_come_and_share_files_release_none_that_was_held_out(rows: lis
 
 
 @given(st.integers(0, 60), st.integers(0, 2**32))
-def test_of_few_rows_enough_are_held_out_and_never_more_than_half(count: int, seed: int) -> None:
+def test_few_rows_hold_out_enough_but_never_more_than_half(count: int, seed: int) -> None:
     rows = [pick("p", n, f"{n}a.png", f"{n}b.png") for n in range(count)]
     config = SplitConfig(seed=seed)
     held_out = split(rows, config).counts["held_out"]

@@ -53,7 +53,7 @@ def test_a_ranker_that_sees_defects_is_saved_and_recommends(learned: Project, qu
     assert len(frozen.examples) == values["data"]["examples"]
 
 
-def test_the_same_seed_gives_the_same_model_and_another_one_does_not(learned: Project, quick: PickTask) -> None:
+def test_same_seed_gives_same_model_and_another_seed_differs(learned: Project, quick: PickTask) -> None:
     workspace = learned.workspace
     for task in (quick, quick, replace(quick, config=replace(quick.config, seed=2))):
         train(workspace, "ranker", ["p"], task=task)
@@ -108,7 +108,7 @@ def test_crops_stop_when_asked_and_write_nothing(learned: Project, quick_crops: 
     assert checkpoints.versions(learned.workspace, "crop_proposer") == []
 
 
-def test_several_projects_are_learned_from_and_one_is_held_out_whole(tmp_path: Path, quick: PickTask) -> None:
+def test_training_uses_several_projects_or_holds_one_out(tmp_path: Path, quick: PickTask) -> None:
     workspace = make_learned(tmp_path, "p", 30, 30).workspace
     make_learned(tmp_path, "q", 24, 24, seed=900)
     both = train(workspace, "ranker", ["q", "p"], task=quick)

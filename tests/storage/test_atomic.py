@@ -186,7 +186,7 @@ def test_hash_is_the_whole_files_sha256(tmp_path: Path) -> None:
     assert atomic.sha256_of(tmp_path / "a") == hashlib.sha256(data).hexdigest()
 
 
-def test_syncing_a_folder_that_is_not_there_is_an_error_not_a_silence(tmp_path: Path) -> None:
+def test_syncing_a_missing_folder_raises_an_error(tmp_path: Path) -> None:
     open_before = len(os.listdir("/dev/fd"))
     atomic.sync_folders([tmp_path, tmp_path])
     assert len(os.listdir("/dev/fd")) == open_before

@@ -22,7 +22,7 @@ def project(make_project: Callable[..., Project]) -> Project:
     return make_project([(1, 2)] * 3)
 
 
-def test_a_choice_is_read_as_it_was_saved_and_is_none_of_the_review(project: Project, open_database: Connect) -> None:
+def test_automation_choice_loads_as_saved_apart_from_review(project: Project, open_database: Connect) -> None:
     connection, group = open_database(project), queue(project)[0]
     assert review_state.AUTOMATION.load(connection, [group.group_id]) == {}
     saved = SavedChoice(Choice("approve", 1, True), SHOWN, "automation_review", 700)

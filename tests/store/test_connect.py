@@ -447,7 +447,7 @@ def test_earlier_column_that_we_do_not_know_is_kept_aside(database: Path) -> Non
     connection.close()
 
 
-def test_database_without_a_version_that_has_the_newer_column_keeps_its_values(database: Path) -> None:
+def test_unversioned_database_with_newer_column_keeps_values(database: Path) -> None:
     make_earlier(database, more=", ai_crop_accepted BOOLEAN", values=(1,))
     connection = connect(database)
     assert rows_of(connection, "SELECT DISTINCT ai_crop_accepted FROM ai_decisions") == [(1,)]

@@ -38,9 +38,7 @@ def test_nothing_is_written_to_a_file_that_was_replaced(database: Path, connecti
     assert not connection.in_transaction
 
 
-def test_what_is_moved_away_in_the_midst_of_a_transaction_is_not_taken_for_saved(
-    database: Path, connection: sqlite3.Connection
-) -> None:
+def test_transaction_fails_if_its_database_is_moved_away(database: Path, connection: sqlite3.Connection) -> None:
     with pytest.raises(StoreError, match="no longer there"), transaction(connection):
         moved_away(database)
 
@@ -92,7 +90,7 @@ def open_it(pipe: Connection, database: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["writing", "reading"])
-def test_what_another_process_has_open_is_not_ours_alone_until_it_closes(database: Path, how: str) -> None:
+def test_exclusive_access_is_refused_until_other_process_closes(database: Path, how: str) -> None:
     with child(open_it, database, how) as pipe:
         hear(pipe)
         told = "another process has this database open while moving"
@@ -105,9 +103,7 @@ def test_what_another_process_has_open_is_not_ours_alone_until_it_closes(databas
     assert not in_child(is_locked, database)
 
 
-def test_what_this_process_has_open_is_not_moved_either_and_its_locks_stay(
-    database: Path, connection: sqlite3.Connection
-) -> None:
+def test_own_open_database_is_not_moved_and_its_locks_stay(database: Path, connection: sqlite3.Connection) -> None:
     with transaction(connection):
         with (
             pytest.raises(LockedError, match="this process has this database open"),

@@ -185,7 +185,7 @@ def test_crop_waits_until_it_is_made(
     assert decisions.incomplete_crops(connection) == ([group.filenames[0]] if waits else [])
 
 
-def test_dropped_crop_no_longer_waits_and_waits_again_when_it_comes_back(
+def test_dropped_crop_does_not_wait_until_it_is_restored(
     connection: sqlite3.Connection, make_groups: Callable[..., list[Group]]
 ) -> None:
     (group,) = make_groups(1)
@@ -247,7 +247,7 @@ def test_crops_made_or_dropped_since_are_known(
     assert sorted(decisions.cropped_since(connection, 3)) == [cropped.group_id, dropped.group_id]
 
 
-def test_accuracies_are_fractions_of_the_rows_whose_flag_is_known(
+def test_accuracies_are_fractions_of_rows_with_known_flags(
     connection: sqlite3.Connection, make_groups: Callable[..., list[Group]]
 ) -> None:
     groups = make_groups(5)
@@ -287,7 +287,7 @@ def test_automatic_decisions_never_count_as_accuracy(
     assert names_in(connection, "automatic_decisions") == [machine.group_id]
 
 
-def test_crops_that_the_machine_applied_never_count_as_its_accuracy(
+def test_crops_applied_by_machine_do_not_count_as_accuracy(
     connection: sqlite3.Connection, make_groups: Callable[..., list[Group]]
 ) -> None:
     drawn, applied = make_groups(2)

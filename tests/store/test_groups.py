@@ -30,9 +30,7 @@ def test_members_keep_their_order(connection: sqlite3.Connection, make_groups: M
     assert [image.stage for image in found.images] == [1.0, 2.0, 3.0, 4.0]
 
 
-def test_queue_has_new_groups_behind_old_ones_and_skipped_ones_last(
-    connection: sqlite3.Connection, make_groups: Make
-) -> None:
+def test_queue_puts_new_groups_after_old_and_skipped_last(connection: sqlite3.Connection, make_groups: Make) -> None:
     a, b = make_groups(2)
     groups.defer(connection, [a.group_id])
     (c,) = make_groups(1)
@@ -65,9 +63,7 @@ def test_decision_taken_back_puts_the_group_in_its_old_place(connection: sqlite3
     assert groups.queue(connection, "p") == made
 
 
-def test_load_gives_the_order_asked_for_and_leaves_unknown_ids_out(
-    connection: sqlite3.Connection, make_groups: Make
-) -> None:
+def test_load_keeps_requested_order_and_skips_unknown_ids(connection: sqlite3.Connection, make_groups: Make) -> None:
     a, b, c = make_groups(3)
     asked = [c.group_id, "nobody", a.group_id, b.group_id]
     assert groups.load(connection, "p", asked) == [c, a, b]
@@ -78,9 +74,7 @@ def test_more_groups_are_loaded_than_sqlite_takes_parameters(connection: sqlite3
     assert groups.queue(connection, "p") == made
 
 
-def test_dissolved_group_takes_its_choice_and_recommendation_along(
-    connection: sqlite3.Connection, make_groups: Make
-) -> None:
+def test_removed_group_loses_its_choice_and_recommendation(connection: sqlite3.Connection, make_groups: Make) -> None:
     a, b = make_groups(2)
     for group in (a, b):
         review_state.REVIEW.save_choice(connection, group.group_id, SavedChoice(Choice("approve", 0)))

@@ -52,7 +52,7 @@ def test_left_out_images_keep_their_reason_and_are_not_readable(connection: sqli
     assert (row["file_size"], row["mtime_ns"], row["width"], row["sha256"]) == (77, 5, None, None)
 
 
-def test_readable_image_that_is_in_no_group_is_remembered_with_its_reason(connection: sqlite3.Connection) -> None:
+def test_readable_ungrouped_image_is_stored_with_its_reason(connection: sqlite3.Connection) -> None:
     alone = Ungrouped(FULL.directory, FULL.filename, "alone")
     images.replace_scan(connection, [FULL], [alone], {})
     assert images.readable(connection) == [FULL]
@@ -66,7 +66,7 @@ def test_next_scan_takes_the_place_of_the_last(connection: sqlite3.Connection) -
     assert images.left_out(connection) == []
 
 
-def test_changed_image_is_stored_anew_and_its_old_reason_forgotten(connection: sqlite3.Connection) -> None:
+def test_changed_image_is_stored_anew_without_its_old_reason(connection: sqlite3.Connection) -> None:
     images.replace_scan(connection, [], [Ungrouped("anna", "a.png", "truncated")], {})
     images.replace_scan(connection, [FULL], [], {})
     assert images.readable(connection) == [FULL]
@@ -85,7 +85,7 @@ def test_images_of_groups_stay_when_a_scan_no_longer_meets_them(
     ("directory", "filename", "stored"),
     [("anna", "bad\udcff.png", ("anna", r"bad\xff.png")), ("odd\udcfe", "a.png", (r"odd\xfe", "a.png"))],
 )
-def test_names_that_are_not_utf_8_are_stored_with_their_odd_bytes_shown(
+def test_non_utf8_names_are_stored_with_escaped_bytes(
     connection: sqlite3.Connection, directory: str, filename: str, stored: tuple[str, str]
 ) -> None:
     images.replace_scan(connection, [], [Ungrouped(directory, filename, "name is not valid UTF-8")], {})

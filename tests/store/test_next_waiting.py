@@ -75,7 +75,7 @@ def test_next_groups_are_few_however_many_wait(tmp_path: Path) -> None:
         assert len(recommendations.next_waiting(connection, "p", 10)) <= 40
 
 
-def test_earlier_schema_gets_its_conflicts_and_its_lots_as_new_rows_do(tmp_path: Path) -> None:
+def test_migration_fills_conflicts_and_lots_like_new_rows(tmp_path: Path) -> None:
     """Two images a group, stages 1 and 2: the pick, the flags, and whether they disagree."""
     cases = [(0, "[]", True), (1, "[]", False), (None, "[]", False), (1, '["smeared"]', True)]
     path = tmp_path / "p.db"

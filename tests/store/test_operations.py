@@ -80,7 +80,7 @@ def test_step_taken_back_is_undone_and_its_inverse_done(connection: sqlite3.Conn
     assert [op.state for op in operations.of_batch(connection, 1)] == ["undone", "done"]
 
 
-def test_batches_are_counted_without_the_steps_that_took_them_back(connection: sqlite3.Connection) -> None:
+def test_batch_counts_leave_out_undo_steps(connection: sqlite3.Connection) -> None:
     done, undone, failed, _ = planned(connection, MOVE, MOVE, MOVE, WRITE)
     operations.mark_done(connection, [done, undone])
     operations.mark_failed(connection, [failed], "why")

@@ -40,7 +40,7 @@ def test_recommendation_comes_back_as_it_was_given(
     assert recommendations.of_groups(connection, [group.group_id]) == {group.group_id: own}
 
 
-def test_newer_recommendation_takes_the_place_of_the_older_in_every_field(
+def test_newer_recommendation_replaces_every_field(
     connection: sqlite3.Connection, make_groups: Callable[..., list[Group]]
 ) -> None:
     (group,) = make_groups(1)

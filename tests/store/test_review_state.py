@@ -170,7 +170,7 @@ def test_decided_group_is_not_touched_any_more(connection: sqlite3.Connection, m
     assert review_state.touched_ids(connection) == {waiting.group_id}
 
 
-def test_a_step_keeps_how_its_choices_came_about_and_an_older_row_does_not_know(connection: sqlite3.Connection) -> None:
+def test_step_keeps_origin_of_choices_and_old_rows_have_none(connection: sqlite3.Connection) -> None:
     made = replace(step("2", CHOICES[0]), before_origin=Origin("blind", None), after_origin=Origin("review", SHOWN))
     review_state.REVIEW.log_step(connection, made)
     assert review_state.REVIEW.steps(connection) == ([made], [])

@@ -177,7 +177,7 @@ def test_damaged_manifest_is_one_line_that_names_the_file(workspace: Workspace, 
     assert str(path) in caught.value.line
 
 
-def test_manifest_of_a_newer_pickroom_is_refused_and_left_as_it_is(workspace: Workspace, tmp_path: Path) -> None:
+def test_newer_manifest_schema_is_refused_and_left_unchanged(workspace: Workspace, tmp_path: Path) -> None:
     path = saved_project(workspace, tmp_path).manifest_file
     # its other fields may mean anything by then: they are not judged
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99, "status": "resting"}))
@@ -211,7 +211,7 @@ def test_unknown_project_is_one_line_that_lists_the_known_ones(workspace: Worksp
 
 
 @pytest.mark.parametrize("project_id", ["", "../p", "a b", "p_legacy"])
-def test_id_that_can_be_no_project_is_refused_before_any_file_is_read(workspace: Workspace, project_id: str) -> None:
+def test_invalid_project_id_is_refused_before_reading_files(workspace: Workspace, project_id: str) -> None:
     with pytest.raises(ProjectError, match="cannot be a project's name"):
         workspace.project(project_id)
 

@@ -178,7 +178,7 @@ def test_a_page_with_nothing_to_do_leads_to_one_that_has(project: Project) -> No
         app.close()
 
 
-def test_the_desks_follow_one_another_and_the_one_before_is_closed(project: Project) -> None:
+def test_opening_a_desk_closes_the_previous_one(project: Project) -> None:
     app = App(project.workspace, AppPlace())
     try:
         assert "4 of 4 groups wait" in app.here.html and app.bar.query == ""

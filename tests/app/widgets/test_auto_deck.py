@@ -61,7 +61,7 @@ def test_buttons_filter_and_are_no_decision(page: Page, place: AutomationTarget)
     assert page.deck.session.state.decided == 0
 
 
-def test_a_decision_is_refused_for_a_group_that_was_not_on_screen(page: Page, place: AutomationTarget) -> None:
+def test_decision_for_a_group_not_yet_on_screen_is_refused(page: Page, place: AutomationTarget) -> None:
     first, second, *_ = groups_of(place)
     page.send_key(1, "a", first.group_id)
     page.send_key(2, "a", first.group_id)

@@ -112,7 +112,7 @@ def test_a_page_is_shown_and_the_next_one_is_announced(page: CropPage, project: 
     assert [image.note for image in images] == ["the AI's box", "the default box", "the default box"]
 
 
-def test_a_box_drawn_on_the_preview_is_that_box_in_the_full_image(page: CropPage):
+def test_box_drawn_on_preview_is_same_box_in_full_image(page: CropPage):
     page.deck.session.press("2")
     page.press("2", "f")
     page.point("down", 2, 0.95, 0.95)
@@ -122,7 +122,7 @@ def test_a_box_drawn_on_the_preview_is_that_box_in_the_full_image(page: CropPage
     assert "2: 168 × 64 px at 60, 240 (14 % of the image) · any shape · your box" in page.words
 
 
-def test_a_box_is_moved_and_resized_and_each_drag_is_one_step_back(page: CropPage):
+def test_each_move_or_resize_of_a_box_is_one_undo_step(page: CropPage):
     assert page.pixels(1) == (40, 30, 280, 210)
     page.drag(1, (0.4, 0.4), (0.45, 0.45), (0.5, 0.5))
     assert page.pixels(1) == (80, 60, 320, 240)
@@ -170,7 +170,7 @@ def test_a_drag_sends_boxes_and_words_but_no_new_frame(page: CropPage, sent: Sen
     assert "at 80, 60" in page.words
 
 
-def test_the_browser_is_told_of_a_drag_so_that_it_can_draw_the_outline_at_once(page: CropPage):
+def test_frame_describes_active_drag_for_the_browser_outline(page: CropPage):
     box = page.frame["frame"]["cells"][0]["box"]
     assert page.frame["drag"] is None
     page.press("1", "shape 3:2")
@@ -197,7 +197,7 @@ def test_a_pointer_on_a_page_that_has_gone_does_nothing(page: CropPage):
     assert page.pixels(1) == before and page.deck.session.state.drag is None
 
 
-def test_a_drag_whose_end_was_lost_ends_when_the_pointer_comes_back(page: CropPage):
+def test_drag_without_release_ends_when_pointer_returns(page: CropPage):
     page.point("down", 1, 0.4, 0.4)
     page.point("move", 1, 0.5, 0.5)
     page.point("hover", 1, 0.9, 0.9)
@@ -270,7 +270,7 @@ def test_all_ai_crops_are_applied_after_a_question(page: CropPage, project: Proj
     assert page.deck.panel.value == "" and "No AI crop waits" in page.words
 
 
-def test_what_must_be_known_of_an_image_is_said_at_it_and_under_it(project: Project, open_crop_page: Callable):
+def test_image_warnings_are_shown_and_file_names_are_escaped(project: Project, open_crop_page: Callable):
     names = waiting(project)
     crop = project.root / "crop"
     (crop / names[0]).rename(crop / "0.png")
@@ -299,7 +299,7 @@ def test_a_refused_image_stays_on_the_page_with_its_reason(page: CropPage, proje
     assert f"crop/{name}: crop_originals/{name} exists already" in page.words
 
 
-def test_an_expected_failure_is_one_line_and_the_next_key_clears_it(page: CropPage, monkeypatch: pytest.MonkeyPatch):
+def test_expected_error_shows_one_line_until_next_key(page: CropPage, monkeypatch: pytest.MonkeyPatch):
     def refuse(*arguments: object) -> None:
         raise LockedError("another process is moving this project's files", hint="wait for it to end")
 
@@ -329,7 +329,7 @@ def test_an_image_that_vanished_says_so_and_the_desk_goes_on(page: CropPage, pro
     assert page.want("0" * 64)[0]["mime"] is None
 
 
-def test_images_that_came_meanwhile_are_seen_when_the_person_comes_back(page: CropPage, project: Project):
+def test_images_added_meanwhile_show_on_focus(page: CropPage, project: Project):
     write_image(project.root / "crop" / "later.png", seed=77)
     page.deck.stage.on_message({"type": "focus", "view": "v1", "on": True})
     assert "6 images wait" in page.deck.header.value

@@ -36,7 +36,7 @@ def page(project: Project, open_page: Callable[..., Page]) -> Page:
     return open_page(project)
 
 
-def test_the_first_frame_shows_the_first_group_and_names_its_neighbours(page: Page, project: Project):
+def test_first_frame_shows_first_group_and_lists_next_ones(page: Page, project: Project):
     first, second, third, fourth = queue(project)
     assert page.shown == first.group_id
     assert [cell["name"] for cell in page.frame["frame"]["cells"]] == [image.sha256 for image in first.images]
@@ -98,7 +98,7 @@ def test_every_key_is_saved_at_once(page: Page, project: Project):
     other.close()
 
 
-def test_a_key_whose_database_went_is_said_under_the_images_and_not_shown_as_saved(page: Page, project: Project):
+def test_key_with_lost_database_is_reported_and_not_saved(page: Page, project: Project):
     page.press("1")
     project.database.rename(project.database.with_name("aside.db"))
     for key in ("x", "ArrowRight"):
@@ -115,7 +115,7 @@ def test_the_words_say_where_each_file_will_go(page: Page):
     assert "2 → selected/" in page.deck.words.value
 
 
-def test_a_decision_is_refused_for_a_group_that_was_not_on_screen(page: Page, project: Project):
+def test_decision_for_a_group_not_yet_on_screen_is_refused(page: Page, project: Project):
     first, second, *_ = queue(project)
     page.send_key(1, "ArrowRight", first.group_id)
     page.send_key(2, "x", first.group_id)  # pressed while the first group was still to be seen
@@ -127,14 +127,14 @@ def test_a_decision_is_refused_for_a_group_that_was_not_on_screen(page: Page, pr
     assert "too early" not in page.deck.words.value
 
 
-def test_keys_pressed_fast_on_what_the_browser_showed_are_all_taken(page: Page, project: Project):
+def test_fast_keys_on_groups_the_browser_showed_are_all_taken(page: Page, project: Project):
     groups = [group.group_id for group in queue(project)]
     for number, seen in enumerate(groups, start=1):  # swapped ahead by the browser
         page.send_key(number, "1", seen)
     assert page.deck.session.state.decided == 4
 
 
-def test_finalise_needs_two_presses_with_the_summary_seen_in_between(page: Page, project: Project):
+def test_finalise_needs_two_presses_with_summary_seen_between(page: Page, project: Project):
     before = read_tree(project.root)
     page.press("1")
     seen = page.shown
@@ -186,7 +186,7 @@ def test_the_summary_takes_no_guess_of_where_keys_lead(page: Page):
     assert page.frame["destinations"] == {} and page.frame["steps"] == {}
 
 
-def test_an_expected_failure_is_one_line_and_the_next_key_clears_it(page: Page, monkeypatch: pytest.MonkeyPatch):
+def test_expected_error_shows_one_line_until_next_key(page: Page, monkeypatch: pytest.MonkeyPatch):
     def refuse(key: str) -> None:
         raise LockedError("another process is moving this project's files", hint="wait for it to end")
 
@@ -237,7 +237,7 @@ def test_zoom_is_passed_to_the_stage_and_ends_with_the_group(page: Page):
     assert page.frame["zoom"] is False
 
 
-def test_what_another_window_chose_shows_when_this_one_gets_the_focus(page: Page, project: Project):
+def test_choices_of_another_window_show_on_focus(page: Page, project: Project):
     review(project, "1", "1")
     assert "reviewed 0" in page.deck.header.value
     page.deck.stage.on_message({"type": "focus", "view": "v1", "on": True})
@@ -245,7 +245,7 @@ def test_what_another_window_chose_shows_when_this_one_gets_the_focus(page: Page
     assert "Another window" in page.deck.words.value
 
 
-def test_a_key_for_a_group_that_another_window_finalised_decides_nothing(page: Page, project: Project):
+def test_key_for_a_group_finalised_elsewhere_decides_nothing(page: Page, project: Project):
     seen = page.shown
     review(project, "1", "Shift+Enter", "Shift+Enter")
     page.send_key(1, "x", seen)

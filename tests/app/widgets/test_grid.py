@@ -74,7 +74,7 @@ def sorter(project: Project, messages: Messages) -> Iterator[Page]:
     desk.close()
 
 
-def test_a_view_that_comes_gets_everything_and_later_scenes_only_what_changed(page: Page) -> None:
+def test_first_scene_is_complete_and_later_ones_send_changes(page: Page) -> None:
     sections = page.scene["layout"]["sections"]
     assert [(one["title"], one["count"], one["ids"]) for one in sections] == [
         ("selected", 5, [[0, 5]]),
@@ -99,7 +99,7 @@ def test_clicks_and_bands_are_keys_in_their_order(page: Page) -> None:
 
 
 @pytest.mark.parametrize("key", ["click:", "band:9", "band:x", "band:1-2-3", "nonsense", "click:99999", "section:77"])
-def test_a_key_that_makes_no_sense_changes_nothing_and_is_answered(page: Page, key: str) -> None:
+def test_invalid_key_changes_nothing_and_is_answered(page: Page, key: str) -> None:
     before = page.desk.session.board
     page.press(key)
     after = page.desk.session.board
@@ -177,7 +177,7 @@ def test_marks_survive_as_runs(values: list[int]) -> None:
     assert back == values
 
 
-def test_keys_in_quick_succession_all_count_while_the_images_stay(sorter: Page) -> None:
+def test_fast_keys_all_count_while_the_shown_images_stay(sorter: Page) -> None:
     sorter.desk.session.add_name("anna")  # type: ignore[attr-defined]
     sorter.desk.redraw()
     sorter.press("1", "1", "1", seen=sorter.scene["token"])  # before the answer to the first is on screen

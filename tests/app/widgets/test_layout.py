@@ -25,7 +25,7 @@ def covered(slots) -> float:
 
 
 @given(SIZES, st.integers(600, 2400), st.integers(300, 1400))
-def test_every_image_is_inside_undistorted_and_apart_from_the_others(sizes, width, height):
+def test_images_fit_undistorted_without_overlap(sizes, width, height):
     slots = arrange(sizes, width, height)
     for (w, h), slot in zip(sizes, slots, strict=True):
         x, y, box_width, box_height = slot.box

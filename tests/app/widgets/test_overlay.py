@@ -49,7 +49,7 @@ def colours(batch: list, attribute: int) -> set[str]:
     return {arguments[1] for name, arguments in batch if name == "set" and arguments[0] == attribute}
 
 
-def test_a_drawing_is_one_message_that_names_its_canvas_and_clears_it(batches: list):
+def test_drawing_is_one_message_that_names_and_clears_its_canvas(batches: list):
     overlay = Overlay()
     draw(overlay, view(), view(number=2))
     draw(overlay, view(), view(number=2))

@@ -69,7 +69,7 @@ def test_views_are_numbered_each_on_its_own(listener: ProgressReporter):
     assert listener.keys == ["a", "b", "a"]
 
 
-def test_a_view_that_the_kernel_never_heard_of_begins_at_its_oldest_key(listener: ProgressReporter):
+def test_unknown_view_starts_at_its_oldest_key(listener: ProgressReporter):
     listener.key(7, "a", oldest=7)
     listener.key(8, "b", oldest=7)
     assert listener.keys == ["a", "b"]
@@ -81,7 +81,7 @@ def test_views_of_old_pages_are_forgotten(listener: ProgressReporter):
     assert len(listener.stage._applied) <= 32 and listener.stage._applied["view99"] == 1
 
 
-def test_pictures_come_as_bytes_refusals_with_a_reason_without_a_path(listener: ProgressReporter, sent: list):
+def test_pictures_are_sent_as_bytes_and_refusals_without_paths(listener: ProgressReporter, sent: list):
     names = ["x", "bad", "gone"]
     listener.stage.on_message({"type": "want", "page": "p", "kind": "preview", "names": names})
     (ok, data), (refused, none), (gone, nothing) = sent

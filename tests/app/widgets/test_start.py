@@ -26,7 +26,7 @@ def test_starting_a_project_reports_what_was_left_out(workspace: Workspace, imag
     assert "2 of 2" in page
 
 
-def test_a_camera_s_folder_is_told_how_it_gets_groups_and_gets_them(workspace: Workspace, images_folder: Path):
+def test_camera_folder_gets_a_hint_then_groups_by_similarity(workspace: Workspace, images_folder: Path):
     for number in range(3):
         write_image(images_folder / f"IMG_{number}.jpg", seed=7)
     page = open_start("p", images_folder, workspace.root).value

@@ -13,7 +13,7 @@ from pickroom.learn.crops.model import baseline_boxes, best_constant, nearest_pa
 from pickroom.learn.metrics import ious
 
 
-def test_the_best_constant_beats_mean_median_and_every_one_of_the_boxes() -> None:
+def test_best_constant_beats_mean_median_and_every_single_box() -> None:
     rng = np.random.default_rng(0)
     start = rng.beta(1, 4, (80, 2))
     boxes = np.concatenate([start, start + (1 - start) * rng.uniform(0.4, 1, (80, 2))], axis=1).astype(np.float32)
@@ -39,7 +39,7 @@ def test_the_nearest_past_crop_is_that_of_the_most_similar_image() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1])
-def test_every_baseline_answers_even_with_next_to_nothing_to_go_by(rows: int) -> None:
+def test_every_baseline_answers_with_zero_or_one_row(rows: int) -> None:
     train, boxes = spotted(5)
     asked, _ = spotted(7, seed=1)
     found = baseline_boxes(train.take(range(rows)), boxes[:rows], asked)

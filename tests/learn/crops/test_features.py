@@ -35,7 +35,7 @@ def test_the_cover_is_what_the_input_spans_of_the_image(width: int, height: int)
         assert across * width == pytest.approx(down * height)
 
 
-def test_imported_vectors_have_no_preprocessing_and_cover_the_whole() -> None:
+def test_imported_vectors_cover_the_whole_image() -> None:
     assert covered(replace(spec("squash"), preprocessing=None), 30, 20) == (1, 1)
 
 
@@ -90,7 +90,7 @@ def test_whole_and_reduced_grids_are_all_reduced(learned_once: Project, order: t
     np.testing.assert_array_equal(found.grid, np.stack([known.patches[2]] * 2))
 
 
-def test_a_project_that_was_not_opened_is_refused_and_no_images_have_no_features(learned_once: Project) -> None:
+def test_unopened_project_is_refused_and_no_images_are_allowed(learned_once: Project) -> None:
     with pytest.raises(ProjectError):
         crop_features([UncroppedImage("other", "a.jpg", None, 10, 10, None)], FeatureSources([learned_once]))
     nothing = crop_features([], FeatureSources([learned_once]))

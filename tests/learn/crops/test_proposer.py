@@ -107,7 +107,7 @@ def test_it_learns_which_images_need_no_crop() -> None:
     assert (offered[needed < 0.5] == [0, 0, 1, 1]).all()
 
 
-def test_crops_of_a_person_who_leaves_the_aspect_ratio_are_left_free() -> None:
+def test_crops_stay_free_if_the_user_changes_the_aspect_ratio() -> None:
     features, boxes = spotted(160)
     boxes[:, 3] = boxes[:, 1] + 0.5 * (boxes[:, 3] - boxes[:, 1])
     model = fit_crops(features, boxes, CONFIG)
@@ -143,7 +143,7 @@ def test_without_a_grid_it_learns_from_the_vector() -> None:
     assert ious(found, boxes[150:]).mean() > ious(constant, boxes[150:]).mean() + 0.02
 
 
-def test_rows_without_features_are_neither_learned_from_nor_answered(fitted: CropProposer) -> None:
+def test_rows_without_features_are_not_learned_or_predicted(fitted: CropProposer) -> None:
     features, boxes = spotted(40)
     mask = features.mask.copy()
     mask[3] = False
@@ -158,7 +158,7 @@ def test_rows_without_features_are_neither_learned_from_nor_answered(fitted: Cro
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_nothing_to_learn_from_and_features_of_another_shape_are_refused(fitted: CropProposer) -> None:
+def test_empty_data_and_wrong_feature_shape_are_refused(fitted: CropProposer) -> None:
     features, boxes = spotted(30)
     with pytest.raises(UsageError, match="no image has both"):
         fit_crops(features, np.full_like(boxes, np.nan), CONFIG)

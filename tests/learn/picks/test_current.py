@@ -26,7 +26,7 @@ def updated(learned: Project, quick: PickTask) -> Project:
     return learned
 
 
-def test_decisions_that_show_skill_make_a_version_that_recommends(updated: Project) -> None:
+def test_decisions_that_show_skill_make_a_recommending_version(updated: Project) -> None:
     assert checkpoints.current(updated.workspace, "ranker") == 1
     metadata = checkpoints.read_metadata(updated.workspace, "ranker", 1)
     assert metadata["verdict"]["current"] and metadata["verdict"]["e_values"]["highest stage"] >= 20
@@ -36,7 +36,7 @@ def test_decisions_that_show_skill_make_a_version_that_recommends(updated: Proje
     assert recommend(updated).by_model == 4
 
 
-def test_only_new_decisions_are_learned_and_they_recommend_at_once(updated: Project, quick: PickTask) -> None:
+def test_update_learns_only_new_decisions_and_uses_them_at_once(updated: Project, quick: PickTask) -> None:
     before = current.read_state(updated.workspace)
     decide(updated, (61, 62), crop=False)
     state, lines = current.update(updated.workspace, ["p"], quick)
@@ -70,7 +70,7 @@ def test_a_state_that_is_damaged_or_gone_is_made_again(updated: Project, quick: 
     np.testing.assert_array_equal(state.learner.chances, before.learner.chances)
 
 
-def test_a_model_of_an_older_version_is_replaced_from_the_decisions(learned: Project, quick: PickTask) -> None:
+def test_model_of_an_older_version_is_rebuilt_from_decisions(learned: Project, quick: PickTask) -> None:
     old = {"model": {"version": 2}, "features": {"hash": "older", "encoder": learned.manifest.encoder}}
     assert checkpoints.save(learned.workspace, "ranker", {"stage": np.zeros(3)}, old) == 1
     checkpoints.make_current(learned.workspace, "ranker", 1, "a test")

@@ -79,7 +79,7 @@ def test_lower_picks_are_counted_by_project() -> None:
     assert counts["p"] == (int(meant[::2].sum()), 25) and counts["q"] == (int(meant[1::2].sum()), 25)
 
 
-def test_unknown_stages_missing_rows_and_an_unknown_prior_change_nothing() -> None:
+def test_unknown_stages_missing_rows_and_prior_change_nothing() -> None:
     chances, stage, _ = scored(30, 0.02, 5)
     np.testing.assert_array_equal(adapted(chances, stage, ["p"] * 30, {}), chances)
     chances[3] = 0

@@ -189,7 +189,7 @@ def test_each_target_that_is_missed_is_named(parts: Parts) -> None:
     assert len(parts.taste.targets_missed(met, 0.9, 0.0, [])) == 1
 
 
-def test_a_project_is_below_when_the_baseline_is_beyond_the_interval(parts: Parts) -> None:
+def test_project_is_below_if_baseline_exceeds_its_interval(parts: Parts) -> None:
     found, baseline = score_picks([], np.zeros(0)), score_picks([], np.zeros(0))
     found.by_project.update(good=Rate(58, 60), bad=Rate(50, 60))
     baseline.by_project.update(good=Rate(59, 60), bad=Rate(59, 60))

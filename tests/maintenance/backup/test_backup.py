@@ -87,7 +87,7 @@ def test_restored_into_an_empty_place_the_review_goes_on(project: Project, saved
     assert {row["state"] for row in rows(again, "SELECT state FROM file_operations")} == {"done"}
 
 
-def test_holds_what_cannot_be_made_again_and_says_what_it_does_not_hold(project: Project, tmp_path: Path) -> None:
+def test_backup_holds_irreplaceable_files_and_lists_the_others(project: Project, tmp_path: Path) -> None:
     made = writing.write(project.workspace, tmp_path / "saved.zip")
     assert names(made.file) == {
         "data/projects/p.json",
@@ -133,7 +133,7 @@ def raise_all_deferrals(pipe: Connection, project: Project) -> None:
         pipe.send(count)
 
 
-def test_each_database_is_as_of_one_moment_while_another_process_writes(project: Project, tmp_path: Path) -> None:
+def test_each_database_is_saved_consistently_during_writes(project: Project, tmp_path: Path) -> None:
     with child(raise_all_deferrals, project) as pipe:
         hear(pipe)
         files = [writing.write(project.workspace, tmp_path / f"{number}.zip").file for number in range(3)]
@@ -177,7 +177,7 @@ def test_a_file_from_the_far_future_is_saved(project: Project, tmp_path: Path) -
     assert "data/projects/p.json" in names(file)
 
 
-def test_backups_never_replace_and_are_named_by_the_time_in_a_folder(project: Project, tmp_path: Path) -> None:
+def test_backups_never_overwrite_and_get_timestamped_names(project: Project, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     folder.mkdir()
     first = writing.write(project.workspace, folder)
@@ -223,7 +223,7 @@ def test_full_disk_restores_nothing(project: Project, saved: Path, tmp_path: Pat
         assert set(read_tree(disk)) == {".filler", "data/.restore.lock"}
 
 
-def test_damaged_project_is_left_out_and_named_and_the_others_are_saved(project: Project, tmp_path: Path) -> None:
+def test_damaged_project_is_left_out_and_others_are_saved(project: Project, tmp_path: Path) -> None:
     other = used_project(tmp_path, "other")
     other.database.write_bytes(b"SQLite format 3\0" + b"nonsense" * 1000)
     made = writing.write(project.workspace, tmp_path / "saved.zip")
@@ -271,7 +271,7 @@ def test_a_project_at_work_is_not_set_aside(project: Project, saved: Path) -> No
     assert len(decisions(project)) == 2
 
 
-def test_log_of_another_database_is_never_read_into_a_restored_one(project: Project, saved: Path) -> None:
+def test_leftover_wal_is_never_read_into_a_restored_database(project: Project, saved: Path) -> None:
     shutil.rmtree(project.workspace.root)
     log = project.database.with_name("p.db-wal")
     log.parent.mkdir(parents=True)

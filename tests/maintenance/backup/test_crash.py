@@ -88,7 +88,7 @@ def test_killed_backup_leaves_nothing_that_looks_like_one(home: Path, tmp_path: 
     [(False, Way(link=True)), (True, Way())],
     ids=["an empty place, link and unlink", "in place of another, rename"],
 )
-def test_killed_restore_shows_no_half_project_and_is_finished_by_the_next(
+def test_killed_restore_shows_no_half_project_and_next_completes(
     home: Path, saved: Path, tmp_path: Path, replace: bool, way: Way
 ) -> None:
     template, place = tmp_path / "template", tmp_path / "place"

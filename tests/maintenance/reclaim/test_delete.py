@@ -179,9 +179,7 @@ def test_a_name_too_long_for_the_trash_keeps_no_other(project: Project) -> None:
     assert execute(replace(planned, items=planned.items[:1]), project.workspace, hard=True) == first.size
 
 
-def test_what_went_is_recorded_as_gone_though_its_folder_cannot_be_synced(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deleted_item_is_recorded_even_if_folder_sync_fails(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = plan(project.workspace)
     sync = atomic.sync_folders
 

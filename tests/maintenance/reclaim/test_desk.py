@@ -26,7 +26,7 @@ def wait(desk: ReclaimDesk) -> None:
     assert not desk.thread.is_alive()
 
 
-def test_running_the_cell_only_looks_and_the_word_opens_the_last_button(project: Project) -> None:
+def test_cell_deletes_nothing_and_typed_word_enables_the_button(project: Project) -> None:
     before = read_tree(project.root)
     desk = opened(project)
     assert "can come back" in desk.body.value and not desk.trash.disabled
@@ -52,7 +52,7 @@ def test_for_good_after_the_word_and_what_is_left_is_shown(project: Project, tmp
     assert not (tmp_path / "share").exists()
 
 
-def test_what_changed_since_the_look_is_refused_in_one_line_and_looked_at_again(project: Project) -> None:
+def test_change_since_the_look_is_refused_and_looked_at_again(project: Project) -> None:
     desk = opened(project)
     archived = project.workspace.root / "archives" / project.id / "deliverables.zip"
     content = bytearray(archived.read_bytes())

@@ -143,7 +143,7 @@ def test_handles_are_found_nearest_first_and_only_in_reach():
     MEANT,
     st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(64, 3000), st.floats(64, 3000)),
 )
-def test_a_box_drawn_on_any_letterboxed_preview_is_the_same_box_in_the_full_image(sized, cell):
+def test_box_drawn_on_letterboxed_preview_matches_full_image(sized, cell):
     size, box = sized
     place = fit(*size, cell)
     x, y, wide, high = place.rectangle(box)

@@ -83,7 +83,7 @@ def test_a_line_that_is_no_order_is_named(text, said):
         read_boxes(text)
 
 
-def test_one_bad_line_is_one_line_of_error_and_nothing_is_cropped(reviewed):
+def test_one_bad_line_gives_one_error_line_and_crops_nothing(reviewed):
     before = read_tree(reviewed.root)
     text = '{"filename": "a.png", "box": [0, 0, 1, 1]}\nnonsense'
     ran = run_command("crop", "demo", "--boxes", "-", "--home", str(reviewed.workspace.root), stdin=text)
@@ -92,7 +92,7 @@ def test_one_bad_line_is_one_line_of_error_and_nothing_is_cropped(reviewed):
     assert read_tree(reviewed.root) == before
 
 
-def test_files_that_do_not_wait_are_refused_by_name_each_on_its_line(reviewed):
+def test_images_not_waiting_are_refused_on_one_line_each(reviewed):
     before = read_tree(reviewed.root)
     selected = next(path for path in before if path.startswith("selected/"))
     names = ["nobody.png", f"../{selected}", "/etc/passwd", "a\nb.png", ""]

@@ -56,7 +56,7 @@ def row_of(project: Project, name: str) -> dict:
     return next(row for row in decisions(project).values() if json.loads(row["images"])[0] == name)
 
 
-def test_a_crop_is_written_and_the_original_kept_with_its_companions(waiting):
+def test_crop_is_written_and_original_kept_with_companions(waiting):
     project, (name, *_) = waiting
     before = read_tree(project.root)
     result = crop(project, Order("crop", name, BOX))
@@ -71,7 +71,7 @@ def test_a_crop_is_written_and_the_original_kept_with_its_companions(waiting):
     assert not [path for path in after if path.startswith("crop/") and Path(path).stem == Path(name).stem]
 
 
-def test_the_row_gets_the_box_as_given_its_time_and_whether_it_is_the_ais(waiting):
+def test_row_stores_given_box_time_and_match_with_the_ai(waiting):
     project, (first, second, _) = waiting
     crop(project, Order("crop", first, BOX), Order("crop", second, BOX))
     row = row_of(project, first)
@@ -195,7 +195,7 @@ UNBELIEVABLE = [
 
 
 @pytest.mark.parametrize(("change", "reason"), UNBELIEVABLE)
-def test_a_sidecar_that_cannot_be_believed_leaves_its_image_waiting(waiting, change, reason):
+def test_image_with_invalid_sidecar_is_refused_and_keeps_waiting(waiting, change, reason):
     project, (name, *_) = waiting
     write_image(project.root / "crop" / name, seed=99)  # not the image picked: the database cannot answer for it
     sidecar = project.root / "crop" / name.replace(".png", ".decision")
@@ -237,7 +237,7 @@ def test_the_minimal_old_sidecar_is_read(waiting):
     assert row_of(project, name)["final_crop_coords"] is not None
 
 
-def test_a_crop_opened_again_is_composed_back_into_the_originals_frame(waiting):
+def test_reopened_crop_is_composed_into_frame_of_the_original(waiting):
     project, (name, *_) = waiting
     crop(project, Order("crop", name, CropBox(0.25, 0.25, 0.75, 0.75)))
     (project.root / "crop_cropped" / name).rename(project.root / "crop" / name)
@@ -250,7 +250,7 @@ def test_a_crop_opened_again_is_composed_back_into_the_originals_frame(waiting):
         assert image.size == (12, 16)
 
 
-def test_a_crop_opened_again_comes_back_with_its_box_as_it_was_drawn(waiting):
+def test_reopened_crop_comes_back_with_its_box_as_drawn(waiting):
     project, (name, *_) = waiting
     crop(project, Order("crop", name, CropBox(0.25, 0.25, 0.75, 0.75)))
     (project.root / "crop_cropped" / name).rename(project.root / "crop" / name)
@@ -286,7 +286,7 @@ def test_what_stands_in_the_way_refuses_one_image_and_no_other(waiting, folder):
     }.items() <= after.items()
 
 
-def test_an_image_that_cannot_be_cropped_rightly_is_refused_before_anything_moves(waiting):
+def test_animated_image_is_refused_before_any_file_moves(waiting):
     project, (name, *_) = waiting
     path = project.root / "crop" / name
     frames = [PillowImage.new("RGB", (48, 64), colour) for colour in ("red", "blue")]
@@ -297,7 +297,7 @@ def test_an_image_that_cannot_be_cropped_rightly_is_refused_before_anything_move
     assert read_tree(project.root) == before
 
 
-def test_apply_all_crops_as_the_ai_proposed_and_says_that_no_person_did(make_project: Make):
+def test_apply_all_uses_ai_boxes_and_is_recorded_as_automatic(make_project: Make):
     project = make_project([(1, 2), (1, 2)])
     for group in queue(project):
         recommend(project, group, 1, (0.2, 0, 0.8, 0.6), crop_needed=True)
@@ -322,7 +322,7 @@ def test_apply_all_has_nothing_to_ask_when_no_ai_crop_waits(waiting):
     session.close()
 
 
-def test_files_that_come_while_the_desk_is_open_are_seen_and_the_page_stays(waiting):
+def test_files_added_while_desk_is_open_show_and_page_stays(waiting):
     project, made = waiting
     session = CropSession(project, per_page=1)
     session.press("n")
@@ -338,7 +338,7 @@ def test_files_that_come_while_the_desk_is_open_are_seen_and_the_page_stays(wait
     assert session.state.boxes[made[0]] != CropBox(0, 0, 1, 1)
 
 
-def test_a_file_that_goes_while_the_desk_is_open_is_refused_at_its_image(waiting):
+def test_lost_or_blocked_image_is_reported_at_its_place(waiting):
     project, (name, *_) = waiting
     session = CropSession(project, per_page=1)
     path = project.root / "crop" / name
@@ -355,7 +355,7 @@ def test_a_file_that_goes_while_the_desk_is_open_is_refused_at_its_image(waiting
 
 
 @pytest.mark.parametrize("by", ["the desk", "the command"])
-def test_a_crop_left_half_moved_is_told_from_one_refused_and_recover_finishes_it(waiting, by):
+def test_half_moved_crop_is_told_from_refused_one_and_recovered(waiting, by):
     project, (name, other, _) = waiting
     originals = project.root / "crop_originals"
     write_image(originals / other, seed=99)  # refused: in the way

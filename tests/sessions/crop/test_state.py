@@ -76,7 +76,7 @@ def test_a_preset_gives_the_box_its_shape():
     assert x2 - x1 == y2 - y1
 
 
-def test_dragging_inside_moves_outside_draws_and_a_handle_resizes():
+def test_drag_inside_moves_outside_draws_and_handle_resizes():
     moved = machine.drag_to(machine.drag_start(desk(), 0, (0.4, 0.4), REACH), (0.5, 0.45))
     assert pixels(moved) == (300, 200, 700, 520)
     drawn = machine.drag_to(machine.drag_start(desk(), 0, (0.7, 0.1), REACH), (0.9, 0.2))

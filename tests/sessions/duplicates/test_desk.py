@@ -42,9 +42,7 @@ def test_a_folder_that_has_gone_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("size", "stacked"), [((300, 100), True), ((150, 100), False), ((100, 150), False)])
-def test_a_wide_pair_lies_one_above_the_other_where_that_shows_it_larger(
-    tmp_path: Path, size: tuple[int, int], stacked: bool
-) -> None:
+def test_wide_pair_is_stacked_if_that_shows_it_larger(tmp_path: Path, size: tuple[int, int], stacked: bool) -> None:
     first = picture(tmp_path / "images" / "a.png", 1, size)
     shutil.copyfile(first, first.with_name("b.png"))
     project = projects.start(Workspace(tmp_path / "home"), "p", tmp_path / "images")[0]

@@ -120,7 +120,7 @@ def test_exact_pairs_join_all_of_one_content_and_nothing_else(copies: list[Copy]
 
 @settings(max_examples=150, deadline=None)
 @given(many())
-def test_what_goes_is_a_pair_with_one_that_stays_in_its_own_project(copies: list[Copy]) -> None:
+def test_staged_image_has_a_kept_partner_in_its_own_project(copies: list[Copy]) -> None:
     pairs = find(copies, Thresholds(cosine=0.9, bits=4, confirm=0.5)).pairs
     for project in ("p", "q"):
         going = to_stage(pairs, project)
@@ -148,7 +148,7 @@ def test_blocks_change_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(find(copies).pairs) == names(whole.pairs)
 
 
-def test_too_many_near_pairs_are_cut_to_the_most_alike_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_pairs_over_the_limit_are_cut_to_most_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "_ROWS", 8)
     copies = [copy(f"{n:02}.png", fingerprint=(1 << (n % 5)) - 1) for n in range(40)]
     every = find(copies)
@@ -158,7 +158,7 @@ def test_too_many_near_pairs_are_cut_to_the_most_alike_and_counted(monkeypatch: 
     assert min(pair.score for pair in cut.pairs) == every.pairs[49].score
 
 
-def test_a_blank_page_is_no_duplicate_of_another_when_vectors_say_otherwise() -> None:
+def test_blank_pages_with_different_vectors_are_not_duplicates() -> None:
     blank = [copy("a.png", fingerprint=0), copy("b.png", fingerprint=0)]
     assert len(find(blank).pairs) == 1
     vectors = (np.array([1.0, 0, 0], np.float32), np.array([0, 1.0, 0], np.float32))
@@ -166,7 +166,7 @@ def test_a_blank_page_is_no_duplicate_of_another_when_vectors_say_otherwise() ->
     assert find(seen).pairs == ()
 
 
-def test_members_of_one_group_are_left_out_unless_asked_for_but_equal_ones_are_not() -> None:
+def test_pairs_within_a_group_are_left_out_unless_exact_or_asked() -> None:
     alike = [copy("a.png", fingerprint=1, group="g"), copy("b.png", fingerprint=1, group="g")]
     assert find(alike).pairs == ()
     assert len(find(alike, Thresholds(within_groups=True)).pairs) == 1

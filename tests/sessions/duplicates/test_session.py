@@ -117,7 +117,7 @@ def test_every_key_is_saved_undone_and_redone(project: Project) -> None:
     assert [session.outcome(pair) for pair in session.pairs] == ["", "both"]  # the same key again clears
 
 
-def test_keeping_both_is_remembered_after_an_apply_and_wherever_the_images_go(project: Project) -> None:
+def test_keeping_both_is_remembered_after_apply_and_moves(project: Project) -> None:
     session = look(project, "a", "b", *APPLY)
     assert session.last_result is not None and session.last_result.batch == 1
     assert [(pair.kind, session.outcome(pair)) for pair in session.pairs] == [("near", "both")]
@@ -176,7 +176,7 @@ def test_a_mark_of_another_room_stays_its_own(project: Project) -> None:
     assert [row["room"] for row in rows(project, "SELECT room FROM image_marks")] == ["browse"]
 
 
-def test_images_waiting_in_a_group_stay_and_so_does_their_only_copy(tmp_path: Path) -> None:
+def test_waiting_group_images_and_their_only_copies_stay(tmp_path: Path) -> None:
     images = tmp_path / "images"
     first = picture(images / "20250803_060000_stage1_generated.png", 1)
     picture(images / "20250803_060100_stage2_upscaled.png", 2)

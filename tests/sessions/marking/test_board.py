@@ -104,7 +104,7 @@ def test_a_mark_goes_on_and_the_same_again_clears() -> None:
     assert dict(other.marks) == {A[0]: "delete_staging"}
 
 
-def test_a_selection_is_marked_as_one_step_and_cleared_only_when_all_have_it() -> None:
+def test_selection_is_one_step_and_clears_only_if_all_are_marked() -> None:
     some = put(machine.band(put(board(), "crop"), [(0, 2)]), "crop")
     assert set(some.marks) == set(A[:3]) and some.selected == frozenset()
     assert after(some, "undo").marks == {A[0]: "crop"}
@@ -112,7 +112,7 @@ def test_a_selection_is_marked_as_one_step_and_cleared_only_when_all_have_it() -
     assert dict(cleared.marks) == {}
 
 
-def test_what_is_blocked_or_there_already_is_not_marked_and_the_board_says_so() -> None:
+def test_blocked_or_already_placed_images_are_reported_unmarked() -> None:
     start = machine.band(board(blocked={A[1]: "it waits in a group for its review"}), [(0, 1)])
     marked = put(start, "crop")
     assert set(marked.marks) == {A[0]}
@@ -141,7 +141,7 @@ def test_apply_takes_a_summary_and_a_second_key() -> None:
     assert machine.click(asked, 3) == asked  # behind the summary nothing is touched
 
 
-def test_another_layout_keeps_the_active_image_or_the_next_one_left() -> None:
+def test_new_layout_keeps_the_active_image_or_the_next_one() -> None:
     start = machine.click(board(), 3)
     fewer = Layout.of([Section("a", "a", A[:3] + A[5:])])
     moved = machine.with_layout(start, fewer)
@@ -164,7 +164,7 @@ ACTIONS = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(ACTIONS, max_size=25))
-def test_whatever_is_done_undo_leads_back_to_nothing_and_redo_to_here(actions: list) -> None:
+def test_undo_returns_to_no_marks_and_redo_restores_them(actions: list) -> None:
     now = board(blocked={A[4]: "busy"})
     for kind, what in actions:
         if kind == "key":

@@ -29,7 +29,7 @@ def session(project: Project) -> Iterator[BrowseSession]:
     opened.close()
 
 
-def test_results_come_first_then_every_source_and_nothing_that_is_in_other_hands(session: BrowseSession) -> None:
+def test_results_are_listed_first_and_then_sources_only(session: BrowseSession) -> None:
     sections = session.board.layout.sections
     assert [section.folder for section in sections] == ["selected", "selected/anna", "crop_cropped", "shoot"]
     assert [len(section.paths) for section in sections] == [5, 1, 1, 2]

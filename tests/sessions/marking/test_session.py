@@ -38,7 +38,7 @@ def undo(project: Project, batch: int) -> None:
         undo_batch(project, connection, batch)
 
 
-def test_a_batch_moves_images_with_their_companions_and_undo_brings_all_back(project: Project) -> None:
+def test_batch_moves_images_with_companions_and_undo_reverts_it(project: Project) -> None:
     before = read_tree(project.root)
     names = selected(project)
     session = browse(project, "c", "x", "ArrowRight", "x", *APPLY)
@@ -113,7 +113,7 @@ def test_a_time_that_the_disk_has_rounded_is_no_change(project: Project, then: i
     assert result is not None and (result.counts, len(result.held)) == (({"delete_staging": 1}, 0) if goes else ({}, 1))
 
 
-def test_what_cannot_go_is_held_back_with_its_reason_and_the_rest_goes(project: Project) -> None:
+def test_unmovable_images_are_held_with_reason_and_others_move(project: Project) -> None:
     first, second, third, fourth, fifth = selected(project)
     browse(project, *"xxxxx")
     root = project.root
@@ -146,7 +146,7 @@ def test_a_later_batch_stands_in_the_way_of_an_earlier_undo(project: Project) ->
     assert read_tree(project.root) == tree
 
 
-def test_another_process_moving_files_is_one_line_and_the_marks_stay(project: Project) -> None:
+def test_locked_project_gives_one_line_and_keeps_marks(project: Project) -> None:
     browse(project, "x")
 
     def hold(pipe: object) -> None:

@@ -132,7 +132,7 @@ def test_two_windows_lose_no_key(place: AutomationTarget) -> None:
     other.close()
 
 
-def test_writing_again_keeps_what_stands_and_takes_back_what_was_cleared(place: AutomationTarget) -> None:
+def test_rewriting_keeps_other_lines_and_drops_cleared_ones(place: AutomationTarget) -> None:
     foreign = groups_of(place)[3]
     write_lines(place.approved, [person(foreign.group_id, "approved", foreign.filenames[1])])
     first = written(place, "a", "r")

@@ -72,7 +72,7 @@ def test_what_was_shown_in_the_other_deck_stays_what_is_recorded(project: Projec
     assert made[second.group_id]["ai_selected_index"] is None
 
 
-def test_undo_and_redo_in_another_deck_bring_a_choice_back_as_it_was_made(project: Project) -> None:
+def test_undo_and_redo_in_another_deck_restore_choice_as_made(project: Project) -> None:
     group = queue(project)[0]
     saved = "SELECT action, selected_index, input, shown IS NULL AS alone FROM review_state WHERE group_id = ?"
     alone = {"action": "approve", "selected_index": 1, "input": "review", "alone": 1}

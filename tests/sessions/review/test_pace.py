@@ -21,7 +21,7 @@ def test_a_look_lasts_until_the_key_and_a_pause_is_no_work(seconds: float, count
     assert look_ms(seconds) == counted
 
 
-def test_only_decided_groups_count_and_agreement_only_where_an_image_was_picked() -> None:
+def test_pace_counts_decided_groups_and_agreement_counts_picks() -> None:
     cards = tuple(Card(name, 2, ai_index=0) for name in "abcd")
     state = ReviewState(cards, {"a": Choice("approve", 0), "b": Choice("crop", 1), "c": Choice("reject")})
     saved = {

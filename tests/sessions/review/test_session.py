@@ -172,7 +172,7 @@ def test_a_project_without_its_folder_is_refused_in_one_line(make_project: Make)
 # --- batches -----------------------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_so_many_groups_and_the_next_follows_its_finalise(make_project: Make, open_session: Open) -> None:
+def test_batch_has_given_size_and_the_next_follows_finalise(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)] * 5)
     every = [group.group_id for group in queue(project)]
     session = open_session(project, batch_size=2)
@@ -202,9 +202,7 @@ def test_skipped_groups_come_again_after_all_others(make_project: Make, open_ses
     assert b in decisions(project)
 
 
-def test_a_batch_in_which_a_group_is_left_undecided_shows_it_first_again(
-    make_project: Make, open_session: Open
-) -> None:
+def test_undecided_group_comes_first_in_the_next_batch(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)] * 4)
     a, _, c, d = (group.group_id for group in queue(project))
     session = open_session(project, batch_size=3)
@@ -273,7 +271,7 @@ def test_time_is_counted_for_the_group_it_was_spent_on(make_project: Make, open_
     assert milliseconds(project) == [2500, 4500, 1000]
 
 
-def test_looking_closer_counts_for_the_group_and_a_long_pause_does_not(make_project: Make, open_session: Open) -> None:
+def test_zoom_time_counts_for_a_group_but_a_long_pause_does_not(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)] * 2)
     clock = Clock()
     session = open_session(project, clock=clock)
@@ -306,7 +304,7 @@ def test_header_tells_pace_and_agreement(make_project: Make, open_session: Open)
 # --- blind -------------------------------------------------------------------------------------------------------
 
 
-def test_blind_hides_the_recommendation_until_the_person_has_chosen(make_project: Make, open_session: Open) -> None:
+def test_blind_hides_recommendation_until_user_has_chosen(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)] * 2)
     recommend(project, queue(project)[0], 1, BOX, crop_needed=True, reasons=("sharper",), anomaly_flags=("odd",))
     session = open_session(project, blind=True)
@@ -322,9 +320,7 @@ def test_blind_hides_the_recommendation_until_the_person_has_chosen(make_project
 
 
 @pytest.mark.parametrize("key", ["a", "c"])
-def test_blind_what_is_not_seen_can_be_neither_accepted_nor_toggled(
-    make_project: Make, open_session: Open, key: str
-) -> None:
+def test_blind_hidden_advice_cannot_be_accepted_or_toggled(make_project: Make, open_session: Open, key: str) -> None:
     project = make_project([(1, 2)])
     recommend(project, queue(project)[0], 1, BOX, crop_needed=True)
     session = open_session(project, blind=True)
@@ -332,7 +328,7 @@ def test_blind_what_is_not_seen_can_be_neither_accepted_nor_toggled(
     assert choices(session) == ["-"]
 
 
-def test_blind_choices_are_recorded_as_such_beside_what_the_model_said(make_project: Make) -> None:
+def test_blind_choices_are_recorded_as_blind_with_the_ai_pick(make_project: Make) -> None:
     project = make_project([(1, 2)])
     group = queue(project)[0]
     recommend(project, group, 1)
@@ -342,7 +338,7 @@ def test_blind_choices_are_recorded_as_such_beside_what_the_model_said(make_proj
     assert (row["ai_selected_index"], row["user_selected_index"], row["selection_match"]) == (1, 0, 0)
 
 
-def test_blind_a_crop_that_was_not_shown_was_neither_accepted_nor_refused(make_project: Make) -> None:
+def test_blind_hidden_crop_is_neither_accepted_nor_refused(make_project: Make) -> None:
     project = make_project([(1, 2)])
     group = queue(project)[0]
     recommend(project, group, 1, (0.1, 0, 0.9, 0.8), crop_needed=True)
@@ -353,7 +349,7 @@ def test_blind_a_crop_that_was_not_shown_was_neither_accepted_nor_refused(make_p
 
 
 @pytest.mark.parametrize("blind_first", [False, True], ids=["chosen in sight", "chosen blind"])
-def test_a_choice_that_another_kind_of_deck_passes_over_stays_what_it_was(
+def test_choice_passed_over_in_another_mode_keeps_its_record(
     make_project: Make, open_session: Open, blind_first: bool
 ) -> None:
     project = make_project([(1, 2)] * 2)
@@ -373,7 +369,7 @@ def test_a_choice_that_another_kind_of_deck_passes_over_stays_what_it_was(
         assert context == [{"input": "review", "versions": '{"ranker": "v1"}'}]
 
 
-def test_an_unaided_choice_that_the_deck_passes_over_stays_unaided(make_project: Make, open_session: Open) -> None:
+def test_unaided_choice_stays_unaided_if_passed_over(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)] * 2)
     group = queue(project)[0]
     recommend(project, group, 1, BOX, crop_needed=True)
@@ -388,7 +384,7 @@ def test_an_unaided_choice_that_the_deck_passes_over_stays_unaided(make_project:
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["picked now", "stored by an earlier version"])
-def test_blind_the_summary_says_where_a_pick_goes_whose_overlay_was_left_on(
+def test_blind_summary_and_route_ignore_an_overlay_left_on(
     make_project: Make, open_session: Open, stored: bool
 ) -> None:
     project = make_project([(1, 2)] * 2)
@@ -420,9 +416,7 @@ def test_blind_the_summary_says_where_a_pick_goes_whose_overlay_was_left_on(
 # --- what was shown is what is recorded --------------------------------------------------------------------------
 
 
-def test_what_was_shown_at_the_choice_is_recorded_whatever_a_model_says_later(
-    make_project: Make, open_session: Open
-) -> None:
+def test_recorded_recommendation_is_the_one_shown_at_the_choice(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2), (1, 2)])
     group, other = queue(project)
     recommend(project, group, 1, BOX, crop_needed=True, versions={"ranker": "v1"})
@@ -443,7 +437,7 @@ def test_what_was_shown_at_the_choice_is_recorded_whatever_a_model_says_later(
 
 
 @pytest.mark.parametrize("change", ["the pick", "the box", "the crop"])
-def test_a_recommendation_that_changes_under_the_eyes_is_not_accepted_unseen(
+def test_changed_recommendation_needs_a_second_press_to_accept(
     make_project: Make, open_session: Open, change: str
 ) -> None:
     project = make_project([(1, 2), (1, 2)])
@@ -464,7 +458,7 @@ def test_a_recommendation_that_changes_under_the_eyes_is_not_accepted_unseen(
     assert choices(session)[0] == ("approve 1" if change == "the pick" else "approve 2")
 
 
-def test_clearing_a_choice_brings_the_present_recommendation_back(make_project: Make, open_session: Open) -> None:
+def test_clearing_a_choice_shows_the_current_recommendation(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2), (1, 2)])
     group = queue(project)[0]
     recommend(project, group, 1)
@@ -478,9 +472,7 @@ def test_clearing_a_choice_brings_the_present_recommendation_back(make_project: 
     assert [image.ai_pick for image in shown.images] == [True, False]
 
 
-def test_the_batch_after_a_finalise_begins_at_the_first_of_whichever_order_it_is_opened_in(
-    make_project: Make, open_session: Open
-) -> None:
+def test_next_batch_starts_at_the_first_group_in_any_order(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)] * 5)
     for group, confidence in zip(queue(project), (0.9, 0.5, 0.8, 0.7, 0.6), strict=True):
         recommend(project, group, 0, confidence=confidence)
@@ -510,7 +502,7 @@ def test_each_window_sees_the_others_choices_with_its_next_key(make_project: Mak
     assert look(project)[0] == ["approve 1", "crop 1", "keep", "reject"]
 
 
-def test_recommendations_made_anew_are_not_put_down_to_another_window(make_project: Make, open_session: Open) -> None:
+def test_new_recommendations_are_not_blamed_on_another_window(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)] * 3)
     session = open_session(project, order="worth")
     press(session, "Enter", "Enter")
@@ -533,9 +525,7 @@ def test_looking_elsewhere_in_another_window_says_nothing(make_project: Make, op
     assert (one.state.position, one.state.message) == (0, "")
 
 
-def test_a_pick_that_another_window_made_already_is_not_cleared_by_making_it_again(
-    make_project: Make, open_session: Open
-) -> None:
+def test_repeating_a_pick_of_another_window_does_not_clear_it(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)] * 2)
     one, two = open_session(project), open_session(project)
     press(one, "1")
@@ -545,7 +535,7 @@ def test_a_pick_that_another_window_made_already_is_not_cleared_by_making_it_aga
     assert look(project)[0] == ["approve 1", "-"]
 
 
-def test_a_key_is_never_applied_to_a_group_that_was_not_on_screen(make_project: Make, open_session: Open) -> None:
+def test_key_is_never_applied_to_a_group_that_was_not_shown(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)] * 4)
     one, two = open_session(project, batch_size=2), open_session(project, batch_size=2)
     press(one, "1", "1", *FINALISE)
@@ -569,7 +559,7 @@ def test_a_summary_that_no_longer_holds_is_shown_again(make_project: Make, open_
     assert len(decisions(project)) == 2
 
 
-def test_a_choice_made_elsewhere_while_files_are_being_checked_is_not_lost(
+def test_choice_made_elsewhere_during_finalise_is_not_lost(
     make_project: Make, open_session: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = make_project([(1, 2)] * 2)
@@ -650,7 +640,7 @@ def _logged(text: str) -> Choice:
     return Choice.of(json.loads(text))
 
 
-def test_two_processes_hammering_the_same_groups_never_overwrite_each_other(make_project: Make) -> None:
+def test_two_processes_on_same_groups_never_overwrite_each_other(make_project: Make) -> None:
     project = make_project([(1, 2)] * 3)
     with child(hammer, project, 1, 150) as one, child(hammer, project, 2, 150) as two:
         for pipe in (one, two):
@@ -685,7 +675,7 @@ def interrupted(project: Project) -> None:
         connection.execute("UPDATE file_operations SET state = 'planned', finished_at = NULL")
 
 
-def test_an_interrupted_finalise_is_completed_when_a_session_opens(make_project: Make, open_session: Open) -> None:
+def test_opening_a_session_completes_an_interrupted_finalise(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)] * 2)
     group = queue(project)[0]
     interrupted(project)
@@ -715,7 +705,7 @@ def hold(pipe: Connection, project: Project) -> None:
         pipe.poll(None)
 
 
-def test_nobody_completes_a_finalise_whose_process_is_still_at_it(make_project: Make, open_session: Open) -> None:
+def test_session_does_not_complete_a_finalise_still_running(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)] * 2)
     group = queue(project)[0]
     interrupted(project)

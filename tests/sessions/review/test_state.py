@@ -56,7 +56,7 @@ def choices(state: ReviewState) -> list[Choice]:
         ("k", Choice("keep")),
     ],
 )
-def test_key_sets_the_choice_goes_on_and_clears_it_when_pressed_again(key: str, choice: Choice) -> None:
+def test_key_sets_choice_and_moves_on_and_second_press_clears_it(key: str, choice: Choice) -> None:
     cards = (Card("a", 4, ai_index=2), Card("b", 2))
     chosen = press(start(*cards), key)
     assert (choices(chosen), chosen.position) == ([choice, UNDECIDED], 1)
@@ -89,7 +89,7 @@ def test_another_key_takes_the_place_of_the_first(first: str, second: str, choic
     assert choices(after(start(*cards), first, "ArrowUp", second))[0] == choice
 
 
-def test_accept_after_the_same_pick_clears_it_since_it_is_the_same_choice() -> None:
+def test_accept_after_the_same_pick_clears_the_choice() -> None:
     cards = (Card("a", 2, ai_index=0), Card("b", 2))
     assert choices(after(start(*cards), "1", "ArrowUp", "a"))[0] == UNDECIDED
 
@@ -101,12 +101,12 @@ def test_number_beyond_the_group_changes_nothing_and_says_so(key: str) -> None:
     assert pressed == replace(state, message="this group has 2 images")
 
 
-def test_accept_without_a_recommendation_changes_nothing_and_says_so() -> None:
+def test_accept_without_recommendation_only_shows_a_message() -> None:
     pressed = press(start(Card("c", 4)), "a")
     assert (choices(pressed), pressed.message) == ([UNDECIDED], "there is no recommendation for this group")
 
 
-def test_overlay_starts_on_exactly_where_the_model_says_a_crop_is_needed() -> None:
+def test_overlay_starts_on_only_if_model_says_crop_is_needed() -> None:
     shapes = [Card("a", 2, 0, crop, first) for crop in (True, False) for first in (True, False)]
     assert [first_choice(card).overlay for card in shapes] == [True, False, False, False]
 
@@ -128,7 +128,7 @@ def test_overlay_key_never_moves_on_and_keeps_the_pick() -> None:
     assert (choices(state)[0], state.position) == (Choice("approve", 1, False), 0)
 
 
-def test_overlay_key_without_a_proposed_crop_changes_nothing_and_says_so() -> None:
+def test_overlay_key_without_proposed_crop_only_shows_a_message() -> None:
     state = start(position=1)
     assert press(state, "c") == replace(state, message="no crop was proposed for this group")
 
@@ -170,7 +170,7 @@ def test_key_goes_to_its_group_and_stops_at_the_ends(key: str, positions: tuple[
         (("s", "ArrowDown", "1", "g"), 1),  # an undecided one before a skipped one
     ],
 )
-def test_next_undecided_goes_around_and_leaves_skipped_ones_for_last(keys: tuple[str, ...], position: int) -> None:
+def test_next_undecided_wraps_around_and_leaves_skipped_for_last(keys: tuple[str, ...], position: int) -> None:
     assert after(start(), *keys).position == position
 
 
@@ -179,7 +179,7 @@ def test_next_undecided_says_when_there_is_none() -> None:
     assert (state.position, state.message) == (2, "every group is decided; Shift+Enter to finalise")
 
 
-def test_a_choice_at_the_last_group_says_what_is_open_before_it_and_how_to_get_there() -> None:
+def test_choice_at_last_group_counts_open_groups_and_names_key() -> None:
     last = after(start(position=2), "1")
     assert (last.position, last.message) == (2, "2 groups before this are open: G goes to the next")
     assert after(start(), "1", "End", "k").message == "1 group before this is open: G goes to the next"
@@ -284,7 +284,7 @@ def test_key_that_changes_nothing_is_not_undone(key: str) -> None:
 # ------------------------------------------------------------------------------------------------ finalising
 
 
-def test_finalise_shows_the_summary_first_and_does_it_the_second_time() -> None:
+def test_finalise_shows_summary_first_and_then_confirms() -> None:
     shown = after(start(), "1", "Shift+Enter")
     assert (shown.summary, shown.confirmed) == (True, False)
     done = press(shown, "Shift+Enter")
@@ -357,9 +357,7 @@ def run(state: ReviewState, key: str, log: str) -> ReviewState:
 
 @settings(deadline=None)
 @given(BATCHES, KEYS)
-def test_everything_undone_is_the_beginning_and_everything_redone_the_end(
-    cards: tuple[Card, ...], keys: list[str]
-) -> None:
+def test_undo_all_returns_to_start_and_redo_all_to_end(cards: tuple[Card, ...], keys: list[str]) -> None:
     first = ReviewState(cards=cards)
     end = run(after(first, *keys), "Shift+u", "redo")
     beginning = run(end, "u", "undo")
@@ -390,7 +388,7 @@ def test_destinations_are_where_the_keys_lead(cards: tuple[Card, ...], keys: lis
     assert state.position not in told.values()
 
 
-def test_a_key_that_is_the_sessions_own_chooses_nothing_and_leads_nowhere() -> None:
+def test_session_key_makes_no_choice_and_has_no_destination() -> None:
     # F filters the automation's review: told as a way to the next group, the browser would show that group at once
     assert press(start(), "f", AUTOMATION) == start()
     assert "f" not in destinations(start(), AUTOMATION)

@@ -37,7 +37,7 @@ def shown(choice: Choice = FIRST, recommendation: Recommendation | None = MODEL,
 # ------------------------------------------------------------------------------------------------ one group
 
 
-def test_images_come_in_the_groups_order_with_number_stage_and_size() -> None:
+def test_images_come_in_group_order_with_stage_and_size() -> None:
     images = shown().images
     assert [(i.number, i.filename, i.directory, i.sha256) for i in images] == [
         (1, "1.png", "anna", "hash1"),
@@ -191,7 +191,7 @@ def test_header_says_where_one_is_and_how_long_it_takes(
 # ------------------------------------------------------------------------------------------------ the summary
 
 
-def test_summary_counts_every_kind_of_route_and_every_destination() -> None:
+def test_summary_counts_every_route_and_destination() -> None:
     chosen = [
         Choice("approve", 1, True),
         Choice("approve", 1, False),

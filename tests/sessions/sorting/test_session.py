@@ -34,7 +34,7 @@ def session(project: Project) -> Iterator[SortSession]:
     opened.close()
 
 
-def test_keys_send_images_to_named_folders_and_undo_brings_them_back(project: Project) -> None:
+def test_keys_send_images_to_named_folders_and_undo_reverts_it(project: Project) -> None:
     before = read_tree(project.root)
     names = selected(project)
     done = sort(project, "1", "2", "Space", "ArrowRight", "Space", "1", *APPLY, names=("anna", "bo"))
@@ -141,7 +141,7 @@ def suggesting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sort
     opened.close()
 
 
-def test_nothing_is_suggested_before_a_few_are_sorted_and_nothing_moves_unasked(suggesting: SortSession) -> None:
+def test_suggestions_need_sorted_images_and_move_nothing_unasked(suggesting: SortSession) -> None:
     suggesting.press("1")
     assert "nothing is suggested there" in suggesting.press("a").message
     for key in "212":

@@ -40,7 +40,7 @@ def test_too_little_is_sorted_to_say_anything(names: list[str]) -> None:
     assert Neighbours(cloud(0, len(names), 1), names, 0.0).ask(cloud(0, 3, 2)) == [None] * 3
 
 
-def test_names_that_the_vectors_do_not_tell_apart_are_never_suggested() -> None:
+def test_names_that_vectors_cannot_separate_are_never_suggested() -> None:
     random = np.random.default_rng(5)
     names = [str(name) for name in random.choice(["anna", "bo", "cleo"], 120)]
     asked = Neighbours(cloud(0, 120, 6), names, 0.0)
