@@ -128,7 +128,7 @@ def use(program: Path, folder: Path) -> None:
         sys.exit(f"{len(vectors)} files of vectors, {len(selected)} of selected images, batches: {status['batches']}")
     trained = pickroom("train", "ranker", "demo")
     if not list(workspace.glob("data/ai_data/models/ranker_v1.npz")):
-        sys.exit(f"there is no ranker: {trained}")
+        sys.exit(f"no ranker exists: {trained}")
     print(trained.splitlines()[0])
     print(pickroom("recommend", "demo"), pickroom("report", "demo"), pickroom("doctor"), sep="", end="")
 

@@ -1,4 +1,4 @@
-"""How often the AI was right, over many databases: ours beside pandas over `read_sql`, and beside a loop of sqlite3.
+"""How often the AI was right, over many databases: ours beside pandas over `read_sql`, and next to a loop of sqlite3.
 
 Ours is the named query `performance_by_project` on the live databases; each timed run looks at every database's time
 stamps first, and checks the rows of one that has changed. The three ways must give the same numbers. Times are CPU

@@ -1,4 +1,4 @@
-"""Crops a second at 2048 px, beside plain Pillow: `Image.open(source).crop(box).save(target)`.
+"""Crops a second at 2048 px, next to plain Pillow: `Image.open(source).crop(box).save(target)`.
 
 Plain Pillow drops PNG text, EXIF and profiles, and codes a JPEG anew at quality 75, 4:2:0. Measured twice: rendering to
 bytes alone, and the crop desk's submit, with its journal, hashes, checks and syncs, against the plain save on the same

@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="40 keys instead of 120")
     count = 40 if parser.parse_args().quick else 120
     if find_chromium() is None:
-        sys.exit("there is no Chromium on this machine (on Debian: apt-get install chromium)")
+        sys.exit("no Chromium was found on this machine (on Debian: apt-get install chromium)")
     moves = (["ArrowRight"] * 6 + ["ArrowLeft"] * 3) * (count // 9 + 1)
     with tempfile.TemporaryDirectory() as folder:
         start_simulated(Workspace(Path(folder) / "home"), DemoConfig(groups=count // 2))

@@ -1,4 +1,4 @@
-"""Opening a deck of 100 groups whose thumbnails exist, beside the plain way: decode and shrink them at page load.
+"""Opening a deck of 100 groups whose thumbnails exist, next to the plain way: decode and shrink them at page load.
 
 Ours opens the session (queue, choices, recommendations), builds the deck's widgets, and reads the previews of the
 first group and of those it prefetches. The plain way is what the earlier system did: Pillow opens each image of the

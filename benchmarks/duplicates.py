@@ -1,4 +1,4 @@
-"""Duplicates over many images: hashing beside plain imagehash, comparing beside a double loop, precision and recall.
+"""Duplicates over many images: hashing next to plain imagehash, comparing next to a double loop, precision and recall.
 
 Hashing: photographs of 3 megapixels, scaled up to 20,000 from a few hundred. Ours makes the hash of the preview that a
 scan leaves; the plain way is imagehash on the files themselves, one after the other. Both are timed in turns.
@@ -7,7 +7,7 @@ Speed: synthetic vectors and hashes of 20,000 images (hashing done), a tenth of 
 way is the loop of most scripts, two images at a time with imagehash's own difference, timed on a part and scaled up.
 
 Truth: each photograph is there once as it is and in copies: smaller, re-compressed, re-lit, trimmed by a few percent,
-turned by a degree. Another photograph is no copy, also of the same thing where --photos holds a folder for each thing.
+turned by a degree. Another photograph is not a copy, also of the same thing where --photos has a folder for each.
 
     python benchmarks/duplicates.py [--quick] [--photos FOLDER]
 """

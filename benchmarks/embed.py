@@ -1,8 +1,8 @@
-"""Embedding 1024-px JPEGs beside the plain loop (open_clip, one image at a time) and beside the forward pass alone.
+"""Embedding 1024-px JPEGs next to the plain loop (open_clip, one image at a time) and next to the forward pass alone.
 
 All three run the same ViT-B-32 on the same images, in turns, so that another program slows all of them; its weights
 are seeded random ones, which costs the same time as trained ones. No thumbnails are used. Then 77,304 vectors of 512
-floats are loaded, beside one .npy file an image.
+floats are loaded, next to one .npy file an image.
 
     python benchmarks/embed.py [--quick]
 """
@@ -187,13 +187,13 @@ def main() -> None:
         f"{count} JPEGs of 1024 px, ViT-B-32, float32, {devices.device_words('cpu')}; best of {turns} turns",
         [
             ("", "ours", "alternative"),
-            ("images/s, beside the plain loop in float32", f"{1 / ours:.1f}", f"{1 / plain:.1f}"),
-            ("images/s, beside the forward pass alone", f"{1 / ours:.1f}", f"{1 / limit:.1f}"),
-            ("times the plain loop, beside the target", f"{speedup:.2f}", f"{LEAST_SPEEDUP:g}"),
-            ("share of the limit, beside the target", f"{of_limit:.2f}", f"{LEAST_OF_LIMIT:g}"),
-            ("lowest cosine to the plain loop, beside the target", f"{cosine:.5f}", f"{LEAST_COSINE:g}"),
-            (f"s to load {vector_count:,} x {DIM}, beside one .npy each", f"{load_ours:.3f}", f"{load_plain:.2f}"),
-            ("times one .npy each, beside the target", f"{load_times:.1f}", f"{LEAST_LOAD:g}"),
+            ("images/s, next to the plain loop in float32", f"{1 / ours:.1f}", f"{1 / plain:.1f}"),
+            ("images/s, next to the forward pass alone", f"{1 / ours:.1f}", f"{1 / limit:.1f}"),
+            ("times the plain loop, next to the target", f"{speedup:.2f}", f"{LEAST_SPEEDUP:g}"),
+            ("share of the limit, next to the target", f"{of_limit:.2f}", f"{LEAST_OF_LIMIT:g}"),
+            ("lowest cosine to the plain loop, next to the target", f"{cosine:.5f}", f"{LEAST_COSINE:g}"),
+            (f"s to load {vector_count:,} x {DIM}, next to one .npy each", f"{load_ours:.3f}", f"{load_plain:.2f}"),
+            ("times one .npy each, next to the target", f"{load_times:.1f}", f"{LEAST_LOAD:g}"),
         ],
     )
     missed = [

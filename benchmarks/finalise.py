@@ -1,4 +1,4 @@
-"""A finalise of 100 groups (rows and moves) beside the plain way: `shutil.move` and a committed INSERT a group.
+"""A finalise of 100 groups (rows and moves) next to the plain way: `shutil.move` and a committed INSERT a group.
 
 The plain way keeps no journal, checks nothing, syncs nothing and cannot be undone: the ratio is the price of that.
 Both run on the same files, made anew for each run.

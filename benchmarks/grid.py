@@ -166,7 +166,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     count, plain_count, seconds = (2000, 500, 3.0) if quick else (10_000, PLAIN, 8.0)
     if find_chromium() is None:
-        sys.exit("there is no Chromium on this machine (on Debian: apt-get install chromium)")
+        sys.exit("no Chromium was found on this machine (on Debian: apt-get install chromium)")
     jumps = [random.Random(number).uniform(0.2, 0.95) for number in range(8 if quick else 20)]
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"

@@ -2,7 +2,7 @@
 
 A simulated model (accuracy .90, AUROC .85 of its confidence) recommends picks for 2,000 groups. Anomalies are 2.4 %
 of them, the model is wrong at half of these, and flags three in five of those it gets right (it then picks below the
-highest stage), and 4 % of all others. A correction is a pick that the person would change. Mistakes come in runs, as
+highest stage), and 4 % of all others. A correction is a pick that the user would change. Mistakes come in runs, as
 they do in folders of one subject, so that folder order is not random order in disguise.
 
     python benchmarks/order.py [--quick]

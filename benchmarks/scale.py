@@ -3,7 +3,7 @@
 Every image is a small real JPEG of its own content, in folders of ten thousand; every one gets its real preview. Each
 step runs in a process of its own, so that its peak memory is its own. The exponent is that of the growth from one size
 to the next: 1 is linear, 0 does not grow. It is that of the processor's seconds, which other programs on the machine do
-not stretch; the clock's stand beside them. The alternative to each step is n log n, the most that is allowed.
+not stretch; the clock's stand next to them. The alternative to each step is n log n, the most that is allowed.
 
     python benchmarks/scale.py [--quick] [--sizes 1000,10000,100000,1000000] [--home FOLDER] [--undecoded]
 

@@ -1,4 +1,4 @@
-"""Groups by similarity against the truth, pair by pair: precision, recall and F1, beside plainer ways.
+"""Groups by similarity against the truth, pair by pair: precision, recall and F1, next to plainer ways.
 
 The photographs become takes of a burst: each one two to four times, moved, turned, re-exposed, some re-encoded and
 scaled (copies), under names without stage or time, all in one folder. Another photograph of the same thing is another

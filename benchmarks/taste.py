@@ -2,8 +2,8 @@
 
 (a) Stage series with defects: eight simulated projects over real photographs, four with 2-5 % anomalies and four with
 40-60 %, by the product's own way (images written, project started, embedded, siblings compared), learned from six
-projects and asked about the other two. A higher stage may carry a local defect (the person then picks the stage below)
-or a clean local edit (which the person prefers). (b) Simulated people whose taste is made of the model's own numbers:
+projects and asked about the other two. A higher stage may carry a local defect (the user then picks the stage below)
+or a clean local edit (which the user prefers). (b) Simulated people whose taste is made of the model's own numbers:
 printed, no target. (c) Four real people's picks of portraits. (d) Picks without taste: how often they are promoted.
 
     python benchmarks/taste.py [--photos DIR ...] [--portraits DIR] [--quick] [--home DIR] [--seed N] [--splits N]

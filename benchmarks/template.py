@@ -1,4 +1,4 @@
-"""Crops found in their originals' pixels, beside the plain way: skimage's `match_template` on the full-size images.
+"""Crops found in their originals' pixels, next to the plain way: skimage's `match_template` on the full-size images.
 
 The demo's images, cropped to the hidden reviewer's boxes and saved in their own format (JPEG at quality 92), are looked
 for in their originals. A crop counts when every edge is within 2 pixels; the others are listed with their reason. The

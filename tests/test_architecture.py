@@ -181,7 +181,7 @@ CARRY_PATHS = {"core/errors.py"}
 
 
 def module_file(name: str) -> Path | None:
-    """`pickroom.store.groups` -> its file, None for what is no module."""
+    """`pickroom.store.groups` -> its file, None for what is not a module."""
     place = PACKAGE.joinpath(*name.split(".")[1:])
     return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 

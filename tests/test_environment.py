@@ -173,7 +173,7 @@ def test_environment_yml_takes_python_from_conda_rest_from_lock() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     plain = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
     (pip_section,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
-    # Any package beside these could come in two versions, one from each place.
+    # Any package next to these could come in two versions, one from each place.
     assert {re.split(r"[=<> ]", entry)[0] for entry in plain} == {"python", "pip", "make"}
     assert pip_section == ["-r requirements.lock"]
     (python,) = [entry for entry in plain if entry.startswith("python")]

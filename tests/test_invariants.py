@@ -127,7 +127,7 @@ def test_attaching_the_file_itself_in_that_state_would_free_it(make_project: Mak
         assert is_locked(project.database)
         pipe.send("look")
         assert hear(pipe) == 3
-        assert not is_locked(project.database)  # a second writer is let in beside the first
+        assert not is_locked(project.database)  # a second writer is let in next to the first
         pipe.send("end")
 
 
@@ -178,7 +178,7 @@ def test_another_process_may_write_while_an_analysis_reads(make_project: Make, t
 
 def test_missing_database_is_one_line_and_is_not_created(tmp_path: Path) -> None:
     missing = tmp_path / "none.db"
-    with pytest.raises(StoreError, match="there is no database"), attachable(missing):
+    with pytest.raises(StoreError, match="the database does not exist"), attachable(missing):
         pass
     assert not missing.exists()
 

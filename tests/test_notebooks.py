@@ -73,5 +73,5 @@ def test_notebook_fails_with_one_line_on_no_project(path: Path, tmp_path: Path) 
             cwd=str(path.parent),
         )
     *_, last = str(failure.value).strip().splitlines()
-    assert last.startswith("pickroom: there is no project 'nowhere'")
+    assert last.startswith("pickroom: no project is named 'nowhere'")
     assert len(failure.value.traceback) == 1

@@ -17,7 +17,7 @@ from pickroom.demo.photographs import PHOTOGRAPHS, load
 from pickroom.images.decode import read_rgb
 
 LEAST_BASES = 100
-_LEAST_SIDE = 300  # pixels of the short side: less is no picture to be picked from
+_LEAST_SIDE = 300  # pixels of the short side: less is not a picture to be picked from
 _SAME = 10  # of 64 bits: photographs this close are taken for one subject
 
 
@@ -48,7 +48,7 @@ def find(folders: Sequence[Path]) -> list[Base]:
     found: list[tuple[Path, str]] = []
     for folder in folders:
         if not folder.is_dir():
-            raise UsageError("there is no such folder", doing="looking for photographs", subject=folder)
+            raise UsageError("no such folder", doing="looking for photographs", subject=folder)
         for path in sorted(folder.rglob("*")):
             if is_image_name(path.name) and path.is_file():
                 own = path.parent.relative_to(folder).as_posix()

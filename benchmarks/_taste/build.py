@@ -37,7 +37,7 @@ class Simulated:
     """Every group of every project: row i of each part belongs to one group.
 
     Attributes:
-        picks: what the person decided, as training sees it.
+        picks: what the user decided, as training sees it.
         truths: what the simulation knows of it.
     """
 
@@ -83,7 +83,7 @@ def build(
             truth = Truth(**{**values, "filenames": tuple(values["filenames"])})
             group = groups.get(frozenset(truth.filenames))
             if group is None:
-                raise RuntimeError(f"{truth.filenames} is no group of project {project.id}")
+                raise RuntimeError(f"{truth.filenames} is not a group of project {project.id}")
             picks.append(_pick(group, truth))
             truths.append(truth)
     return opened, Simulated(picks, truths)

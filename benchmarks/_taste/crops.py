@@ -1,9 +1,9 @@
-"""Simulated crops: a person who crops to a subject, and how well the proposer learns that, beside its baselines.
+"""Simulated crops: a person who crops to a subject, and how well the proposer learns that, next to its baselines.
 
 What is simulated: several framings of each photograph (windows that hold the subject, some in a mirror), as a project
 has several images of one thing, of which only the photographs as they are count; and the crop of each: the smallest box
-of the image's own aspect ratio that holds the subject with some air, moved inside the frame, plus the person's jitter.
-Where that is nearly the whole frame the person approves the image as it is. The subjects are hand-drawn boxes. No
+of the image's own aspect ratio that holds the subject with some air, moved inside the frame, plus the user's jitter.
+Where that is nearly the whole frame the user approves the image as it is. The subjects are hand-drawn boxes. No
 photograph is on both sides of a split, in whatever framing. Everything goes the product's own way: a project, its
 vectors, `crop_features`.
 """
@@ -80,10 +80,10 @@ def measure(
         photos: photographs with one subject each; `boxes`: the subjects, as fractions.
         quick: fewer framings, one member and few steps; the figures then claim nothing.
         folder: where the framings and their project lie; what is there already is taken up.
-        seed: of the framings and of the person.
+        seed: of the framings and of the user.
 
     Returns:
-        crop_iou, crop_within5, constant_iou, constant_within5 and a few more, of images that the person cropped.
+        crop_iou, crop_within5, constant_iou, constant_within5 and a few more, of images that the user cropped.
     """
     count = 2 if quick else FRAMINGS
     takes, subjects = framings(photos, boxes, folder / "framings", count, seed)
@@ -164,7 +164,7 @@ def cross_validate(
     """Propose a crop for each photograph by models trained on the other folds.
 
     Args:
-        boxes: (N, 4) the person's crops, NaN rows where none was needed.
+        boxes: (N, 4) the user's crops, NaN rows where none was needed.
         fold: (N,) 0 .. FOLDS - 1.
         plain: (N,) bool: photographs as they are, no framings.
         folder: see `embedded`.

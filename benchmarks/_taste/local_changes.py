@@ -15,7 +15,7 @@ from _taste.pixels import Picture, blob, blur, luma, smooth_field, warp
 
 Patch = Picture
 _RADIUS = (0.045, 0.125)  # of the short side, log-uniform: a hand, an eye, a face, a sign
-# What nobody can see is no defect that anybody minds, and smearing an even sky is none that anybody could find: a
+# What nobody can see is not a defect that anybody minds, and smearing an even sky is none that anybody could find: a
 # change of form of so many 8-bit units in the mean, or of detail by such a factor (log), or some of both.
 _FORM, _DETAIL = 5.0, 0.7
 _TRIES = 16

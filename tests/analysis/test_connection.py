@@ -322,7 +322,7 @@ def test_a_locked_database_is_named_until_it_is_free(
         (lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(2000)), "not a database"),
         (lambda path: path.write_bytes(path.read_bytes()[: 4096 * 3]), "malformed"),
         (lambda path: path.write_bytes(b""), "the database is empty (0 bytes)"),
-        (lambda path: path.unlink(), "there is no database"),
+        (lambda path: path.unlink(), "the database does not exist"),
     ],
     ids=["nonsense", "cut off", "empty", "gone"],
 )
@@ -352,7 +352,7 @@ def test_a_restored_database_is_read(storage: str, reviewed: Project, workspace:
         reviewed.database.rename(aside := reviewed.database.with_name("aside"))  # in the middle of a restore
         analysis.refresh()
         (problem,) = analysis.problems
-        assert problem.left_out and "there is no database" in problem.what
+        assert problem.left_out and "the database does not exist" in problem.what
         aside.rename(reviewed.database)
         assert count(analysis) == 5 and analysis.problems == ()
 

@@ -26,7 +26,7 @@ ONE_ROW = ("input_output", "shares", "pace", "time_saved", "anomaly_rates")
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, Analysis]]:
-    """A project of 400 groups decided at random, and one beside it that must change nothing."""
+    """A project of 400 groups decided at random, and one next to it that must change nothing."""
     workspace = Workspace(tmp_path_factory.mktemp("home"))
     for project_id, count, seed in (("p", 400, 1), ("q", 30, 2)):
         project = workspace.planned(project_id, workspace.root / project_id)
@@ -74,9 +74,9 @@ def test_query_of_one_project_is_its_part_of_the_whole(name: str, filled: tuple[
 
 
 def test_unknown_query_and_unknown_project_are_one_clear_line(analysis: Analysis) -> None:
-    with pytest.raises(UsageError, match=r"there is no query 'pacee'.*there are: anomaly_rates, "):
+    with pytest.raises(UsageError, match=r"no query is named 'pacee'.*there are: anomaly_rates, "):
         analysis.query("pacee")
-    with pytest.raises(UsageError, match="there is no project 'nope'"):
+    with pytest.raises(UsageError, match="no project is named 'nope'"):
         analysis.query("pace", "nope")
 
 

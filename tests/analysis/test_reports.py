@@ -423,7 +423,7 @@ def test_a_folder_that_goes_during_the_reports_finishes_nothing(
         return []
 
     monkeypatch.setattr(render, "run", go)
-    with pytest.raises(FileOperationError, match="the folder is no longer there"):
+    with pytest.raises(FileOperationError, match="the folder is gone"):
         finish.execute(project)
     assert json.loads(project.manifest_file.read_text())["status"] == "active"
 
@@ -492,7 +492,7 @@ def test_the_dry_run_of_a_ready_project_says_what_would_happen(ready: Project) -
     assert any(line.startswith("  archive: archives/demo/ with the database and ") for line in plan.lines)
     beside = [path for path in (ready.root / "selected").iterdir() if path.suffix in (".yaml", ".caption")]
     assert 0 < len(beside) <= plan.companions
-    assert f"  {plan.companions} files that belong to pictures (captions and the like) stay beside them" in plan.lines
+    assert f"  {plan.companions} files that belong to pictures (captions and the like) stay next to them" in plan.lines
     assert not any("not delivered" in line for line in plan.lines)
 
 

@@ -270,7 +270,7 @@ TAMPERED: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "a path in a name": (
         "decisions",
         lambda v: v.update(images=["../../a.png", "b.png"]),
-        "is no list of 2 to 4 file names: ['../../a.png'",
+        "is not a list of 2 to 4 file names: ['../../a.png'",
     ),
     "a folder outside": ("decisions", lambda v: v.update(directory="../../images/anna"), "leads out of the project"),
     "another folder": ("decisions", lambda v: v.update(directory="bert"), "its directory 'bert' is not that of"),

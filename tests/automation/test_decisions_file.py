@@ -96,7 +96,7 @@ GOOD = AutomationDecision("g", "p", "anna", ("a.png", "b.png"), "b.png", 0.9)
 DAMAGE: dict[str, dict[str, Any]] = {
     "chosen 'c.png' is none of the group's images": {"step1_selection": {"chosen": "c.png", "anomaly_flags": []}},
     "Expected 'object', got 'null'": {"step1_selection": None},
-    "images is no list of 2 to 4 file names: ['a.png']": {"images": ["a.png"]},
+    "images is not a list of 2 to 4 file names: ['a.png']": {"images": ["a.png"]},
     "2 to 4 file names: ['../a.png'": {"images": ["../a.png", "b.png"]},
     "images holds a name twice": {"images": ["b.png", "b.png"]},
     "leads out of the project's folder": {"directory": "anna/../../elsewhere"},
@@ -125,11 +125,11 @@ def test_a_damaged_line_is_refused_in_one_line_that_says_where(tmp_path: Path, w
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "it is no JSON"),
+        ("{", "it is not JSON"),
         ("[]", "Expected 'object', got 'array'"),
         ("[" * 5000, ""),
         (GOOD.to_json().replace('"p"', '"p", "project_id": "q"'), "an object has a key twice"),
-        (GOOD.to_json().replace("0.9", "NaN"), "NaN is no number"),
+        (GOOD.to_json().replace("0.9", "NaN"), "NaN is not a number"),
         (GOOD.to_json().replace("0.9", "1e999"), "Expected 'float' <= 1.0 in field 'confidence'"),
         (GOOD.to_json().replace("0.9", "9" * 400), "out of range"),
     ],
@@ -156,7 +156,7 @@ def test_a_group_that_stands_twice_is_refused(tmp_path: Path) -> None:
         ({"action": "perhaps"}, "Invalid enum value 'perhaps' in field 'action'"),
         ({"by": "somebody"}, "Invalid enum value 'somebody' in field 'by'"),
         ({"final_choice": None}, "approved without a final_choice"),
-        ({"final_choice": "../a.png"}, "is no file name"),
+        ({"final_choice": "../a.png"}, "is not a file name"),
         ({"crop_coords": [0, 0, 1, 1]}, "although needs_crop is not true"),
         ({"action": "rejected", "needs_crop": True}, "without an image that was picked"),
         ({"timestamp": "yesterday"}, "Invalid isoformat string: 'yesterday'"),
@@ -173,7 +173,7 @@ def test_an_approved_line_that_contradicts_itself_is_refused(tmp_path: Path, cha
 
 def test_files_that_are_none(tmp_path: Path) -> None:
     assert read_approved(tmp_path / "approved_decisions.jsonl") == {}
-    with pytest.raises(UsageError, match="there is no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         read_decisions(tmp_path / "automation_decisions.jsonl")
     picture = write_image(tmp_path / "picture.png")
     with pytest.raises(UsageError, match="cannot be read"):

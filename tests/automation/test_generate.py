@@ -195,12 +195,12 @@ def test_blind_decisions_are_read_as_they_were_made(make_project: Make) -> None:
         (Choice("approve", 1), None, None, None, False),
         (Choice("approve", 1), False, None, None, False),
         (Choice("approve", 1), None, BOX, None, False),  # nobody says that it is needed: it would not have been made
-        (Choice("approve", 1), True, BOX, None, True),  # a crop would have been made of what the person left whole
+        (Choice("approve", 1), True, BOX, None, True),  # a crop would have been made of what the user left whole
         (Choice("approve", 1), True, None, None, True),
         (Choice("approve", 0), None, None, None, True),
         (Choice("crop", 1), None, None, None, True),
         (Choice("crop", 1), False, BOX, None, True),
-        (Choice("crop", 1), True, None, None, False),  # to the crop desk, as the person sent it
+        (Choice("crop", 1), True, None, None, False),  # to the crop desk, as the user sent it
         (Choice("crop", 1), True, BOX, None, None),  # not drawn yet
         (Choice("crop", 1), True, BOX, True, False),
         (Choice("crop", 1), True, BOX, False, True),

@@ -43,7 +43,7 @@ def test_time_saved_uses_own_pace_and_counts_unseen_groups() -> None:
     assert measure([*seen, *unseen], 8.0).time_saved == 0.75
     assert measure(seen, 2.0).time_saved == -1.0
     assert measure(seen, None).time_saved is None
-    assert measure([*seen, *outcomes(1, seconds=4000.0)], 8.0).time_saved == 0.5  # a pause is no work
+    assert measure([*seen, *outcomes(1, seconds=4000.0)], 8.0).time_saved == 0.5  # a pause is not work
     assert measure(outcomes(1, seconds=4000.0), 8.0).time_saved is None
 
 

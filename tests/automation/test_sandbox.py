@@ -85,7 +85,7 @@ def test_an_interrupted_copying_is_completed(make_project: Make, monkeypatch: py
         patched.setattr(sandbox, "copy_file", copy_some)
         with pytest.raises(KeyboardInterrupt):
             sandbox.prepare(project)
-    with pytest.raises(ProjectError, match="there is no copy of the project"):
+    with pytest.raises(ProjectError, match="the project has no copy"):
         sandbox.locate(project)
     half = copied[0]
     half.write_bytes(b"half")

@@ -96,7 +96,7 @@ def test_marks_survive_reloads_and_are_applied_and_undone(finished: Project, ope
         undo_batch(project, connection, 2)
     assert read_tree(project.root) == before
     board.page.locator(".jp-Cell").first.click()
-    board.grid.focus()  # the person comes back: what happened elsewhere is shown
+    board.grid.focus()  # the user comes back: what happened elsewhere is shown
     board.wait_for_text("header", "4 marked")
     board.press("Shift+Enter", "Escape")
 

@@ -137,7 +137,7 @@ def test_pairs_are_decided_across_reloads_applied_and_undone(project: Project, o
         undo_batch(project, connection, 1)
     assert read_tree(project.root) == before
     desk.page.locator(".jp-Cell").first.click()
-    desk.stage.focus()  # the person comes back: what happened elsewhere is shown
+    desk.stage.focus()  # the user comes back: what happened elsewhere is shown
     desk.wait_for_text("header", "2 to set aside")
     desk.press("Shift+Enter", "Escape")
 

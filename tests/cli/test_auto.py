@@ -85,10 +85,10 @@ def test_production_asks_for_the_projects_name_whatever_is_said(project: Project
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("apply", "p"), 2, "there is no copy of the project"),
+        (("apply", "p"), 2, "the project has no copy"),
         (("review", "p"), 2, "make it: pickroom auto generate p"),
-        (("undo", "p"), 2, "there is no copy"),
-        (("generate", "nobody"), 2, "there is no project 'nobody'"),
+        (("undo", "p"), 2, "no copy exists"),
+        (("generate", "nobody"), 2, "no project is named 'nobody'"),
         (("generate", "p", "--sandbox", "/"), 2, "a sandbox cannot hold the workspace itself"),
         (("generate", "../p"), 2, "cannot be a project's name"),
     ],

@@ -88,7 +88,7 @@ def project(make_project: Callable[..., Project]) -> Project:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Every file but the lock, and what SQLite lays beside a database while it is read."""
+    """Every file but the lock, and what SQLite lays next to a database while it is read."""
     passing = (".lock", ".db-wal", ".db-shm")
     return {path: sha for path, sha in read_tree(folder).items() if not path.endswith(passing)}
 
@@ -413,7 +413,7 @@ def test_unknown_project_is_one_line_and_exits_2(
     before = read_tree(project.workspace.root)
     ran = pickroom(*arguments)
     assert ran.code == 2
-    assert "there is no project 'nobody'" in ran.line
+    assert "no project is named 'nobody'" in ran.line
     assert "projects here: p" in ran.line
     assert read_tree(project.workspace.root) == before
 
@@ -435,9 +435,9 @@ def test_unknown_project_is_one_line_and_exits_2(
         (("groups", "p", "--gap", "1e300"), "gap of 1e+300 minutes"),
         (("review", "p", "--keys", "gone"), "cannot read the file"),
         (("review", "p", "--keys", "good"), "cannot read the file"),
-        (("review", "p", "--keys", "bad.keys"), "line 2: 'Return' is no key"),
+        (("review", "p", "--keys", "bad.keys"), "line 2: 'Return' is not a key"),
         (("review", "p", "--keys", "bytes.keys"), "cannot read the file"),
-        (("undo", "p", "--batch", "7"), "there is no batch 7"),
+        (("undo", "p", "--batch", "7"), "no batch has the number 7"),
         (("relocate", "p", "gone"), "does not exist"),
         (("relocate", "p", "good/file.txt"), "a file, not a folder"),
     ],
@@ -586,7 +586,7 @@ def test_version_and_help_are_said_and_exit_0(tmp_path: Path) -> None:
 def test_real_process_ends_with_its_code_and_no_traceback(tmp_path: Path) -> None:
     ran = alone("groups", "nobody", "--json", home=tmp_path)
     assert ran.code == 2
-    assert "there is no project 'nobody'" in ran.line
+    assert "no project is named 'nobody'" in ran.line
 
 
 def test_real_process_prints_json_alone_on_stdout(workspace: Workspace, images_folder: Path) -> None:

@@ -96,7 +96,7 @@ def test_what_cannot_go_is_held_back_with_exit_code_1(project: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("nowhere",), "there is no project 'nowhere'"),
+        (("nowhere",), "no project is named 'nowhere'"),
         (("p", "p"), "a project is named twice"),
         (("p", "--hash-distance", "65"), "two hashes differ in 0-64 bits, not 65"),
         (("p", "--cosine", "2"), "a cosine lies in [-1, 1], not 2.0"),

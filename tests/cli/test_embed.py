@@ -103,13 +103,13 @@ def test_problems_found_by_verify_end_with_exit_code_1(photo_project: MakeProjec
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--encoder", "clip"), "'clip' is no encoder"),
+        (("--encoder", "clip"), "'clip' is not an encoder"),
         (("--engine", "spark"), "'spark' is not one of 'local', 'ray'"),
         (("--address", "auto"), "add --engine ray"),
-        (("--encoder", "bundled", "--device", "tpu"), "'tpu' is no device"),
+        (("--encoder", "bundled", "--device", "tpu"), "'tpu' is not a device"),
         (("--encoder", "bundled", "--dtype", "int8"), "leave --dtype out"),
         (("--model", "ViT-B-32"), "names no weights"),
-        (("--checkpoint", "/nowhere"), "there is no such folder"),
+        (("--checkpoint", "/nowhere"), "no such folder"),
         (("--import-legacy", "/nowhere.jsonl"), "cannot read the cache"),
     ],
 )

@@ -75,7 +75,7 @@ WRONG = (
     (("--hf", "a", "--metadata", "yaml"), "'yaml' is not one of 'jsonl', 'csv', 'parquet'"),
     (("--xmp", "--execute", "--undo"), "exclude each other"),
     (("--xmp", "--undo"), "no sidecars were written"),
-    (("nobody", "--coco", "a"), "there is no project 'nobody'"),
+    (("nobody", "--coco", "a"), "no project is named 'nobody'"),
 )
 
 

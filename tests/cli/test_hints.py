@@ -1,4 +1,4 @@
-"""A command that Pickroom suggests reaches the workspace that the person named, in every text that holds one."""
+"""A command that Pickroom suggests reaches the workspace that the user named, in every text that holds one."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_errors_and_results_name_the_home_but_json_does_not(
     home = tmp_path / "home"
     _, err = said("status", "demmo", "--home", str(home))
     assert f"pickroom start demmo --images . --home {home})" in err
-    assert "there is no project 'demmo', as seen while looking for its manifest: " in err
+    assert "no project is named 'demmo', as seen while looking for its manifest: " in err
     out, _ = said("status", "--home", str(home))
     assert f"pickroom open . --home {home}), or try the demo (pickroom demo --home {home})" in out
     out, _ = said("doctor", "--home", str(home), "--json")

@@ -98,9 +98,9 @@ def test_what_cannot_be_is_one_clear_line(
         return int(ended.value.code or 0), *capsys.readouterr()
 
     for arguments, told in (
-        (("train", "painter", "p"), "'painter' is no model"),
-        (("train", "ranker", "nobody"), "there is no project 'nobody'"),
-        (("train", "ranker", "p", "--holdout", "nobody"), "there is no project 'nobody'"),
+        (("train", "painter", "p"), "'painter' is not a model"),
+        (("train", "ranker", "nobody"), "no project is named 'nobody'"),
+        (("train", "ranker", "p", "--holdout", "nobody"), "no project is named 'nobody'"),
         (("train", "ranker", "p", "--holdout", "p"), "nothing is left to train on"),
         (("train", "ranker", "p", "--anomaly-weight", "0"), "cannot be used"),
         (("train", "ranker", "--watch"), "no ranker is being trained"),

@@ -92,7 +92,7 @@ def test_in_words_nothing_is_done_and_the_next_step_is_said(project: Project) ->
         (("sort", "p", "--by", "a", "--assign", "-"), "", "exclude each other"),
         (("sort", "p", "--folder", "../x"), "", "relative to the project's"),
         (("sort", "p", "--folder", "crop"), "", "not to be sorted"),
-        (("sort", "p", "--assign", "-"), '{"filename": "none.png", "folder": "a"}', "there is no image 'none.png'"),
+        (("sort", "p", "--assign", "-"), '{"filename": "none.png", "folder": "a"}', "no image is named 'none.png'"),
         (("sort", "p", "--assign", "-"), '{"filename": "IMAGE", "folder": "../a"}', "naming a folder"),
         (("sort", "p", "--assign", "-"), '{"filename": "IMAGE", "folder": 3}', "line 1: "),
         (("sort", "p", "--assign", "nowhere.jsonl"), "", "cannot read the file"),
@@ -100,8 +100,8 @@ def test_in_words_nothing_is_done_and_the_next_step_is_said(project: Project) ->
         (("browse", "p", "--marks", "-"), "[]", "line 1: Expected 'object', got 'array'"),
         (("browse", "p", "--marks", "-"), '\n{"filename": "IMAGE", "mark": "burn"}', "line 2: "),
         (("browse", "p", "--marks", "-"), '{"filename": "IMAGE", "mark": "crop"}\n' * 2, "is named twice"),
-        (("browse", "p", "--folder", "nowhere"), "", "there is no such folder"),
-        (("browse", "q"), "", "there is no project 'q'"),
+        (("browse", "p", "--folder", "nowhere"), "", "no such folder"),
+        (("browse", "q"), "", "no project is named 'q'"),
     ],
 )
 def test_wrong_input_is_one_line_and_nothing_is_done(

@@ -19,7 +19,7 @@ _PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*|\.\.\.|…")
 
 
 class NoCommand(Exception):
-    """Why a line is no command."""
+    """Why a line is not a command."""
 
 
 def lines_of(block: str) -> list[str]:

@@ -14,7 +14,7 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
 _SOURCE = re.compile(r'\bsrc(?:set)?="([^"\s]+)"')
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
-# folders that hold no page of ours: hidden ones, what is built, what the person owns
+# folders that hold no page of ours: hidden ones, what is built, what the user owns
 _ELSEWHERE = ("build", "node_modules", "data", "reports", "sandbox", "archives")
 
 

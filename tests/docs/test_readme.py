@@ -129,7 +129,7 @@ class Clone:
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     if not (ROOT / ".git").exists():
-        pytest.skip("this is no git checkout: there is nothing to clone")
+        pytest.skip("this is not a git checkout: there is nothing to clone")
     if not (Path(sys.prefix) / "pyvenv.cfg").is_file():
         pytest.skip("the tests run in no virtual environment, which could be lent to the clone")
     return Clone(tmp_path_factory.mktemp("clone").resolve())

@@ -51,9 +51,7 @@ def test_crop_that_no_person_looked_at_is_left_out_and_counted(judged: Project) 
     found = choices.read(judged)
     assert [image for image in found.images if image.box is not None] == []
     assert found.left_out[choices.CUT_BY_MACHINE] == 1
-    assert [group.picked is not None for group in found.groups].count(
-        True
-    ) == 2  # the pick is the person's all the same
+    assert [group.picked is not None for group in found.groups].count(True) == 2  # the pick is the user's all the same
 
 
 @pytest.mark.parametrize(

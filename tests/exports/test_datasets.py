@@ -112,7 +112,7 @@ def test_captions_of_code_pages_are_read_and_others_named(judged: Project, tmp_p
     texts = {row["file_name"]: row["text"] for row in map(json.loads, (tmp_path / "metadata.jsonl").open())}
     name = f"images/p/{lost.stem}.png"
     assert texts.pop(name) is None and set(texts.values()) == {"a café by the sea"}
-    assert done.values["unread_captions"] == {name: "its caption is no text in a known encoding"}
+    assert done.values["unread_captions"] == {name: "its caption is not text in a known encoding"}
     assert "  exported as null: 1 caption that cannot be read" in done.lines and any(
         name in line for line in done.lines
     )

@@ -66,7 +66,7 @@ def test_check_reports_a_comparison_that_no_program_wrote(burst: Project) -> Non
     assert inspect(burst).unsound.count == 0
     change(burst, 'UPDATE comparisons SET images = \'["IMG_0001.jpg", "../b.jpg"]\', chosen = 0')
     (line,) = inspect(burst).unsound.lines
-    assert line.startswith("comparisons: p_group_") and "is no file name" in line
+    assert line.startswith("comparisons: p_group_") and "is not a file name" in line
     with connect_analysis(burst.workspace) as analysis:
         assert analysis.execute("SELECT count(*) FROM comparisons").fetchall() == [(0,)]
         assert analysis.execute("SELECT failed_check FROM unsound_rows").fetchall() == [("comparisons",)]

@@ -81,7 +81,7 @@ def test_only_what_has_changed_is_written_again(
 def test_what_cannot_be_exported_is_one_clear_line(
     two: tuple[Project, Project], workspace: Workspace, tmp_path: Path
 ) -> None:
-    with pytest.raises(ProjectError, match="there is no project 'nope'"):
+    with pytest.raises(ProjectError, match="no project is named 'nope'"):
         write_partitions(workspace, tmp_path / "out", ["p", "nope"])
     assert not (tmp_path / "out").exists()
     (tmp_path / "file").write_text("in the way")

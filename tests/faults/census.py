@@ -40,7 +40,7 @@ class Census:
 
 
 def tree_of(project: Project) -> Tree:
-    """The person's files and Pickroom's beside them; without what the automation keeps in a sandbox."""
+    """The user's files and Pickroom's next to them; without what the automation keeps in a sandbox."""
     return {
         path: sha256
         for path, sha256 in whole_tree(project.root).items()
@@ -54,7 +54,7 @@ def theirs(before: Tree) -> Tree:
 
 
 def missing(before: Tree, project: Project) -> list[str]:
-    """Files of the person whose content is nowhere: there must be none at any moment, recovered or not."""
+    """Files of the user whose content is nowhere: there must be none at any moment, recovered or not."""
     now = Counter(tree_of(project).values())
     return [path for path, sha256 in theirs(before).items() if not now[sha256]]
 

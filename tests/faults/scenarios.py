@@ -74,7 +74,7 @@ class Stage:
     """A project on disk, ready for its command; made anew for every try.
 
     Attributes:
-        project: whose files the command moves: the person's own, or its copy in the sandbox.
+        project: whose files the command moves: the user's own, or its copy in the sandbox.
         way: how files get around.
         words: where the commands' words are written.
         before: its files as they are before the command.
@@ -114,7 +114,7 @@ class Stage:
         return (self.words or self.folder) / f"{name}.txt"
 
     def missing(self) -> list[str]:
-        """The person's files whose content is nowhere now; there may be none at any moment."""
+        """The user's files whose content is nowhere now; there may be none at any moment."""
         return missing(self.before, self.project)
 
     def census(self) -> Census:

@@ -5,7 +5,7 @@
 First every step of every command once, in random order, then steps and moments at random; every third recovery is
 killed as well. Then a folder is taken away at random steps, a quarter as often, and brought back. Last a few kills of
 `finish`, which takes long. A kill counts as inside when the database says so
-afterwards: its steps are committed, and not all of them known to be taken. Exit code 1 when anything is amiss.
+afterwards: its steps are committed, and not all of them known to be taken. Exit code 1 when anything is wrong.
 """
 
 from __future__ import annotations

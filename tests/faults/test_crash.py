@@ -111,7 +111,7 @@ def test_kill_at_any_step_recovers_to_all_or_nothing(
 ) -> None:
     template: Project = request.getfixturevalue(before)
     place = tmp_path / "run"  # always the same, since reasons name it
-    # a sidecar is ours to write and to remove; every other file is the person's
+    # a sidecar is ours to write and to remove; every other file is the user's
     contents = {sha256 for path, sha256 in whole_tree(template.root).items() if not path.endswith(".decision")}
     project = copy_of(template, place)
     nothing = snapshot(project)

@@ -1,6 +1,6 @@
 """Everything else that can go wrong under a command: full disks, closed folders, files that change, locks, torn pages.
 
-Whatever it was: no file of the person is lost or there twice, what could not be done is said with its reason, and once
+Whatever it was: no file of the user is lost or there twice, what could not be done is said with its reason, and once
 the fault is gone `pickroom recover` and the same command again bring everything to its end.
 """
 

@@ -55,7 +55,7 @@ def test_crop_killed_midway_is_made_again_by_next_submit(staged: Callable[..., S
 
 
 def test_half_written_file_is_removed_after_a_killed_recovery(staged: Callable[..., Stage], other_disk: Way) -> None:
-    """An undo copies back among the person's own folders: where no later sweep would look."""
+    """An undo copies back among the user's own folders: where no later sweep would look."""
     half_undone = Plan(kill_at=3, only=f"image moved{HALF}")
     made = staged("undo review", other_disk)
     assert made.run(plan=half_undone).killed

@@ -114,9 +114,9 @@ def test_window_reports_lost_database_and_shows_no_key_as_saved(
         if way == "replaced":
             shutil.copy(other, project.database)
         images = whole_tree(project.root)
-        for _ in range(2):  # it is no less true the second time
+        for _ in range(2):  # it is as true the second time
             told, has = one.press(*keys)
-            what = "was replaced after it was opened here" if way == "replaced" else "is no longer there"
+            what = "was replaced after it was opened here" if way == "replaced" else "is gone"
             assert f"this database {what}" in told and str(project.database) in told, told
             assert "open the project again" in told and "\n" not in told
             assert has == had

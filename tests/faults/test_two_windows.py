@@ -92,7 +92,7 @@ def test_each_review_sees_the_others_choices_with_its_next_key(
     _, has = two.press("ArrowDown")  # looking is enough
     assert has == {ids[0]: ("approve", 0)}
     one.press("x")
-    told, has = two.press("k")  # the second group too is no longer as this window shows it
+    told, has = two.press("k")  # the second group too is not as this window shows it
     assert "look, and press again" in told and has == {ids[0]: ("approve", 0), ids[1]: ("reject", None)}
     _, has = two.press("k")
     assert has == one.press("End")[1] == {ids[0]: ("approve", 0), ids[1]: ("keep", None)}

@@ -26,7 +26,7 @@ def test_the_best_device_unless_another_is_asked_for(available: tuple[str, ...],
 def test_a_device_that_is_not_here_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot run on cuda here"):
         pick_device(("cpu",), "cuda")
-    with pytest.raises(UsageError, match="'tpu' is no device"):
+    with pytest.raises(UsageError, match="'tpu' is not a device"):
         pick_device(("cpu",), "tpu")
 
 

@@ -57,7 +57,7 @@ def test_preview_is_used_only_if_large_enough_and_intact(tmp_path: Path) -> None
         assert (picture.width, picture.height) == SIZE
         return int(np.asarray(picture.rgb).mean())
 
-    assert brightness(100) == 255  # there is no preview yet
+    assert brightness(100) == 255  # no preview exists yet
     PillowImage.new("RGB", (400, 500), "black").save(preview, "WEBP" if preview.suffix == ".webp" else "JPEG")
     assert brightness(100) == 0 and brightness(400) == 0
     assert brightness(401) == 255  # the preview is too small

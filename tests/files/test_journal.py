@@ -215,14 +215,14 @@ def test_recovery_puts_a_unit_back_if_one_of_its_files_changed(
 
 
 def test_source_edited_after_its_copy_is_never_lost(root: Path, connection: sqlite3.Connection) -> None:
-    # a crash came between the copy and the removal of its source; then the person edited the source
+    # a crash came between the copy and the removal of its source; then the user edited the source
     lay(root, a="edited", selected__a="a")
     plan(connection, move("one", "a"))
     outcome = run_planned(root, connection, verify=True)
     assert tree(root) == {"a": "edited", "selected/a": "a"}
     assert "another file has taken its place" in outcome.stuck["one"]
     assert states(connection) == ["planned"]
-    (root / "a").unlink()  # what the line tells the person to look at
+    (root / "a").unlink()  # what the line tells the user to look at
     assert run_planned(root, connection, verify=True).done == ["one"]
     assert tree(root) == {"selected/a": "a"}
 
@@ -275,7 +275,7 @@ def test_moves_that_cannot_be_made_durable_stay_planned(root: Path, connection: 
 
 
 def test_a_sidecar_edited_before_its_removal_is_left_alone(root: Path, connection: sqlite3.Connection) -> None:
-    # an undo was planned, a crash came, and the person wrote something into the sidecar
+    # an undo was planned, a crash came, and the user wrote something into the sidecar
     lay(root, **{"crop/a.decision": "edited", "b": "b"})
     plan(connection, move("one", "b"), remove("one", "a.decision"))
     outcome = run_planned(root, connection, verify=True)

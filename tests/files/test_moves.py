@@ -194,7 +194,7 @@ def test_sidecar_is_removed_once_but_kept_if_edited(root: Path) -> None:
 
 
 def test_a_copy_that_comes_out_different_is_thrown_away(tmp_path: Path) -> None:
-    # the file changed between the plan and the copy: its hash is no longer the one decided on
+    # the file changed between the plan and the copy: its hash is not the one decided on
     with another_disk(tmp_path) as disk:
         (tmp_path / "selected").symlink_to(disk)
         put(tmp_path, "anna/a.png", OTHER)

@@ -139,7 +139,7 @@ def test_renames_and_finalises_are_numbered_in_one_row(workspace: Workspace, ima
 
 
 def test_copies_in_the_workspaces_own_folders_are_no_duplicates(images_folder: Path) -> None:
-    # the workspace may lie in the folder of the images; what it keeps there is not the person's
+    # the workspace may lie in the folder of the images; what it keeps there is not the user's
     lay(images_folder, f"a/{A}.png", f"sandbox/p/a/{A}.png")
     before = read_tree(images_folder)
     _, report = start(Workspace(images_folder), images_folder)

@@ -153,7 +153,7 @@ def test_route_and_row_are_those_of_the_table(
     matched = (decision.user_action, decision.user_selected_index, decision.ai_crop_accepted, decision.selection_match)
     assert matched == row
     assert way.outcome == decision.user_action
-    # what was recommended is written down as it was, whatever the person did
+    # what was recommended is written down as it was, whatever the user did
     assert decision.ai_selected_index == (recommendation.selected_index if recommendation else None)
     assert decision.ai_confidence == (recommendation.confidence if recommendation else None)
     assert decision.ai_crop_coords == (recommendation.offered_crop if recommendation else None)

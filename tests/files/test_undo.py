@@ -117,12 +117,12 @@ def test_undoing_twice_is_one_clear_line(project: Project) -> None:
 
 
 def test_unknown_batch_is_refused_with_a_list_of_batches(project: Project) -> None:
-    with pytest.raises(UsageError, match=r"there is no batch 7 .*none yet"):
+    with pytest.raises(UsageError, match=r"no batch has the number 7 .*none yet"):
         undo(project, 7)
     review(project, "1", *FINALISE)
     with pytest.raises(UsageError) as refused:
         undo(project, 7)
-    assert refused.value.line == "there is no batch 7 while undoing in p (batches: 1)"
+    assert refused.value.line == "no batch has the number 7 while undoing in p (batches: 1)"
 
 
 # --- what came meanwhile -----------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def names_of(project: Project) -> list[tuple[str, ...]]:
 
 
 def companion_of(project: Project, group: int, image: int, suffix: str) -> Path:
-    """The path beside an image now that a companion of it has."""
+    """The path next to an image now that a companion of it has."""
     name = names_of(project)[group][image]
     where = {Path(path).name: Path(path).parent for path in read_tree(project.root)}[name]
     return project.root / where / name.replace(".png", suffix)
@@ -183,7 +183,7 @@ def edit_the_image(project: Project) -> str:
 def remove_the_image(project: Project) -> str:
     path = companion_of(project, 0, 0, ".png")
     path.unlink()
-    return f"selected/{path.name} is no longer there"
+    return f"selected/{path.name} is gone"
 
 
 def edit_the_sidecar(project: Project) -> str:

@@ -179,7 +179,7 @@ def test_fingerprint_bears_another_size_and_format(tmp_path: Path) -> None:
     assert (one ^ unlike).bit_count() > 12
 
 
-# ------------------------------------------------------------------------------------------------ the person's own
+# ------------------------------------------------------------------------------------------------ the user's own
 
 
 def review(project: Project, keys: list[str]) -> None:
@@ -200,7 +200,7 @@ def test_agreement_with_decided_groups_is_reported_and_tunes(workspace: Workspac
     review(project, ["k"] * kept_apart + ["1"] * (count * folders - kept_apart))
     stood = count * folders - kept_apart
     plain = projects.rescan(project, by=SIMILAR)
-    precision = stood / (stood + kept_apart)  # what the person took apart is alike all the same
+    precision = stood / (stood + kept_apart)  # what the user took apart is alike all the same
     assert plain.notes[-1].startswith(f"on the {stood} groups that you decided and {kept_apart} that you took apart")
     assert f"precision {precision:.3f}, recall 1.000" in plain.notes[-1]
     loose = projects.rescan(project, by=Similarity(cosine=-1.0))

@@ -81,7 +81,7 @@ def pair_crop(
 
 
 def decision(**changes: Any) -> tuple:
-    """A row of the 26 columns: the AI proposed image 2 with a crop, the person cropped image 2 nearly so."""
+    """A row of the 26 columns: the AI proposed image 2 with a crop, the user cropped image 2 nearly so."""
     row = dict.fromkeys(DECISIONS, "")
     row |= {
         "group_id": "mojo1_group_20250803T065406Z_batch001_img001",

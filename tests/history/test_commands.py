@@ -85,10 +85,10 @@ def test_report_is_printed_before_anything_is_written(workspace: Workspace, tmp_
         (("import-csv",), 2, "Missing argument"),
         (("import-csv", "missing.csv"), 2, "cannot read the file"),
         (("import-csv", __file__), 2, "no known header"),
-        (("import-csv", SAMPLES / "anomaly_cases.csv", "--project", "a/b"), 2, "is no name"),
+        (("import-csv", SAMPLES / "anomaly_cases.csv", "--project", "a/b"), 2, "is not a name"),
         (("import-folders", "a", "b"), 2, "Missing option"),
         (("import-folders", "missing", "gone", "--project", "p"), 2, "no such folder"),
-        (("anomalies", "nope"), 2, "there is no project"),
+        (("anomalies", "nope"), 2, "no project is named"),
     ],
 )
 def test_wrong_use_is_one_line(pickroom: Run, workspace: Workspace, arguments: tuple, code: int, message: str) -> None:
@@ -227,7 +227,7 @@ def test_steps_of_the_notebook(
         "No logs were named",
         "Written: 1100_legacy.db, mojo1_legacy.db, mojo2_legacy.db",
         "No folders were named",
-        "there is no project 'p'",
+        "no project is named 'p'",
         "Nothing to write",
         "6 rows, 6 of them left out of training",
         "Written: pickroom_anomaly_cases.csv",

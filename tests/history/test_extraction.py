@@ -106,7 +106,7 @@ def test_again_adds_nothing(workspace: Workspace, before: Path, after: Path) -> 
     first = compare(workspace, before, after)
     assert first.to_dict()["boxes"] == {"found": 1, "null": 1}
     stored = content(workspace)
-    os.utime(after / names[1])  # another time of the same file is no other pick
+    os.utime(after / names[1])  # another time of the same file is not another pick
     again = compare(workspace, before, after)
     assert dict(again.report.skipped) == {skip_reasons.IMPORTED: 3}
     assert content(workspace) == stored

@@ -380,7 +380,7 @@ def test_fields_of_a_decision(
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"user_selected_index": ""}, skip_reasons.NO_CHOICE),  # the AI's pick is never taken for the person's
+        ({"user_selected_index": ""}, skip_reasons.NO_CHOICE),  # the AI's pick is never taken for the user's
         ({"user_selected_index": 2}, skip_reasons.BAD_INDEX),
         ({"user_selected_index": 0.5}, skip_reasons.NOT_A_NUMBER),
         ({"user_action": "keep"}, skip_reasons.BAD_ACTION),

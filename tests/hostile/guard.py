@@ -27,7 +27,7 @@ import pytest
 from pickroom.core.errors import PickroomError
 
 SILENCE_S = 60  # a case that says nothing for so long hangs; the slowest takes a second on a busy machine
-MEGABYTES = 1500  # of address space that a family may take beside what the tests themselves hold
+MEGABYTES = 1500  # of address space that a family may take next to what the tests themselves hold
 _SHOWN = 3  # failures told in full
 
 # what a case does: returns a word for its outcome ("read", "refused"), counted; raises for what must not be
@@ -113,7 +113,7 @@ def _run(ours: Connection, theirs: Connection, family: str, quick: int, case: Ca
 
 
 def limit_memory(megabytes: int) -> None:
-    """Let this process take no more than so much address space beside what it has now."""
+    """Let this process take no more than so much address space next to what it has now."""
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if _has_proc() else 8 << 30
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     with contextlib.suppress(ValueError, OSError):  # macOS knows the limit but does not keep it

@@ -1,4 +1,4 @@
-"""XMP packets as other programs, bad disks and enemies leave them beside an image."""
+"""XMP packets as other programs, bad disks and enemies leave them next to an image."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ PIECES = (
 
 
 def hostile_packet(rng: random.Random) -> bytes:
-    """What stands beside an image, whatever wrote it."""
+    """What stands next to an image, whatever wrote it."""
     text = PACKET
     for _ in range(rng.randint(0, 2)):
         at = rng.choice([place + 1 for place, sign in enumerate(text) if sign == ">"])

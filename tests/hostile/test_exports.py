@@ -34,7 +34,7 @@ CASES = 15
 
 @pytest.fixture
 def judged(make_project: Callable[..., Project], tmp_path: Path) -> Project:
-    """Two groups decided, one rejected and one undecided; beside it a folder that nothing may touch."""
+    """Two groups decided, one rejected and one undecided; next to it a folder that nothing may touch."""
     project = make_project([(1, 2), (1, 1.5, 2), (1, 2), (1, 2)])
     review(project, "1", "2", "x", *FINALISE)
     (tmp_path / "outside").mkdir()
@@ -43,7 +43,7 @@ def judged(make_project: Callable[..., Project], tmp_path: Path) -> Project:
 
 
 class Ground:
-    """The folders of a project and the one beside it as they were; `same` says whether they still are."""
+    """The folders of a project and the one next to it as they were; `same` says whether they still are."""
 
     def __init__(self, project: Project, tmp_path: Path) -> None:
         self.project, self.tmp_path = project, tmp_path
@@ -117,7 +117,7 @@ def test_hostile_record_undoes_nothing_that_was_not_written(judged: Project, tmp
     image = next(judged.root.rglob("*.png"))
     shown = image.relative_to(judged.root).as_posix()
     ways = [(way, secret) for way in ground.ways_out()]
-    ways += [(shown, hashlib.sha256(image.read_bytes()).hexdigest())]  # an image is no sidecar
+    ways += [(shown, hashlib.sha256(image.read_bytes()).hexdigest())]  # an image is not a sidecar
 
     def case(rng: random.Random) -> str:
         for old in record.parent.glob("xmp-*"):

@@ -1,4 +1,4 @@
-"""`pickroom lab` listens on this machine only and asks for a token, whatever the person's own Jupyter settings say."""
+"""`pickroom lab` listens on this machine only and asks for a token, whatever the user's own Jupyter settings say."""
 
 from __future__ import annotations
 

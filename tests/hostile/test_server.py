@@ -34,7 +34,7 @@ DOOR = b'<form action="/login?next='
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A real `pickroom app`, and a secret beside its workspace; what it says on stderr is in `app.log` there."""
+    """A real `pickroom app`, and a secret next to its workspace; what it says on stderr is in `app.log` there."""
     pytest.importorskip("voila")
     folder = tmp_path_factory.mktemp("app")
     home, port, token = folder / "home", free_port(), secrets.token_hex(16)

@@ -178,7 +178,7 @@ def test_a_hostile_state_is_read_whole_or_made_again(workspace: Workspace) -> No
 
 
 def test_what_is_said_of_a_model_asks_for_no_other_file(workspace: Workspace, tmp_path: Path) -> None:
-    """The hash in a model's metadata makes a file's name: it is no way out of the folder of sets."""
+    """The hash in a model's metadata makes a file's name: it does not lead out of the folder of sets."""
     outside = tmp_path / "x.jsonl"
     outside.write_text("")
     metadata = {"data": {"hash": "/../../../x"}}

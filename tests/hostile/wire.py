@@ -169,7 +169,7 @@ def check(answer: Answer, server: Server, request: bytes) -> None:
 
 
 def own_settings(folder: Path) -> dict[str, str]:
-    """The environment of a Jupyter server that knows nothing of the person's own settings."""
+    """The environment of a Jupyter server that knows nothing of the user's own settings."""
     own = {"HOME": folder, "JUPYTER_CONFIG_DIR": folder / "config", "JUPYTER_RUNTIME_DIR": folder / "run"}
     own |= {"JUPYTER_DATA_DIR": folder / "data", "IPYTHONDIR": folder / "ipython"}
     environment = {key: text for key, text in os.environ.items() if not key.startswith("JUPYTER")}

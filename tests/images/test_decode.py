@@ -182,7 +182,7 @@ def test_missing_numbers_in_a_picture_of_fractions_are_black(tmp_path: Path) -> 
 
 
 def on_nothing(*colours: str | tuple[int, ...], mode: str = "RGBA") -> Pillow.Image:
-    """Squares of these colours, one beside the other, with as much room that is transparent."""
+    """Squares of these colours, one next to the other, with as much room that is transparent."""
     image = Pillow.new("RGBA", (16 * len(colours), 32))
     for place, colour in enumerate(colours):
         image.paste(colour, (16 * place, 8, 16 * place + 16, 24))

@@ -231,8 +231,8 @@ def test_an_xmp_packet_gives_its_prompt_and_is_not_shown(tmp_path: Path, suffix:
         ("a.txt", "a café".encode("utf-16"), "a café", ""),
         ("a.caption", "x" * 5000, "x" * 5000, ""),
         ("a.txt", b"", "from the image", ""),
-        ("a.txt", b"caf\x81", None, "its txt is no text in a known encoding"),
-        ("a.caption", bytes(range(128, 256)), None, "its caption is no text in a known encoding"),
+        ("a.txt", b"caf\x81", None, "its txt is not text in a known encoding"),
+        ("a.caption", bytes(range(128, 256)), None, "its caption is not text in a known encoding"),
     ],
 )
 def test_caption_is_whole_or_unknown(

@@ -115,7 +115,7 @@ def test_dying_at_any_write_leaves_a_whole_store(
 
 
 def partial_files(project: Project) -> list[Path]:
-    """What a kill left half written beside the part files."""
+    """What a kill left half written next to the part files."""
     folder = open_store(reopened(project)).folder
     return [path for path in folder.iterdir() if path.name.endswith(atomic.PARTIAL_SUFFIX)]
 

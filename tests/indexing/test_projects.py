@@ -35,7 +35,7 @@ MakeProject = Callable[..., Project]
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Every file but what SQLite lays beside a database while it is read."""
+    """Every file but what SQLite lays next to a database while it is read."""
     return {path: sha for path, sha in read_tree(folder).items() if not path.endswith((".db-wal", ".db-shm"))}
 
 
@@ -550,7 +550,7 @@ def test_status_without_a_database_is_one_line(make_project: MakeProject) -> Non
     project = make_project([(1, 2)])
     for path in project.database.parent.glob("p.db*"):
         path.unlink()
-    with pytest.raises(StoreError, match="there is no database"):
+    with pytest.raises(StoreError, match="the database does not exist"):
         projects.status(project)
     assert not project.database.exists()
 

@@ -236,5 +236,5 @@ def test_anomalies_leave_an_unsound_row_out(
 
 def test_crop_row_of_no_file_name_is_unsound() -> None:
     box = "[0.1, 0.1, 0.9, 0.9]"
-    assert FAULTS["crops"]({"filename": "a/b.png", "box": box}).what == "'a/b.png' is no file name"
+    assert FAULTS["crops"]({"filename": "a/b.png", "box": box}).what == "'a/b.png' is not a file name"
     assert FAULTS["crops"]({"filename": "b.png", "box": box}) is None

@@ -29,7 +29,7 @@ describe("drawing a box", () => {
     assert.deepEqual(draw([200, 200], [490, 900], { ratio: 2 }), [200, 200, 100, 50]);
   });
 
-  test("is no box while its shorter side is too short", () => {
+  test("is not a box while its shorter side is too short", () => {
     assert.equal(draw([200, 100], [300, 107]), null);
     assert.deepEqual(draw([200, 100], [300, 108]), [200, 100, 100, 8]);
   });

@@ -33,7 +33,7 @@ describe("spelling of keys", () => {
     ["Russian with Shift", { key: "Ф", code: "KeyA", shiftKey: true }, "Shift+a"],
     ["Russian in place of a bracket", { key: "х", code: "BracketLeft" }, "["],
     ["Russian in place of a brace", { key: "Х", code: "BracketLeft", shiftKey: true }, null],
-    ["Russian beside the digits", { key: "ё", code: "Backquote" }, null],
+    ["Russian next to the digits", { key: "ё", code: "Backquote" }, null],
     ["Ukrainian", { key: "і", code: "KeyS" }, "s"],
     ["Greek", { key: "ς", code: "KeyW" }, "w"],
     ["a sign of the Greek layout", { key: ";", code: "KeyQ" }, "q"],

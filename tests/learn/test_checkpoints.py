@@ -47,7 +47,7 @@ def test_a_number_that_only_a_metadata_file_has_is_taken(workspace: Workspace) -
 
 def test_current_is_what_was_named_and_is_there(workspace: Workspace) -> None:
     assert checkpoints.current(workspace, "ranker") is None
-    with pytest.raises(StoreError, match="there is no version 1"):
+    with pytest.raises(StoreError, match="has no version 1"):
         checkpoints.make_current(workspace, "ranker", 1, "")
     checkpoints.save(workspace, "ranker", MODEL, METADATA, SEEN)
     assert checkpoints.load_current(workspace, "ranker") is None, "a version is not current by being there"

@@ -175,7 +175,7 @@ def test_key_has_one_spelling(written: str, key: str) -> None:
     "text", ["", " ", "aa", "enter", "Ctrl+a", "Shift+", "Shift+Shift+a", "F5", "é", "shift+a", "?[", "10", "a b", "٣"]
 )
 def test_text_that_is_no_key_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(UsageError, match="is no key"):
+    with pytest.raises(UsageError, match="is not a key"):
         normalise(text)
 
 
@@ -194,5 +194,5 @@ def test_file_of_keys_has_one_a_line(text: str, keys: list[str]) -> None:
 
 
 def test_line_that_is_no_key_is_named_by_its_number() -> None:
-    with pytest.raises(UsageError, match=r"^line 4: 'Return' is no key"):
+    with pytest.raises(UsageError, match=r"^line 4: 'Return' is not a key"):
         read_keys("a\n# comment\n\nReturn\n")

@@ -30,14 +30,14 @@ def test_a_record_has_the_types_of_its_fields() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "it is no JSON"),
+        ("", "it is not JSON"),
         ("[]", "Expected 'object', got 'array'"),
         ("{}", "missing required field 'name'"),
         ('{"name": 1}', "Expected 'str', got 'int' in field 'name'"),
         ('{"name": "a", "sides": true}', "in field 'sides'"),
         ('{"name": "a", "tags": ["b", 2]}', "in field 'tags[1]'"),
         ('{"name": "a", "name": "b"}', "a key twice"),
-        ('{"name": "a", "sides": NaN}', "NaN is no number"),
+        ('{"name": "a", "sides": NaN}', "NaN is not a number"),
         ('{"name": "a", "box": {"x1": 1, "y1": 0, "x2": 0, "y2": 1}}', "must satisfy"),
         ("[" * 100_000, "nested too deeply"),
         (b"\xff", "codec can't decode"),

@@ -49,7 +49,7 @@ def row(number: int, ai: int | None, box: str | None, final: CropBox | str | Non
     [
         pytest.param(DEFAULT, "desk", None, "default", id="the default box"),
         pytest.param(DEFAULT, "desk", 0, "default", id="the default box, an AI's box on another image"),
-        pytest.param(FAR, "desk", 1, "drawn", id="drawn beside the AI's box"),
+        pytest.param(FAR, "desk", 1, "drawn", id="drawn next to the AI's box"),
         pytest.param(AI, "desk", 1, "ai", id="the AI's box"),
         pytest.param(AI, "desk", 0, "drawn", id="like the AI's box of another image"),
         pytest.param(AI, "apply_ai", 1, "ai_all", id="applied at once"),

@@ -22,7 +22,7 @@ from support.reviewing import FINALISE, queue, recommend, review
 
 SERIES = [(1, 2), (1, 1.5, 2), (1, 2, 3), (2, 3), (1, 2), (1, 1.5), (1, 2)]
 MEANT = (0.1, 0.0, 0.9, 0.8)  # the AI's crop
-DRAWN = (0.1, 0.05, 0.9, 0.8)  # the person's: its top edge .05 lower
+DRAWN = (0.1, 0.05, 0.9, 0.8)  # the user's: its top edge .05 lower
 
 # FORMATS.md, ai_decisions, as the earlier system wrote it: no ai_crop_accepted, no checks, user_version 0
 EARLIER = """CREATE TABLE ai_decisions (group_id TEXT PRIMARY KEY, timestamp TEXT, project_id TEXT, directory TEXT,

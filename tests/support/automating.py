@@ -57,7 +57,7 @@ def review(place: AutomationTarget, *keys: str, only: str | None = None, **optio
 
 
 def approve_all(place: AutomationTarget) -> None:
-    """The person approves everything that waits, as proposed."""
+    """The user approves everything that waits, as proposed."""
     review(place, *["a"] * len(read_decisions(place.decisions)), *WRITE)
 
 
@@ -85,7 +85,7 @@ def cover(place: AutomationTarget, threshold: float, *, drawn: bool | None = Non
 
 
 def person(group_id: str, action: str, choice: str | None = None, **fields: Any) -> ApprovedDecision:
-    """A line by the person."""
+    """A line by the user."""
     values = {"needs_crop": False, "crop": None, "by": "person", "timestamp": NOW, **fields}
     return ApprovedDecision(group_id, action, choice, **values)  # type: ignore[arg-type]
 

@@ -32,12 +32,12 @@ SIZE = (96, 128)
 
 
 def has_defect(number: int) -> bool:
-    """Whether the highest stage of a group is spoilt: then the person picks the one below."""
+    """Whether the highest stage of a group is spoilt: then the user picks the one below."""
     return number % DEFECT_EVERY == 1
 
 
 def crop_of(number: int) -> CropBox | None:
-    """The person's crop of a group's pick, None where none is needed."""
+    """The user's crop of a group's pick, None where none is needed."""
     if number % CROPS_EVERY:
         return None
     shift = (number % 5) / 50

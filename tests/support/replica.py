@@ -63,7 +63,7 @@ def names(project: str, group: int) -> list[str]:
 
 
 def picked(group: int) -> int:
-    """Which of a group the person picked: mostly the highest stage."""
+    """Which of a group the user picked: mostly the highest stage."""
     return 1 if group % 4 == 3 else 2
 
 

@@ -155,10 +155,10 @@ def _models(folder: Path) -> tuple[tuple[dict[str, Any], ...], list[Problem]]:
         metadata: Any = None
         try:
             if not path.is_file():  # a pipe of that name would never end
-                raise ValueError("it is no plain file")
+                raise ValueError("it is not a plain file")
             metadata = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(metadata, Mapping):
-                raise ValueError("it is no model's metadata")
+                raise ValueError("it is not a model's metadata")
         except (OSError, ValueError, RecursionError) as error:
             if known:
                 problems.append(Problem(model, f"its metadata cannot be read ({error}): {path}", left_out=True))

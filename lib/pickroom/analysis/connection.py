@@ -277,7 +277,7 @@ class Analysis:
         """The rows of a named query (`queries.names()`), of one project or of all.
 
         Raises:
-            UsageError: there is no query of this name.
+            UsageError: no query has this name.
         """
         return self._named(name, project_id).df()
 
@@ -291,7 +291,7 @@ class Analysis:
         if project_id is None:
             return self._execute(text, None, **listed)
         if project_id not in self.workspace.project_ids():
-            raise UsageError(f"there is no project {project_id!r}", doing=f"asking {name}")
+            raise UsageError(f"no project is named {project_id!r}", doing=f"asking {name}")
         return self._execute(f"SELECT * FROM ({text}) WHERE project_id = ?", [project_id], **listed)
 
     def _execute(self, sql: str, parameters: Any, **more: Any) -> Rows:

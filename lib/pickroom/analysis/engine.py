@@ -14,7 +14,7 @@ from pickroom.storage.leftovers import Folder
 # DuckDB 1.5 takes two scans of tables with the same columns for one and gives the first one's rows for both, and
 # projects' tables all have the same columns (https://github.com/duckdb/duckdb/issues/24781, also 25819)
 _UNSOUND = "common_subplan"
-# a text that is no UTF-8 is in the message of the error that it causes, which Python then cannot read
+# a text that is not UTF-8 is in the message of the error that it causes, which Python then cannot read
 ERRORS = (duckdb.Error, UnicodeDecodeError)
 
 

@@ -101,7 +101,7 @@ def rolling(rows: Rows) -> Figure:
 
 
 def calibration(rows: Rows) -> Figure:
-    """How often the AI was right beside how sure it was, with 95 % intervals; rows of `performance_by_confidence`."""
+    """How often the AI was right, by how sure it was, with 95 % intervals; rows of `performance_by_confidence`."""
     figure, axes = _figure(*_HALF)
     if not rows:
         return _nothing(figure)

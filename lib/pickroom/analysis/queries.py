@@ -35,7 +35,7 @@ def text(name: str) -> str:
     """The SQL of a named query; raises UsageError when there is none of this name."""
     if name not in names():
         hint = f"there are: {', '.join(names())}"
-        raise UsageError(f"there is no query {name!r}", doing="asking a named query", hint=hint)
+        raise UsageError(f"no query is named {name!r}", doing="asking a named query", hint=hint)
     return read_sql(name)
 
 

@@ -70,7 +70,7 @@ def run_select(
     named = [f"{cell} AS {queries.identifier(column[0])}" for cell, column in zip(cells, columns, strict=True)]
     places = ", ".join(f"c{n}" for n in range(len(columns)))
     raw = statement.query.encode()
-    end = duckdb.tokenize(statement.query)[-1][0]  # counted in bytes; a comment is no token
+    end = duckdb.tokenize(statement.query)[-1][0]  # counted in bytes; a comment is not a token
     text = (raw[:end] if raw[end : end + 1] == b";" else raw).decode()
     return engine.execute(f"SELECT {', '.join(named)} FROM ({text}\n) AS t({places})", parameters)
 

@@ -87,7 +87,7 @@ class Source:
         self.problems.append(Problem(self.owner, said, left_out, unsound))
 
     def look(self, connection: sqlite3.Connection) -> None:
-        """Learn the file's schema; raises NoProjectError where it is no project's database."""
+        """Learn the file's schema; raises NoProjectError where it is not a project's database."""
         self.present = tables.present_in(connection, self.origin)
         if missing := tables.lacking(self.present, self.origin):
             self.note(f"an earlier schema, without {', '.join(missing)}: read as it is")

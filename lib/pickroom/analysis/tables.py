@@ -98,7 +98,7 @@ def present_in(connection: sqlite3.Connection, origin: str) -> dict[str, list[st
         f"{table}.{name}" for table, names in _EVER.items() for name in names if (table, name) not in found
     )
     if lacking:
-        raise NoProjectError(f"it is no project's database, it has no {lacking[0]}")
+        raise NoProjectError(f"it is not a project's database, it has no {lacking[0]}")
     named = {table: [name for name in TABLES[table] if (table, name) in found] for table in TABLES_OF[origin]}
     return {table: names for table, names in named.items() if names}
 
@@ -169,5 +169,5 @@ def insert(
 
 
 def _plain(value: Any) -> Any:
-    """A text that is no UTF-8 with its odd bytes spelled out."""
+    """A text that is not UTF-8 with its odd bytes spelled out."""
     return value.encode(errors="surrogateescape").decode(errors="backslashreplace") if type(value) is str else value

@@ -1,6 +1,6 @@
 """Apply and undo: the plan journalled and run by the one executor, as one unit: wholly, or not at all.
 
-Crops are rendered beside their places first. Then one transaction writes every decision, crop and step; then the files
+Crops are rendered next to their places first. Then one transaction writes every decision, crop and step; then the files
 move. An error puts everything back and takes the rows away; a crash is finished forward by whoever opens the project
 next (`finish`); `undo_last` puts it back later. What an apply or an undo teaches, and its log, follow it.
 """
@@ -151,7 +151,7 @@ class Applied:
 
     @property
     def line(self) -> str:
-        """One line for the person."""
+        """One line for the user."""
         if self.stuck:
             return f"Batch {self.plan.batch} is unfinished: {self.stuck}; put that right, then apply again: it goes on"
         done = f"Batch {self.plan.batch}: {plural(len(self.plan.items), 'group')} done"
@@ -168,7 +168,7 @@ def apply(target: AutomationTarget, shown: ApplyPlan | None = None) -> Applied:
     """Carry out what was approved.
 
     Args:
-        shown: the plan that the person said yes to; refused when it is no longer what would be done.
+        shown: the plan that the user said yes to; refused when something else would be done by now.
 
     Raises:
         UsageError, ConflictError: as `planning.plan`; nothing was touched.
@@ -239,7 +239,7 @@ def _render(target: AutomationTarget, folder: ImageFolder, plan: ApplyPlan) -> A
         return plan
     try:
         folder.make(CROPPED)
-        with ThreadPoolExecutor(os.cpu_count() or 2) as pool:  # Pillow lets go of the interpreter while it encodes
+        with ThreadPoolExecutor(os.cpu_count() or 2) as pool:  # Pillow frees the interpreter lock while it encodes
             rendering = {item.group.group_id: pool.submit(_render_one, target, item) for item in wanted}
             try:
                 hashes = {group_id: future.result() for group_id, future in rendering.items()}

@@ -1,4 +1,4 @@
--- What risk control calibrates on. One row is one group that the person decided blind: with the recommendation as it
+-- What risk control calibrates on. One row is one group that the user decided blind: with the recommendation as it
 -- stood (shown), and what was decided; the columns of d are NULL for a kept group, which has no decision row.
 SELECT
     c.group_id,

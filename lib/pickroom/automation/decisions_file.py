@@ -73,7 +73,7 @@ class AutomationDecision:
 
     def __post_init__(self) -> None:
         if not MIN_GROUP <= len(self.images) <= MAX_GROUP or not all(map(is_file_name, self.images)):
-            raise ValueError(f"images is no list of {MIN_GROUP} to {MAX_GROUP} file names: {list(self.images)!r}")
+            raise ValueError(f"images is not a list of {MIN_GROUP} to {MAX_GROUP} file names: {list(self.images)!r}")
         if len(set(self.images)) < len(self.images):
             raise ValueError("images holds a name twice")
         if self.directory and not (is_text(self.directory) and stays_inside(self.directory)):
@@ -146,7 +146,7 @@ class ApprovedDecision:
 
     def __post_init__(self) -> None:
         if self.final_choice is not None and not is_file_name(self.final_choice):
-            raise ValueError(f"final_choice {self.final_choice!r} is no file name")
+            raise ValueError(f"final_choice {self.final_choice!r} is not a file name")
         if self.action == "approved" and self.final_choice is None:
             raise ValueError("approved without a final_choice")
         if self.crop is not None and not self.needs_crop:
@@ -220,7 +220,7 @@ def read_decisions(path: Path) -> dict[str, AutomationDecision]:
 
 
 def read_approved(path: Path) -> dict[str, ApprovedDecision]:
-    """Group id -> its line of approved_decisions.jsonl; none when there is no such file. Raises as `read_decisions`."""
+    """Group id -> its line of approved_decisions.jsonl; none without the file. Raises as `read_decisions`."""
     if not path.exists() and not path.is_symlink():
         return {}
     return _read(path, ApprovedDecision.from_json, hint="mend or remove that line: nothing was done")
@@ -281,7 +281,7 @@ def _write_anew(path: Path) -> str:
 
 def _read(path: Path, parse: Callable[[str], Line], hint: str) -> dict[str, Line]:
     if path.is_symlink() or not path.is_file():
-        what = "this is no plain file" if path.exists() or path.is_symlink() else "there is no such file"
+        what = "this is not a plain file" if path.exists() or path.is_symlink() else "no such file"
         raise UsageError(what, doing=_DOING, subject=path, hint=hint)
     found: dict[str, Line] = {}
     try:

@@ -197,7 +197,7 @@ def calibrate(blind: Sequence[BlindDecision], risk: RiskTarget = RISK_TARGET) ->
 
 
 def _last_kept(keeps: np.ndarray, start: int) -> int | None:
-    """The last place of the run of kept limits that begins at `start`; None when there is no run."""
+    """The last place of the run of kept limits that begins at `start`; None when no run exists."""
     broken = np.flatnonzero(~keeps[start:])
     end = start + int(broken[0]) if len(broken) else len(keeps)
     return end - 1 if end > start else None

@@ -39,7 +39,7 @@ def next_groups(
         waiting: in folder order. touched: ids with a choice. seed: any text that stays the same for a project.
 
     Raises:
-        UsageError: there is no such order.
+        UsageError: no such order.
     """
     if order not in get_args(Order):
         raise UsageError(f"groups come in no order {order!r}", doing="ordering the review", hint="worth or folder")

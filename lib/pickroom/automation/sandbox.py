@@ -111,7 +111,7 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
 
     Raises:
         NoDatabaseError: the copy has lost its database.
-        NoCopyError: there is no copy yet. ProjectError: it or the list of sandboxes is damaged.
+        NoCopyError: the copy does not exist yet. ProjectError: it or the list of sandboxes is damaged.
         FileOperationError: a sandbox elsewhere cannot be added to that list.
         UsageError: the sandbox lies where it cannot be one, or leads elsewhere by a link.
     """
@@ -119,7 +119,7 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
     if not target.is_copy:
         return target
     if not target.project.manifest_file.is_file():
-        what, hint = "there is no copy of the project", f"make it: pickroom auto generate {project.id}"
+        what, hint = "the project has no copy", f"make it: pickroom auto generate {project.id}"
         raise NoCopyError(what, doing=_DOING, subject=target.folder, hint=hint)
     recovery.remember(project, target.folder.parent)
     # wherever the sandbox was moved with its workspace: the copy's root is this folder, whatever its manifest says
@@ -174,8 +174,8 @@ def copy_project(project: Project, copy: Project, folder: Path, progress: Progre
     """Copy a project's images, companions and database into `folder`.
 
     Raises:
-        ConflictError: file operations of the project are unfinished, or the folder holds what is no copy.
-        FileOperationError: there is no room, or a file cannot be read, or reads differently the second time.
+        ConflictError: file operations of the project are unfinished, or the folder holds what is not a copy.
+        FileOperationError: not enough room, or a file cannot be read, or reads differently the second time.
         LockedError: the project's files are being moved.
     """
     inner = copy.workspace.root
@@ -241,7 +241,7 @@ def _copy_all(root: Path, folder: Path, paths: list[str], progress: Progress | N
     for parent in parents:
         parent.mkdir(parents=True, exist_ok=True)
         sweep_partials(parent)
-    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:  # hashing and copying let go of the interpreter
+    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:  # hashing and copying free the interpreter lock
         try:
             done = pool.map(lambda path: copy_file(root / path, folder / path), paths)
             for count, _ in enumerate(done, start=1):

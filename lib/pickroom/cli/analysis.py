@@ -169,7 +169,7 @@ def export(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
     **given: Any,
 ) -> None:
-    """Give your picks and crops to other programs: data sets, or ratings beside the images."""
+    """Give your picks and crops to other programs: data sets, or ratings next to the images."""
     wanted = [known for known in FORMATS if given[known.name]]
     if len(wanted) != 1:
         names = " and ".join(f"--{known.name}" for known in wanted)

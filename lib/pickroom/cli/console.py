@@ -278,7 +278,7 @@ def options(
 
 
 def read_text(path: Path, doing: str) -> str:
-    """A text file the person names, or stdin for `-`, as UTF-8 or UTF-16; raises UsageError when it cannot be read."""
+    """A text file the user names, or stdin for `-`, as UTF-8 or UTF-16; raises UsageError when it cannot be read."""
     try:
         data = sys.stdin.read().encode() if str(path) == "-" else path.read_bytes()
     except (OSError, UnicodeError) as error:

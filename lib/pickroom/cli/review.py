@@ -201,7 +201,7 @@ def crop(
 
 
 def read_boxes(text: str) -> list[tuple[str, CropBox | None]]:
-    """(file name, box or None for delete) of each line; raises UsageError naming the first line that is no good."""
+    """(file name, box or None for delete) of each line; raises UsageError naming the first line that is not good."""
     try:
         wanted = [order for _, order in parse_lines(_read_order, text)]
     except ValueError as error:

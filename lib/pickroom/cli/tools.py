@@ -89,7 +89,7 @@ def read_marks(text: str, field: str, folder_of: Callable[[str], str] = str) -> 
     """(file name, folder it lies in or None, what is wanted) of each line.
 
     Raises:
-        UsageError: a line is no good; the message gives its number.
+        UsageError: a line is not good; the message gives its number.
     """
     kind = msgspec.defstruct("Mark", [("filename", str), (field, str), ("directory", str | None, None)])
 

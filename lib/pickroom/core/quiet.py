@@ -20,7 +20,7 @@ _TIFF_HANDLERS = ("TIFFSetErrorHandler", "TIFFSetWarningHandler")  # libtiff, TI
 
 
 def wanted() -> bool:
-    """Whether somebody asked to see warnings; what this module itself told a parent's children is no such wish."""
+    """Whether somebody asked to see warnings; what this module itself told a parent's children is not such a wish."""
     return bool(os.environ.get(_SHOWN)) or sys.warnoptions not in ([], [_CHILDREN["PYTHONWARNINGS"]])
 
 

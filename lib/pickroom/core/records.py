@@ -156,7 +156,7 @@ class Recommendation:
 
     group_id: str
     source: RecommendationSource
-    selected_index: int | None  # 0-based place in the group, None when there is no pick to offer
+    selected_index: int | None  # 0-based place in the group, None when no pick can be offered
     crop: CropBox | None = None  # the box proposed for that image; only from a model or a simulation (never a baseline)
     crop_needed: bool | None = None  # True shows the overlay at once, False means "no crop needed", None unknown
     # confidence, crop_confidence: calibrated probabilities in [0, 1], None when not known

@@ -86,7 +86,7 @@ def make_images(home: Path, config: DemoConfig, progress: Progress | None = None
         the hidden reviewer's choice for each group, in the order of the file.
 
     Raises:
-        UsageError: `demo_images` is there and is no empty folder, `demo_truth.jsonl` is there with other choices, or a
+        UsageError: `demo_images` exists and is not an empty folder, `demo_truth.jsonl` exists with other choices, or a
             base photograph is not installed.
         FileOperationError: the disk is full, or closed to writing.
     """

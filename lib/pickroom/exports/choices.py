@@ -1,4 +1,4 @@
-"""What the person decided about each image, and where the image lies now. Read-only; what the machine did is left out.
+"""What the user decided about each image, and where the image lies now. Read-only; what the machine did is left out.
 
 Picks are left out where the automation decided alone (DESIGN.md, invariant 11), boxes where `crop --apply-ai` cut
 without a look, and where they are the crop desk's default box, which nobody drew. Only the project's own database is
@@ -54,10 +54,10 @@ class Judged:
     image: Image
     verdict: Verdict
     path: str  # where the file that was decided on lies now, relative to the project's root
-    # the person's crop, a fraction of the EXIF-upright image; None where none was drawn or confirmed
+    # the user's crop, a fraction of the EXIF-upright image; None where none was drawn or confirmed
     box: CropBox | None = None
-    stars: int | None = None  # 1..5, which the person gave; None without
-    # the box of a crop that was made, but is not the person's; None where `box` is, or there is no crop
+    stars: int | None = None  # 1..5, which the user gave; None without
+    # the box of a crop that was made, but is not the user's; None where `box` is, or no crop exists
     other_box: CropBox | None = None
     cropped: str | None = None  # where the finished crop lies, relative to the root; None where there is none
 

@@ -2,7 +2,7 @@
 
 Source of the fields: https://cocodataset.org/#format-data, Object Detection (info, licenses, images, annotations,
 categories; bbox [x, y, width, height] in pixels from the top left corner). A picture without an annotation is one that
-the person picked and did not crop.
+the user picked and did not crop.
 """
 
 import hashlib

@@ -157,7 +157,7 @@ def fill(
     Args:
         kind: what is exported; a folder of another kind is refused, since its files would be taken for outdated.
         pictures: name in the folder -> the image file. Linked to, unless `copy`; never changed.
-        documents: name in the folder -> what writes it, called with a path beside its place.
+        documents: name in the folder -> what writes it, called with a path next to its place.
 
     Raises:
         ConflictError: a file of that name is there that no export made or that was changed since, it is another kind's

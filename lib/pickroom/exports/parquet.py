@@ -60,7 +60,7 @@ def write_partitions(workspace: Workspace, folder: Path, project_ids: Sequence[s
     """Write the partitions of some projects, or of all.
 
     Raises:
-        ProjectError: there is no project of that name.
+        ProjectError: no project has that name.
         StoreError: a project's database cannot be read; the others are written first.
         FileOperationError: the folder cannot be written to.
         ConflictError: a file is in the way that no run wrote, or that was changed since; nothing is written.

@@ -1,4 +1,4 @@
-"""XMP sidecars beside the images of a project: planned, then written under its lock, with a record to take them back.
+"""XMP sidecars next to the images of a project: planned, then written under its lock, with a record to take them back.
 
 The record (`data/ai_data/logs/xmp-<project>-<time>.jsonl`, one line a sidecar) is on disk before the first sidecar
 is: what a crash interrupts can be undone, or simply exported again. The journal of file operations is not used, since
@@ -165,7 +165,7 @@ def plan(found: Choices, naming: Naming = "stem") -> list[Sidecar]:
     for judged in found.images:
         stars, label = RATINGS[judged.verdict]
         rated = xmp.rating(judged.stars or stars, label)
-        # the box belongs to the picture that it was drawn on: beside the finished crop it would cut twice
+        # the box belongs to the picture that it was drawn on: next to the finished crop it would cut twice
         try:
             cut, other = (
                 xmp.crop(box, _stored_frame(disk.root, judged)) if box is not None else {}
@@ -265,7 +265,7 @@ def _take_back(project: Project, folder: ImageFolder, record: Path, held: dict[s
 def _sidecar(
     disk: DiskSnapshot, image: str, wanted: xmp.Properties, naming: Naming, other: xmp.Properties | None = None
 ) -> Sidecar:
-    """Plan one sidecar; a crop in it that says what `other` says was written for a box that is not the person's."""
+    """Plan one sidecar; a crop in it that says what `other` says was written for a box that is not the user's."""
     folder, filename = split(image)
     stem = stem_of(filename)
     name = f"{stem if naming == 'stem' else filename}.xmp"
@@ -279,7 +279,7 @@ def _sidecar(
         packet = path.read_bytes() if path.exists() else None
         if naming == "stem":
             # Adobe's programs take NAME.xmp for that of the RAW file: its frame and its crop are not the JPEG's
-            own = disk.beside(folder).of(filename)
+            own = disk.companions_in(folder).of(filename)
             raw = any(extension_of(one) in RAW_EXTENSIONS and stem_of(one) == stem for one in own)
             if raw or (packet is not None and xmp.names_another(packet, filename, disk.names(folder))):
                 planned = replace(planned, rating_only=True)
@@ -356,7 +356,7 @@ def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
 
 
 def _restore(root: Path, entry: _Entry, where: Mapping[str, Sequence[Path]]) -> str | None:
-    """Put one sidecar back; why not, where it is no longer what was written."""
+    """Put one sidecar back; why not, where it is not what was written any more."""
     places = [root / entry.path, *where.get(filename_of(entry.path), ())]
     there = [path for path in places if os.path.isfile(path)]  # a name may be too long to be asked about
     before = None if entry.before is None else entry.before.encode()

@@ -3,7 +3,7 @@
 Sources: XMP specification, part 1 (ISO 16684-1; RDF forms, 7.4) and part 3, 1.2 (sidecars). xmp:Rating -1 means
 rejected, 0 none, 1..5 stars (part 2, xmp namespace). The crop's names and their frame, the stored picture before its
 Orientation, are Camera Raw's as darktable reads them (darktable, src/develop/lightroom.c): it wants HasCrop "True",
-the edges as fractions, and tiff:ImageWidth, ImageLength and Orientation beside them.
+the edges as fractions, and tiff:ImageWidth, ImageLength and Orientation next to them.
 """
 
 import re
@@ -115,7 +115,7 @@ def names_another(packet: bytes, filename: str, others: Collection[str]) -> bool
     """Whether a sidecar of an image's stem says that it is of another file; raises PacketError.
 
     Args:
-        others: the names of the files in its folder. A file of the image's own format that is not there is no other:
+        others: the names of the files in its folder. A missing file of the image's own format does not count:
             Camera Raw's names stay when a file is renamed.
     """
     said = properties(packet, _NAMED)

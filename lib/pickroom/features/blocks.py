@@ -1,4 +1,4 @@
-"""Blocks: named numbers of an image, beside its vector. They do not depend on the encoder, only on the content.
+"""Blocks: named numbers of an image, next to its vector. They do not depend on the encoder, only on the content.
 
 Each block has part files of its own in `data/ai_data/blocks/<project>/` (FORMATS.md, Blocks), one row per content.
 Rows stay when their images are gone, so that a project still trains on its picks.

@@ -42,7 +42,7 @@ class EncoderConfig:
         if not kind and (self.model or self.checkpoint):
             kind = "openclip"
         if kind and kind not in KINDS:
-            raise UsageError(f"{kind!r} is no encoder", doing=_DOING, hint=f"use one of {', '.join(KINDS)}")
+            raise UsageError(f"{kind!r} is not an encoder", doing=_DOING, hint=f"use one of {', '.join(KINDS)}")
         if kind == "bundled" and (model or self.model or self.checkpoint):
             raise UsageError("the bundled encoder takes no model and no checkpoint", doing=_DOING)
         if model and self.model and model != self.model:
@@ -107,7 +107,7 @@ def _same(one: EncoderSpec, spec: EncoderSpec, tower: Tower) -> bool:
 
 
 def bind(project: Project, chosen: Chosen) -> Project:
-    """Bind the project to an encoder in its manifest, and keep the encoder's specification beside its vectors."""
+    """Bind the project to an encoder in its manifest, and keep the encoder's specification next to its vectors."""
     notes: dict[str, Any] = {"source": chosen.tower.source, "device": devices.device_words(chosen.device)}
     if chosen.checkpoint:
         # no absolute path is stored; what the folder holds is compared with the specification when it is loaded

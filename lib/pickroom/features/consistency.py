@@ -359,13 +359,13 @@ def _places(combined: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, list[tu
     extent = np.log((combined > standing_out).mean(axis=(1, 2)) + 0.002)
     area = [_area(one, down, across) for one, (down, across) in zip(combined, windows, strict=True)]
     group = here[:, :, strongest[0], strongest[1]].mean(axis=(2, 3))
-    beside = [_elsewhere(one, down, across) for one, (down, across) in zip(combined, windows, strict=True)]
+    elsewhere = [_elsewhere(one, down, across) for one, (down, across) in zip(combined, windows, strict=True)]
     also = combined[:, strongest[0], strongest[1]].mean(axis=(1, 2))
     found = [
         np.stack([one.mean(axis=(1, 2)) for one in own]),
         np.stack([one.max(axis=(1, 2)) for one in own]),
         group,
-        np.stack([peak, extent, np.asarray(area), np.asarray(beside), also], axis=1),
+        np.stack([peak, extent, np.asarray(area), np.asarray(elsewhere), also], axis=1),
     ]
     return np.concatenate(found, axis=1), windows
 

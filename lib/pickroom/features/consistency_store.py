@@ -182,7 +182,7 @@ def _floats(length: int) -> pa.DataType:
 def _in_parallel(
     items: Sequence[Candidates], sources: FeatureSources, config: ConsistencyConfig
 ) -> Iterator[Consistency | str]:
-    # threads: Pillow, NumPy's loops and SciPy's filters let go of the interpreter while they work
+    # threads: Pillow, NumPy's loops and SciPy's filters free the interpreter lock while they work
     for item in items[:1]:
         sources.path(item.project_id, item.filenames[0])  # one walk, not one a thread
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -220,7 +220,7 @@ def _size(path: Path) -> tuple[int, int]:
 def _levels(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """A member at the shape of the comparison, (height, width, 3) uint8 YCbCr.
 
-    A JPEG is decoded at the smallest of its scales that is no smaller: a reduced decode is a box filter over the
+    A JPEG is decoded at the smallest of its scales that is not smaller: a reduced decode is a box filter over the
     coefficients, and the resize to the shape follows it either way.
     """
     height, width = shape

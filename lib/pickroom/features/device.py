@@ -30,7 +30,7 @@ def pick_device(available: Sequence[str], wanted: str | None = None) -> str:
     if wanted is None:
         return available[0]
     if wanted not in DEVICES:
-        raise UsageError(f"{wanted!r} is no device", doing=doing, hint=f"use one of {', '.join(DEVICES)}")
+        raise UsageError(f"{wanted!r} is not a device", doing=doing, hint=f"use one of {', '.join(DEVICES)}")
     if wanted not in available:
         raise UsageError(f"this cannot run on {wanted} here", doing=doing, hint=f"use --device {available[0]}")
     return wanted
@@ -42,7 +42,7 @@ def usable_cores() -> int:
 
 
 def device_words(device: str) -> str:
-    """The device by its name, for the person."""
+    """The device by its name, for the user."""
     if device == "cuda":
         import torch
 

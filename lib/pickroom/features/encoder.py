@@ -88,7 +88,7 @@ class EncoderSpec:
 
     @property
     def words(self) -> str:
-        """The encoder in a few words, for the person."""
+        """The encoder in a few words, for the user."""
         weights = f", weights {self.weights[:8]}" if self.weights else ""
         return f"{self.kind} {self.model} ({self.dtype}{weights})"
 

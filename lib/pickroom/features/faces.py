@@ -69,7 +69,7 @@ def install(python: str = sys.executable) -> None:
     """Install both packages into a Python environment, without what they declare to need (TensorFlow).
 
     Raises:
-        UsageError: there is no build for this platform, no network, or no pip.
+        UsageError: no build exists for this platform, no network, or no pip.
     """
     listed = Path(__file__).with_name("faces.txt")  # with hashes
     options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--require-hashes")
@@ -193,7 +193,7 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _mesh_of(image: PillowImage.Image, face: _Face) -> np.ndarray | None:
-    """(468, 3) points in pixels of the image; None when it is no face."""
+    """(468, 3) points in pixels of the image; None when it is not a face."""
     side, share = _MESH
     centre = (face.box[:2] + face.box[2:]) / 2
     crop, back = _crop(image, centre, face.eyes[1] - face.eyes[0], share * face.side, side)

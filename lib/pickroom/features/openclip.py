@@ -267,7 +267,7 @@ def _check_folder(folder: Path) -> None:
         what = "this is a bare weight file: it does not say its model or preprocessing"
         raise UsageError(what, doing=doing, subject=folder, hint=f"put it in a folder with {_CONFIG}; or {_HINT}")
     if not (folder / _CONFIG).is_file():
-        what = f"the folder has no {_CONFIG}" if folder.is_dir() else "there is no such folder"
+        what = f"the folder has no {_CONFIG}" if folder.is_dir() else "no such folder"
         raise UsageError(what, doing=doing, subject=folder, hint=_HINT)
 
 
@@ -328,7 +328,7 @@ def _in_cache(pretrained: dict[str, Any]) -> bool:
 
 
 def _fail_fast_without_network() -> None:
-    """Tell the download library when there is no network: it would retry for most of a minute otherwise."""
+    """Tell the download library when the network is missing: it would retry for most of a minute otherwise."""
     host = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
     if "huggingface_hub" in sys.modules or getproxies() or not host:
         return

@@ -91,7 +91,7 @@ class Parts:
             if missing or any(file.schema_arrow.field(n).type != self.schema.field(n).type for n in kinds):
                 raise pa.ArrowInvalid("its columns are other ones")
             table = file.read(columns=expected, use_threads=False)
-            table.validate(full=True)  # a name that is no UTF-8 would come up far from here
+            table.validate(full=True)  # a name that is not UTF-8 would come up far from here
             return table
 
     def table(self, columns: Sequence[str]) -> pa.Table:

@@ -58,7 +58,7 @@ class FeatureSources:
     def path(self, project_id: str, filename: str) -> Path | None:
         """Where an image lies now, in the folders a finalise moved files to as well; None when it is nowhere.
 
-        A finished crop is never meant: it bears its original's name and is no candidate. Of a name met twice, which a
+        A finished crop is never meant: it has its original's name and is not compared. Of a name met twice, which a
         scan lists as ambiguous, the first place in folder order is taken; its hash tells whether it is the one.
 
         Raises:

@@ -193,7 +193,7 @@ def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> Encod
 
 
 def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) -> None:
-    """Keep an encoder's specification, which its id only hashes, beside its vectors; the last notes stay.
+    """Keep an encoder's specification, which its id only hashes, next to its vectors; the last notes stay.
 
     Args:
         notes: where it came from; no part of the id.

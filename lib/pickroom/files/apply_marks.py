@@ -106,7 +106,7 @@ def _steps(
     info = path.stat()
     if info.st_size != mark.file_size or not _is_same_time(info.st_mtime_ns, mark.mtime_ns):
         return "it has changed since it was marked: look at it and mark it again", ()
-    if disk.beside(mark.directory).shares_stem(mark.filename):
+    if disk.companions_in(mark.directory).shares_stem(mark.filename):
         return f"ambiguous stem: another image is named {stem_of(mark.filename)} too", ()
     sha256 = known.get((mark.filename, info.st_size, info.st_mtime_ns)) or atomic.sha256_of(path)
     files = [(mark.filename, sha256), *disk.companions_of(mark.directory, mark.filename)]

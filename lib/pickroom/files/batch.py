@@ -139,7 +139,7 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
     A crop goes to delete_staging. A finished project becomes active: its report and archive are of what is undone.
 
     Raises:
-        UsageError: there is no such batch, or it was undone before.
+        UsageError: no such batch, or it was undone before.
         ConflictError: a crop of the batch was made, or a file was changed or stands in the way; nothing is moved.
         LockedError, ProjectError, StoreError: as `run_batch`.
     """
@@ -179,7 +179,7 @@ def plan_undo(project: Project, connection: sqlite3.Connection, batch: int, *, u
     steps = [op for op in operations.of_batch(connection, batch) if op.undoes is None]
     if not steps:
         known = ", ".join(str(b["batch"]) for b in operations.batches(connection)) or "none yet"
-        raise UsageError(f"there is no batch {batch}", doing=f"undoing in {project.id}", hint=f"batches: {known}")
+        raise UsageError(f"no batch has the number {batch}", doing=f"undoing in {project.id}", hint=f"batches: {known}")
     done = [op for op in steps if op.state == "done"]
     if not done:
         raise UsageError(f"batch {batch} is undone already", doing=f"undoing in {project.id}")
@@ -216,7 +216,7 @@ class _InTheWay(Exception):
 
 def _step_unread(disk: DiskSnapshot, op: FileOp) -> FileOp:
     if op.op == "move" and not (disk.root / (op.destination or "")).is_file():
-        raise _InTheWay(f"{op.destination} is no longer there")
+        raise _InTheWay(f"{op.destination} is gone")
     return moves.inverse(op)
 
 
@@ -232,8 +232,8 @@ def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) 
     if step.sha256 != op.sha256 and is_image_name(path.name):
         raise _InTheWay(f"{op.destination} has been changed since")
     directory, name = split(op.destination)
-    beside = disk.companions_of(directory, name) if is_image_name(name) else []
-    companions = [(extra, sha256) for extra, sha256 in beside if join(directory, extra) not in placed]
+    found = disk.companions_of(directory, name) if is_image_name(name) else []
+    companions = [(extra, sha256) for extra, sha256 in found if join(directory, extra) not in placed]
     if op.source.endswith(atomic.PARTIAL_SUFFIX):  # a crop was made, not moved here, and nothing is deleted outright
         longest = max((len(os.fsencode(extra)) for extra, _ in companions), default=0)
         limit = disk.name_limit(STAGING) - max(0, longest - len(os.fsencode(name)))

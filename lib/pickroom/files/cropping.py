@@ -149,7 +149,7 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
 def _steps(
     disk: DiskSnapshot, order: Order, batch: int, sha256: str, sidecar: sidecars.Sidecar | None, *, again: bool
 ) -> list[FileOp]:
-    """The journal of one order. A crop opened again (`again`) is no original: it goes to delete_staging."""
+    """The journal of one order. A crop opened again (`again`) is not an original: it goes to delete_staging."""
     name, kind = order.filename, DROP if order.box is None else CROP
     away = STAGING if order.box is None or again else CROP_ORIGINALS
     ops = []

@@ -133,7 +133,7 @@ def run_planned(
         trusting: use a folder that is empty, though that run moved files there: the user has said that no disk is away.
 
     Raises:
-        StoreError: a step is of an unknown kind, or the journal is that of a database that is no longer the project's;
+        StoreError: a step is of an unknown kind, or the journal is that of a database that is not the project's now;
             none is taken.
     """
     require_in_place(connection, "moving files")

@@ -62,10 +62,10 @@ class DiskSnapshot:
         self._stems: dict[str, set[str]] = defaultdict(set)  # of images that are there, or will be
 
     def names(self, directory: str) -> frozenset[str]:
-        """Every name in a folder given relative to the root; empty when there is no such folder.
+        """Every name in a folder given relative to the root; empty when the folder does not exist.
 
         Raises:
-            OSError: it is no folder, or cannot be listed.
+            OSError: it is not a folder, or cannot be listed.
         """
         if directory not in self._names:
             try:
@@ -83,7 +83,7 @@ class DiskSnapshot:
 
     def companions_of(self, directory: str, filename: str) -> list[tuple[str, str]]:
         """(name, sha256 now) of each companion of one image; raises OSError when one cannot be read."""
-        names = self.beside(directory).of(filename)
+        names = self.companions_in(directory).of(filename)
         for name in names:
             if not is_text(name):
                 what = "its name is not valid UTF-8: rename it"
@@ -92,12 +92,12 @@ class DiskSnapshot:
 
     def left_beside(self, directory: str, filenames: Iterable[str]) -> tuple[str, ...]:
         """Paths of the files that stay when these images go, although their names begin alike; raises as `names`."""
-        found = self.beside(directory)
+        found = self.companions_in(directory)
         return tuple(
             dict.fromkeys(as_text(join(directory, name)) for image in filenames for name in found.left_beside(image))
         )
 
-    def beside(self, directory: str) -> Companions:
+    def companions_in(self, directory: str) -> Companions:
         """The companions of every image of a folder, by name; raises as `names`."""
         if directory not in self._companions:
             self.names(directory)
@@ -228,7 +228,7 @@ class ImageFolder:
         root: its path.
 
     Raises:
-        FileOperationError: there is no such folder, or it cannot be opened.
+        FileOperationError: no such folder, or it cannot be opened.
     """
 
     def __init__(self, root: Path, project_id: str = "") -> None:
@@ -277,7 +277,7 @@ class ImageFolder:
             return
         path = self.root / changed
         if not os.path.isdir(path):
-            what = "the folder is no longer there"
+            what = "the folder is gone"
         else:
             what = f"{'another' if holds_anything(path) else 'an empty'} folder is in its place now"
         raise FileOperationError(what, "moving files", [path], self.way_out)

@@ -49,7 +49,7 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
     """The sidecar of an image; where it has none, what the database says; None when no crop of it is waited for.
 
     Raises:
-        SidecarError: the sidecar is no JSON object, names another file, project or group, or cannot be read; or there
+        SidecarError: the sidecar is not a JSON object, names another file, project or group, or is unreadable; or there
             is none, and the image is not the one that was picked.
     """
     path = project.path(directory, sidecar_name(filename))

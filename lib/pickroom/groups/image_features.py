@@ -1,4 +1,4 @@
-"""How a project's images look: their perceptual hashes and vectors, and what the person's decisions say of likeness.
+"""How a project's images look: their perceptual hashes and vectors, and what the user's decisions say of likeness.
 
 Perceptual hashes and colours of previews are kept by content: made once, and read back the next time.
 """

@@ -64,7 +64,7 @@ class ImageFeatures:
 
     fingerprint: int | None  # its 64-bit perceptual hash; None when it could not be made
     vector: np.ndarray | None  # (D,) float32, raw; None without one
-    missing: str = ""  # why there is no vector, "" when there is one
+    missing: str = ""  # why no vector exists, "" when there is one
 
 
 def group_by_similarity(
@@ -197,7 +197,7 @@ class _Alike:
 
 
 def _unit_vectors(looks: Sequence[ImageFeatures]) -> np.ndarray:
-    """(N, D) float32, unit norm; zeros where there is no vector, or it is zero."""
+    """(N, D) float32, unit norm; zeros where no vector exists, or it is zero."""
     size = next((len(look.vector) for look in looks if look.vector is not None), 1)
     unit = np.zeros((len(looks), size), np.float32)
     for row, look in enumerate(looks):
@@ -210,7 +210,7 @@ def _unit_vectors(looks: Sequence[ImageFeatures]) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Pairs of images put together: by both, by the grouping alone, by the person alone.
+    """Pairs of images put together: by both, by the grouping alone, by the user alone.
 
     Precision, recall and F1 over pairs; None where there is nothing to divide by.
     """
@@ -255,10 +255,10 @@ def _pairs(groups: Iterable[Iterable[str]]) -> set[tuple[str, str]]:
 def agreement(
     images: Sequence[Image], looks: Mapping[str, ImageFeatures], wanted: Sequence[Sequence[str]], thresholds: Thresholds
 ) -> Agreement:
-    """How well grouping these images at these thresholds agrees with the person's groups.
+    """How well grouping these images at these thresholds agrees with the user's groups.
 
     Args:
-        wanted: the person's groups by file name; an image in none of them was put with no other.
+        wanted: the user's groups by file name; an image in none of them was put with no other.
     """
     made, _ = group_by_similarity(images, looks, thresholds)
     return compare([[image.filename for image in group] for group in made], wanted)
@@ -270,7 +270,7 @@ def tune(
     wanted: Sequence[Sequence[str]],
     thresholds: Thresholds = THRESHOLDS,
 ) -> Thresholds:
-    """The thresholds whose groups agree best (F1 over pairs) with the person's; as given with fewer than 30 groups.
+    """The thresholds whose groups agree best (F1 over pairs) with the user's; as given with fewer than 30 groups.
 
     Whole groups are made and compared, since complete linkage bears a lower cosine than pairs by themselves would.
     Between equals the ones nearest to `thresholds` win. Arguments as of `agreement`.

@@ -27,7 +27,7 @@ class Grouping:
 
     kind: Kind
     make: Callable[[Sequence[Image]], Made]  # images -> the groups, and every other image with its reason
-    notes: tuple[str, ...] = ()  # what the person should know of it
+    notes: tuple[str, ...] = ()  # what the user should know of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Similarity:
     Attributes:
         cosine: least cosine of two vectors, in [-1, 1]. bits: most bits of 64 in which copies differ.
         gap: the longest time between two images of a group, None: any.
-        tune: take the cosine and the bits that agree best with the person's own decisions, where these are enough.
+        tune: take the cosine and the bits that agree best with the user's own decisions, where these are enough.
     """
 
     cosine: float | None = None
@@ -93,7 +93,7 @@ def by_similarity(
     wanted: Similarity,
     progress: Callable[[int, int], None] | None = None,
 ) -> Grouping:
-    """Images that look alike, of those met by a scan; its notes say how well that agrees with the person's decisions.
+    """Images that look alike, of those met by a scan; its notes say how well that agrees with the user's decisions.
 
     Raises:
         StoreError: the project has no vectors.

@@ -1,4 +1,4 @@
-"""Where the person chose a lower stage over a higher one: what a ranker that knows only stages gets wrong.
+"""Where the user chose a lower stage over a higher one: what a ranker that knows only stages gets wrong.
 
 Reads the decisions of projects, their own and imported ones; writes the cases as a CSV in the earlier system's columns,
 the rates as JSON, and draws a chart.
@@ -63,7 +63,7 @@ class Case:
 class Rates:
     """Counts of one project."""
 
-    decisions: int = 0  # picks by the person; rejected groups and automatic decisions are none
+    decisions: int = 0  # picks by the user; rejected groups and automatic decisions are none
     with_stages: int = 0  # those whose names say enough to compare stages; the rate is of these
     anomalies: int = 0
     pairs: Counter[str] = field(default_factory=Counter)  # "1<1.5" (chosen, highest rejected) -> anomalies of that kind
@@ -115,7 +115,7 @@ def find(workspace: Workspace, project_ids: Sequence[str] = ()) -> tuple[Summary
     for project_id in project_ids:
         if project_id not in known:
             raise ProjectError(
-                f"there is no project {project_id!r}, nor imports of it",
+                f"no project is named {project_id!r}, nor imports of it",
                 doing="looking for anomalies",
                 hint=f"known here: {', '.join(known) or 'none yet'}",
             )
@@ -148,7 +148,7 @@ def compare(pick: Pick) -> tuple[float, float] | None:
 
 
 def picks(workspace: Workspace, project_id: str) -> Iterator[Pick]:
-    """Every pick the person made in a project: by itself, in imported decisions, and in imported selections."""
+    """Every pick the user made in a project: by itself, in imported decisions, and in imported selections."""
     for database in legacy.databases(workspace, project_id):
         with open_read_only(database) as connection:
             yield from _decided(connection, database.name)
@@ -160,7 +160,7 @@ def picks(workspace: Workspace, project_id: str) -> Iterator[Pick]:
 
 
 def _decided(connection: sqlite3.Connection, source: str) -> Iterator[Pick]:
-    # what the machine decided is not what the person decided (DESIGN.md, invariant 11)
+    # what the machine decided is not what the user decided (DESIGN.md, invariant 11)
     unsound = find_unsound(connection).decisions
     rows = connection.execute(
         """SELECT d.rowid, d.project_id, d.group_id, d.images, d.user_selected_index, d.timestamp
@@ -212,7 +212,7 @@ def _plain(text: str) -> str:
 
 
 def figure(summary: Summary) -> Figure:
-    """A bar a project: how often the person chose a lower stage, of the picks with stages."""
+    """A bar a project: how often the user chose a lower stage, of the picks with stages."""
     from matplotlib.figure import Figure
 
     shown = [(name, rates) for name, rates in summary.projects.items() if rates.rate is not None]

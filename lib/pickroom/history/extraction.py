@@ -1,4 +1,4 @@
-"""Picks and crops read off two folders: what was there, and what the person kept of it.
+"""Picks and crops read off two folders: what was there, and what the user kept of it.
 
 Physical files are the truth. Nothing an AI proposed is looked at; a group of which nothing was kept says nothing, and
 a crop that is not found in its original's pixels is a crop without coordinates.

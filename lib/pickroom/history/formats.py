@@ -191,7 +191,7 @@ def _read_decision(row: Row, line: int, parsed: ParsedRows) -> None:
 def _within(
     read: Callable[[str], Number | None], text: str, least: int, most: int, note: str, parsed: ParsedRows
 ) -> Number | None:
-    """A number that is not the person's decision: noted and unknown where it is none, which does not cost the row."""
+    """A number that is not the user's decision: noted and unknown where it is none, which does not cost the row."""
     try:
         value = read(text)
     except Skip:

@@ -115,7 +115,7 @@ def _dates(workspace: Workspace, texts: Sequence[str]) -> list[Dates]:
         first, range_sign, last = days.partition("..")
         try:
             if days and not range_sign:
-                raise ValueError("this is no range of days")
+                raise ValueError("this is not a range of days")
             if not days:
                 first, last = _own_days(workspace, project)
             found.append(

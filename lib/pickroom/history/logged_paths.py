@@ -134,7 +134,8 @@ def given_project(workspace: Workspace, project_id: str) -> str:
     owners = ProjectNames.of(workspace).named(project_id)
     if len(owners) == 1:
         return next(iter(owners))
-    what = f"{project_id!r} is an alias of {' and '.join(sorted(owners))}" if owners else f"{project_id!r} is no name"
+    alias = f"an alias of {' and '.join(sorted(owners))}"
+    what = f"{project_id!r} is {alias if owners else 'not a name'}"
     raise ProjectError(
         what,
         doing="reading a project name",
@@ -153,7 +154,7 @@ def new_aliases(workspace: Workspace, project_id: str, names: Iterable[str]) -> 
     for name in found:
         owners = others.known(name) - {project_id}
         if owners or not name or not name.isprintable():
-            what = f"{name!r} is a name of project {min(owners)}" if owners else f"{name!r} is no name"
+            what = f"{name!r} is a name of project {min(owners)}" if owners else f"{name!r} is not a name"
             hint = f"see: pickroom alias {min(owners)}" if owners else "give a folder's name, or a run of folders"
             raise ProjectError(what, doing=f"naming project {project_id}", hint=hint)
     return tuple(name for name in found if name != project_id)

@@ -32,7 +32,7 @@ from pickroom.storage import atomic, leftovers
 from pickroom.store.legacy import Match
 from pickroom.store.workspace import utc_now
 
-_MOST_BYTES = 1 << 30  # of one image in a zip: more is no image, but a bomb
+_MOST_BYTES = 1 << 30  # of one image in a zip: more is not an image, but a bomb
 _UNIX_TIME = 0x5455  # APPNOTE, extra field "UT": seconds since the epoch, unlike the zone-less DOS time
 
 
@@ -50,7 +50,7 @@ class SourceImage:
 
     @property
     def path(self) -> str:
-        """Folder and name, for the person."""
+        """Folder and name, for the user."""
         return join(self.directory, self.filename)
 
 
@@ -65,7 +65,7 @@ def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> ImageSource
     """
     doing = "reading images"
     if not path.exists():
-        raise UsageError("there is no such folder or zip", doing=doing, subject=path, hint="check its spelling")
+        raise UsageError("no such folder or zip", doing=doing, subject=path, hint="check its spelling")
     try:
         source = FolderSource(path.resolve(), avoid) if path.is_dir() else ZipSource(path)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
@@ -327,7 +327,7 @@ def compare_all(
         known = {item.filename: sha256 for item in pair.group if (sha256 := content_of(originals, item)) is not None}
         return replace(found, contents=known)
 
-    # NumPy and Pillow let go of the interpreter; each pair at work holds some 150 MB at 3,000 x 3,000 pixels
+    # NumPy and Pillow free the interpreter lock; each pair at work holds some 150 MB at 3,000 x 3,000 pixels
     with ThreadPoolExecutor(min(os.cpu_count() or 2, 8)) as pool:
         for done, found in enumerate(pool.map(compare, pairs), start=1):
             yield found

@@ -36,7 +36,7 @@ TRAINING_ROW = "row of crop_training_data.csv under this header"
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What the AI had said of a logged group; never taken for the person's choice."""
+    """What the AI had said of a logged group; never taken for the user's choice."""
 
     index: int | None = None
     box: CropBox | None = None
@@ -46,7 +46,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class LoggedPick:
-    """What the person did with a group."""
+    """What the user did with a group."""
 
     project: str
     images: Sequence[str]
@@ -117,10 +117,10 @@ class ParsedRows:
         """The box of four cells, None when they say none.
 
         Args:
-            drawn: something else in the row says that the person cropped, so that (0,0,1,1) is a full frame.
+            drawn: something else in the row says that the user cropped, so that (0,0,1,1) is a full frame.
 
         Raises:
-            Skip: the cells hold something that is no box of this image.
+            Skip: the cells hold something that is not a box of this image.
         """
         if not any(texts):
             return None
@@ -160,10 +160,10 @@ class ParsedRows:
         self.crops.append((*what, crop.timestamp, self.file, crop.line))
 
     def add_pick(self, pick: LoggedPick) -> None:
-        """Add what the person did with a group: a decision if enough is known, else a selection and its crop.
+        """Add what the user did with a group: a decision if enough is known, else a selection and its crop.
 
         Raises:
-            Skip: a name comes twice, or what is known is no pick.
+            Skip: a name comes twice, or what is known is not a pick.
         """
         images, index, box, advice, rejected = pick.images, pick.index, pick.box, pick.advice, pick.action == "reject"
         if len(set(images)) < len(images):

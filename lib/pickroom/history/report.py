@@ -76,7 +76,7 @@ class ImportReport:
         return sum((file.skipped for file in self.files), Counter())
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of `pickroom import-csv --json` (FORMATS.md), and what there is to know beside it."""
+        """The JSON of `pickroom import-csv --json` (FORMATS.md), and what there is to know next to it."""
         return {
             "rows": self.rows,
             "imported": self.imported,

@@ -29,7 +29,7 @@ from pickroom.store.connect import open_read_only
 from pickroom.store.legacy import Match, connect_legacy, databases, legacy_path
 from pickroom.store.workspace import Workspace
 
-MAX_PROJECTS = 1000  # in one import: a column with more names than that is no project column
+MAX_PROJECTS = 1000  # in one import: a column with more names than that is not a project column
 
 # resolve.sql's verdicts, in the words of a report
 VERDICTS = {
@@ -234,7 +234,7 @@ class StagedImport:
         self._staging.close()
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of `pickroom import-csv --json` (FORMATS.md), and what there is to know beside it."""
+        """The JSON of `pickroom import-csv --json` (FORMATS.md), and what there is to know next to it."""
         return self.report.to_dict()
 
     def lines(self) -> list[str]:

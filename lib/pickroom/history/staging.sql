@@ -25,5 +25,5 @@ CREATE TABLE crops (
     stage REAL, timestamp TEXT, file INTEGER, line INTEGER, existing INTEGER DEFAULT 0, verdict TEXT
 );
 
--- One row is one file, or one pair of folders, being imported; numbered is 0 where `line` is no line of it.
+-- One row is one file, or one pair of folders, being imported; numbered is 0 where `line` is not a line of it.
 CREATE TABLE files (file INTEGER PRIMARY KEY, name TEXT NOT NULL, numbered INTEGER NOT NULL);

@@ -83,7 +83,7 @@ def _registered(workspace: Workspace, project: str | None) -> list[str]:
     """The named project, or every one; a dry run imports for projects that are not there yet."""
     every = workspace.project_ids()
     if project and project not in every:
-        print(f"there is no project {project!r} yet")
+        print(f"no project is named {project!r} yet")
     return [name for name in every if name == project or not project]
 
 

@@ -82,7 +82,7 @@ def read_header(path: Path, is_known: Callable[[tuple[str, ...]], bool]) -> Tabl
             if is_known(header):
                 return Table(path, encoding, delimiter, header, number)
         raise UsageError(
-            f"its first line is no known header ({line[:80]!r})",
+            f"its first line is not a known header ({line[:80]!r})",
             doing="reading a CSV",
             subject=path,
             hint="docs/legacy-schemas.md lists the formats",

@@ -14,7 +14,7 @@ from scipy.signal import fftconvolve
 
 from pickroom.core.geometry import PixelBox
 
-MIN_SCORE = 0.8  # FORMATS.md: below this a place is no match
+MIN_SCORE = 0.8  # FORMATS.md: below this a place is not a match
 # 8-bit units, mean over all pixels: a JPEG saved again is off by 1-4, a retouched or recoloured picture by more
 MAX_DIFFERENCE = 10.0
 TOLERANCE = 2  # pixels by which two places may lie apart and still be one

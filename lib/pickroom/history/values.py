@@ -56,7 +56,7 @@ def whole(text: str) -> int | None:
 
 
 def side(text: str) -> int | None:
-    """Width or height in pixels; 0 is no size but an unknown one (LESSONS.md: 7,189 rows of 0x0)."""
+    """Width or height in pixels; 0 is not a size but an unknown one (LESSONS.md: 7,189 rows of 0x0)."""
     value = whole(text)
     if value is None or value == 0:
         return None
@@ -75,7 +75,7 @@ def timestamp(text: str) -> str | None:
     try:
         # fromisoformat reads 20250101T000000 too, many times faster than strptime
         moment = datetime.fromisoformat(text.replace("_", "T") if _STAMP.fullmatch(text) else text)
-        if len(text) < len("20250101T000000"):  # a date alone is no time: midnight would be invented
+        if len(text) < len("20250101T000000"):  # a date alone is not a time: midnight would be invented
             return None
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -91,7 +91,7 @@ def path_list(text: str) -> list[str]:
     except (ValueError, RecursionError):
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # an odd escape in a Windows path is none of the person's business
+                warnings.simplefilter("ignore")  # an odd escape in a Windows path is none of the user's business
                 values = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise Skip(skip_reasons.NOT_A_LIST) from None

@@ -61,7 +61,7 @@ def read(image: Image) -> Capture:
 def time_of(text: object) -> tuple[datetime, int | None] | None:
     """Read a clock and its offset in minutes, as EXIF, XMP, PNG and e-mail (RFC 2822) write them.
 
-    None is what is no time, or a day alone.
+    None is what is not a time, or a day alone.
 
     >>> time_of("2024:05:06 07:08:09.25+02:00")
     (datetime.datetime(2024, 5, 6, 7, 8, 9, 250000), 120)

@@ -91,7 +91,7 @@ class _Graph:
         return list(dict.fromkeys(found))
 
     def _next_samplers(self, end: str) -> list[str]:
-        """Those fewest nodes away; a detailer, which paints single faces again, only where there is no other."""
+        """Those fewest nodes away; a detailer, which paints single faces again, only where no other exists."""
         level, seen, detailers = [end], {end}, list[str]()
         while level:
             found = [key for key in level if self._is_sampler(self.nodes[key])]

@@ -109,7 +109,7 @@ def says_otherwise(path: Path, image: PillowImage.Image) -> bool:
 
 
 def content_hash(path: Path) -> str:
-    """The SHA-256 of an image file, hex; what is no image shows in its header, and is not read to its end.
+    """The SHA-256 of an image file, hex; what is not an image shows in its header, and is not read to its end.
 
     Raises:
         ImageError: see `open_image`.
@@ -233,7 +233,7 @@ def load_rgb(image: PillowImage.Image, path: Path, *, long_side: int | None = No
     """
     try:
         with room_for(image):
-            turned = orientation(image)  # read first: it is no part of the pixels
+            turned = orientation(image)  # read first: it is not a part of the pixels
             image.load()
             turn = None if image.format in _TURNED_WHEN_OPENED else _TURNS.get(turned)
             # a picture without anything to flatten is not copied: that took a tenth of a scan

@@ -103,13 +103,13 @@ def _value(text: str, start: int) -> tuple[str, int]:
 
 
 def _read_json(key: str, text: str) -> tuple[int, dict[str, str]] | None:
-    """(rank, fields) of a JSON text; None where it is no generator's."""
+    """(rank, fields) of a JSON text; None where it is not a generator's."""
     if not re.match(r'\s*\{\s*"', text):
         return None
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
-        # what is torn would be a graph or settings, and is no prompt
+        # what is torn would be a graph or settings, and is not a prompt
         return (2, {GRAPH: "cannot be read"}) if key == "prompt" else None
     if comfyui.is_graph(values):
         told = {GRAPH: f"a graph of {plural(len(values), 'node')} whose prompt cannot be told"}

@@ -22,7 +22,7 @@ _FILE_LIMIT = 1 << 20  # bytes read of one companion
 # settings are a page long and nested once or twice: the reader of YAML takes seconds for what is much more
 _YAML_LIMIT, _YAML_DEPTH = 1 << 16, 20  # characters; maps and lists within each other
 _USER_COMMENT, _DESCRIPTION, _SOFTWARE = 0x9286, 0x010E, 0x0131  # Exif 2.32, tables 4 and 6
-_CODES = (b"ASCII\0\0\0", b"JIS\0\0\0\0\0", b"\0" * 8)  # of a comment's characters, beside Unicode
+_CODES = (b"ASCII\0\0\0", b"JIS\0\0\0\0\0", b"\0" * 8)  # of a comment's characters, next to Unicode
 _GRAPHS = {"make": 0x010F, "model": 0x0110}  # of a camera; ComfyUI puts its graphs there in WebP and JPEG
 # companions and texts that hold what the picture was asked to be; the first that is there counts
 _CAPTIONS = ("caption", "txt", "prompt")
@@ -103,7 +103,7 @@ def caption(path: Path, companions: Sequence[str] | None = None) -> tuple[str | 
     fields = read(path, companions, _FILE_LIMIT)
     for key in _CAPTIONS:
         if text := fields.get(key):
-            return (None, f"its {key} is no text in a known encoding") if "\ufffd" in text else (text, "")
+            return (None, f"its {key} is not text in a known encoding") if "\ufffd" in text else (text, "")
     return None, f"its prompt is {fields[generators.GRAPH]}" if generators.GRAPH in fields else ""
 
 

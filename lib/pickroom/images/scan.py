@@ -37,7 +37,7 @@ _OTHER_PICTURES = (
     *("ai", "avifs", "clip", "dds", "dpx", "eps", "exr", "hdr", "heics", "heifs", "ico", "j2k", "jp2", "jpf", "jpx"),
     *("jxr", "kra", "pam", "pbm", "pcx", "pfm", "pgm", "ppm", "psb", "psd", "qoi", "svg", "svgz", "tga", "wdp", "xcf"),
 )
-# extension -> why such a file is no image here; those of other files (texts, programs) are not counted
+# extension -> why such a file is not an image here; those of other files (texts, programs) are not counted
 _UNREAD = {
     "gif": "GIF is not read: save it as PNG",
     "jxl": "JPEG XL is not read: save it as JPEG or PNG",
@@ -146,7 +146,7 @@ def scan(
     unread.sort(key=lambda entry: (entry.directory, entry.filename))
     pending = len(unread[at_most:]) if at_most is not None else 0
     unread = unread[:at_most]
-    # threads, not processes: Pillow and hashlib let go of the interpreter while they work
+    # threads, not processes: Pillow and hashlib free the interpreter lock while they work
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         done = 0
         for start in range(0, len(unread), _AT_ONCE):

@@ -67,7 +67,7 @@ def read(folder: Path, sha256: str, source: Path) -> bytes:
 
 
 def read_small(folder: Path, sha256: str, source: Path) -> bytes:
-    """A JPEG of at most SMALL_SIDE pixels a side, made of the preview and kept beside it; raises as `make` does."""
+    """A JPEG of at most SMALL_SIDE pixels a side, made of the preview and kept next to it; raises as `make` does."""
     path = folder / sha256[:2] / f"{sha256}.small.jpg"
     data = _whole(path)
     if data is None:

@@ -45,7 +45,7 @@ def open_folder(workspace: Workspace, folder: Path, progress: Progress | None = 
     root = folder.expanduser().resolve()
     taken = workspace.project_ids()
     for project_id in taken:
-        with suppress(ProjectError):  # a damaged manifest is no reason not to open another folder
+        with suppress(ProjectError):  # a damaged manifest is not a reason not to open another folder
             project = workspace.project(project_id)
             if project.manifest.root and project.root == root:
                 return project

@@ -96,7 +96,7 @@ def embed(
     """
     config = config or EmbedConfig()
     if config.engine not in ("local", "ray"):
-        raise UsageError(f"{config.engine!r} is no engine", doing="embedding", hint="use local or ray")
+        raise UsageError(f"{config.engine!r} is not an engine", doing="embedding", hint="use local or ray")
     project.require_root()
     scanned, decided = _of_the_database(project)
     source = ImageSource(project.root, project.workspace.thumbnails if config.previews else None)

@@ -70,7 +70,7 @@ def index_images(encoder: Encoder, source: ImageSource, tasks: Sequence[IndexTas
         except ImageError as error:
             if not source.unchanged(item):
                 continue
-            # what the disk or its permissions did is no property of the content: it is tried again next time
+            # what the disk or its permissions did does not belong to the content: it is tried again next time
             cause = _of_the_disk(error)
             reason = f"unreadable: {cause}" if cause else error.reason
             if task.vector:
@@ -215,7 +215,7 @@ def _tasks(plan: EmbedPlan, measured: Mapping[str, Set[str]]) -> Iterator[IndexT
 def stale_rows(
     plan: EmbedPlan, known: Mapping[Key, KnownRow], decided: Mapping[str, set[str]]
 ) -> Callable[[Key], bool]:
-    """Whether a row's image is no more: its name holds other content now, or it can be read again.
+    """Whether a row's image is gone: its name holds other content now, or it can be read again.
 
     A row stays when no file of its name is left (a reclaimed image was still decided on), and when it is of the
     content that a decision was made on.

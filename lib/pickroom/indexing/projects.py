@@ -274,7 +274,7 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
     """Point a project at the folder its images were moved to.
 
     Raises:
-        ProjectError: there is no such folder, it is another project's, or the project was registered without images.
+        ProjectError: no such folder, it is another project's, or the project was registered without images.
         UsageError: `folder` is not a folder.
         ConflictError: none of the project's files are in it; nothing is changed.
         LockedError: files are being moved, or a window has the project open: it would go on in the old folder.

@@ -177,7 +177,7 @@ class EmbedReport:
         return asdict(self)
 
     def words(self) -> str:
-        """The report for the person, some lines."""
+        """The report for the user, some lines."""
         lines = [
             f"Project {self.project_id}: {self.images} images = {self.embedded} embedded + {self.recognised} "
             f"recognised + {self.unchanged} unchanged + {len(self.errors)} without a vector"

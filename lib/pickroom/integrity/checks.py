@@ -49,7 +49,7 @@ def _names(text: object) -> list[Any]:
 
 
 def _project(row: Row, facts: ParsedRows) -> str | None:
-    if row["project_id"] in facts.names or _ids(row, facts):  # an id that says nothing is no other project's
+    if row["project_id"] in facts.names or _ids(row, facts):  # an id that says nothing is not another project's
         return None
     return f"a row of project {row['project_id']!r}"
 
@@ -59,7 +59,7 @@ def _ids(row: Row, _: ParsedRows) -> str | None:
     if empty:
         return f"{' and '.join(empty)} empty"
     strange = [name for name in ("group_id", "project_id") if not _is_plain_text(row[name])]
-    return f"{strange[0]} {row[strange[0]]!r} is no text" if strange else None
+    return f"{strange[0]} {row[strange[0]]!r} is not text" if strange else None
 
 
 def _is_plain_text(value: object) -> bool:
@@ -70,14 +70,14 @@ def _values(row: Row, _: ParsedRows) -> str | None:
     """What no other check looks at, against the column's type (FORMATS.md, The project database)."""
     for name in ("timestamp", "directory", "crop_timestamp"):
         if not (_is_plain_text(row[name]) or (row[name] is None and name != "timestamp")):
-            return f"{name} {row[name]!r} is no text"
+            return f"{name} {row[name]!r} is not text"
     if row["directory"] and not stays_inside(row["directory"]):
         return f"directory {row['directory']!r} leads out of the project"
     confidence = row["ai_confidence"]
     if confidence is not None and not (type(confidence) in (int, float) and 0 <= confidence <= 1):
-        return f"ai_confidence {confidence!r} is no number from 0 to 1"
+        return f"ai_confidence {confidence!r} is not a number from 0 to 1"
     if row["batch_number"] is not None and type(row["batch_number"]) is not int:
-        return f"batch_number {row['batch_number']!r} is no whole number"
+        return f"batch_number {row['batch_number']!r} is not a whole number"
     for name in ("selection_match", "crop_match", "ai_crop_accepted"):
         if row[name] not in (0, 1, None):
             return f"{name} {row[name]!r} is not 0, 1 or NULL"
@@ -108,10 +108,10 @@ def _box(row: Row, name: str) -> str | None:
 def _file_names(row: Row, _: ParsedRows) -> str | None:
     names = _names(row["images"])
     if not MIN_GROUP <= len(names) <= MAX_GROUP:
-        return f"images {row['images']!r} is no list of {MIN_GROUP} to {MAX_GROUP} names"
+        return f"images {row['images']!r} is not a list of {MIN_GROUP} to {MAX_GROUP} names"
     for name in names:
         if not is_file_name(name):
-            return f"{name!r} is no file name"
+            return f"{name!r} is not a file name"
     return None if len(set(names)) == len(names) else "a file name twice"
 
 
@@ -168,7 +168,7 @@ CHECKS: tuple[tuple[str, Check | None], ...] = (
 )
 # the pick of such a row is a person's all the same
 CROPS_ONLY = frozenset(("machine crops", "default crops"))
-# where SQLite finds the file damaged, or rows are of another project, there is no single row to leave out
+# where SQLite finds the file damaged, or rows are of another project, no single row can be left out
 REFUSING = frozenset(("database", "project"))
 # a decision that fails one of these is unsound by itself, to every purpose
 UNSOUND = ("ids", "actions", "values", "sizes", "coordinates", "file names", "indexes")
@@ -236,7 +236,7 @@ def _crop_fault(row: Row) -> Fault | None:
     if wrong := _box(row, "box"):
         return Fault("crops", str(row["filename"]), wrong)
     if not is_file_name(row["filename"]):
-        return Fault("crops", repr(row["filename"]), f"{row['filename']!r} is no file name")
+        return Fault("crops", repr(row["filename"]), f"{row['filename']!r} is not a file name")
     return None
 
 
@@ -244,16 +244,16 @@ def _imported_pick_fault(row: Row) -> Fault | None:
     of, names = place_of(row, "chosen"), [row["chosen"], *_names(row["others"])]
     for name in names:
         if not is_file_name(name):
-            return Fault("imported picks", of, f"{name!r} is no file name")
+            return Fault("imported picks", of, f"{name!r} is not a file name")
     if len(names) < MIN_GROUP or len(set(names)) < len(names):
-        return Fault("imported picks", of, f"{row['chosen']!r} over {row['others']!r} is no pick")
+        return Fault("imported picks", of, f"{row['chosen']!r} over {row['others']!r} is not a pick")
     return _import_fault("imported picks", of, row)
 
 
 def _imported_crop_fault(row: Row) -> Fault | None:
     of = place_of(row, "filename")
     if not is_file_name(row["filename"]):
-        return Fault("imported crops", of, f"{row['filename']!r} is no file name")
+        return Fault("imported crops", of, f"{row['filename']!r} is not a file name")
     if wrong := _box(row, "box"):
         return Fault("imported crops", of, wrong)
     if not all(side is None or (type(side) is int and side > 0) for side in (row["width"], row["height"])):
@@ -265,7 +265,7 @@ def _import_fault(check: str, of: str, row: Row) -> Fault | None:
     try:
         datetime.fromisoformat(row["timestamp"] or "2000-01-01")
     except (ValueError, TypeError):
-        return Fault(check, of, f"timestamp {row['timestamp']!r} is no time")
+        return Fault(check, of, f"timestamp {row['timestamp']!r} is not a time")
     return None if _is_plain_text(row["project_id"]) else Fault(check, of, f"project_id {row['project_id']!r}")
 
 

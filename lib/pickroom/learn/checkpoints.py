@@ -176,7 +176,7 @@ def load_current(workspace: Workspace, name: str) -> Checkpoint | None:
 def make_current(workspace: Workspace, name: str, version: int, reason: str) -> None:
     """Let a version recommend from now on; raises StoreError when it is not there."""
     if version not in versions(workspace, name):
-        raise StoreError(f"there is no version {version} of {name}", doing="choosing a model", subject=workspace.models)
+        raise StoreError(f"{name} has no version {version}", doing="choosing a model", subject=workspace.models)
     values = {"version": version, "since": utc_now(), "reason": reason}
     atomic.write_text(_current_path(workspace, name), json.dumps(values) + "\n")
 

@@ -1,6 +1,6 @@
 """How every version does on every project's decisions, as far as it was not fitted on them; and a sample to look at.
 
-Item by item beside the person's choice, the sample is what tells whether both models fit together in use; it is
+Item by item next to the user's choice, the sample is what tells whether both models fit together in use; it is
 logged, so that later ones can be held against it.
 """
 
@@ -75,7 +75,7 @@ class VersionScore:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Every version on every project, and a sample of groups side by side with the person's choice."""
+    """Every version on every project, and a sample of groups side by side with the user's choice."""
 
     versions: tuple[VersionScore, ...]
     sample: tuple[dict[str, Any], ...]
@@ -256,7 +256,7 @@ def _entry(pick: Pick, index: int, confidence: float, version: str) -> dict[str,
 
 
 def _add_crop(entry: dict[str, Any], image: CropExample, boxed: Any, *, gate_enabled: bool) -> None:
-    """The proposer's box of the picked image beside the person's; without `gate_enabled` there always is one."""
+    """The proposer's box of the picked image next to the user's; without `gate_enabled` there always is one."""
     needed = bool(boxed.needed[0] >= 0.5) or not gate_enabled
     entry["final_crop_coords"] = image.box.to_list() if image.box is not None else None
     entry["ai_crop_coords"] = [round(float(edge), 5) for edge in boxed.boxes[0]] if needed else None
@@ -339,7 +339,7 @@ def marks(scored: Mapping[str, Any]) -> list[str]:
 
 
 def evaluation_lines(found: Evaluation) -> list[str]:
-    """Every version on every project beside its baselines, then the sample, group by group."""
+    """Every version on every project next to its baselines, then the sample, group by group."""
     lines = []
     for one in found.versions:
         head = f"{one.kind} v{one.version}{' (current)' if one.current else ''} on {one.project_id}"
@@ -356,12 +356,12 @@ def evaluation_lines(found: Evaluation) -> list[str]:
         lines.append(sample_line(entry))
     if found.log:
         right = sum(entry["selection_match"] for entry in found.sample)
-        lines.append(f"the person's pick in {right} of {len(found.sample)}; logged in {found.log}")
+        lines.append(f"the user's pick in {right} of {len(found.sample)}; logged in {found.log}")
     return lines
 
 
 def sample_line(entry: Mapping[str, Any]) -> str:
-    """One group of a sample: the person's pick and crop beside the models'."""
+    """One group of a sample: the user's pick and crop next to the models'."""
     same = "same" if entry["selection_match"] else "OTHER"
     parts = [
         f"{entry['group_id']}: person {entry['user_selected_index'] + 1}, "
@@ -369,7 +369,7 @@ def sample_line(entry: Mapping[str, Any]) -> str:
     ]
     if entry["crop_iou"] is not None:
         person, ai = (_box_words(entry[name]) for name in ("final_crop_coords", "ai_crop_coords"))
-        parts.append(f"crop of the person's pick: person {person}, AI {ai}: overlap {entry['crop_iou']:.2f}")
+        parts.append(f"crop of the user's pick: person {person}, AI {ai}: overlap {entry['crop_iou']:.2f}")
     return "; ".join(parts)
 
 

@@ -18,7 +18,7 @@ class Pick:
     """
 
     candidates: Candidates
-    chosen: int  # index into the candidates of the image the person chose
+    chosen: int  # index into the candidates of the image the user chose
     recommended: int | None  # index of the AI's pick, shown or hidden; None when there was none
     blind: bool  # the recommendation stayed hidden until the key was pressed
     decided_at: str  # ISO 8601 UTC
@@ -51,7 +51,7 @@ class CropExample:
         sha256: of the uncropped original (hex); None when unknown (imports).
         width, height: pixels of the EXIF-upright original.
         group_id: the group it was picked from; None for imports without one.
-        box: in fractions of the original; None: the person looked and approved it as it is (no crop needed).
+        box: in fractions of the original; None: the user looked and approved it as it is (no crop needed).
     """
 
     project_id: str

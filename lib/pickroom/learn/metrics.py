@@ -1,6 +1,6 @@
 """How good a model is: picks by group, crops by overlap, confidence by calibration. Pure.
 
-Scores are of rows that nothing was fitted on, always beside their baselines (DESIGN.md, invariant 8).
+Scores are of rows that nothing was fitted on, always next to their baselines (DESIGN.md, invariant 8).
 """
 
 import math
@@ -93,7 +93,7 @@ def score_picks(picks: Sequence[Pick], right: np.ndarray) -> PickScore:
     """Count what was right.
 
     Args:
-        right: (N,) in [0, 1]: 1 where the pick was the person's; a guess among several counts its chance.
+        right: (N,) in [0, 1]: 1 where the pick was the user's; a guess among several counts its chance.
     """
     right = np.asarray(right, dtype=np.float64)
     anomaly = np.array([pick.anomaly for pick in picks], dtype=object)
@@ -132,7 +132,7 @@ def chance_right(picks: Sequence[Pick]) -> np.ndarray:
 
 
 def log_losses(picks: Sequence[Pick], probabilities: np.ndarray) -> np.ndarray:
-    """(N,) float64: -ln of the chance given to the person's pick, in nats."""
+    """(N,) float64: -ln of the chance given to the user's pick, in nats."""
     chosen = np.array([pick.chosen for pick in picks], dtype=np.int64)
     result: np.ndarray = -np.log(np.clip(probabilities[np.arange(len(chosen)), chosen], 1e-9, 1.0))
     return result
@@ -255,7 +255,7 @@ def within_corners(a: np.ndarray, b: np.ndarray, tolerance: float = CORNER_TOLER
 
 
 def score_crops(predicted: np.ndarray, meant: np.ndarray) -> CropScore:
-    """Hold (N, 4) boxes against the person's."""
+    """Hold (N, 4) boxes against the user's."""
     count = len(meant)
     overlap = ious(predicted, meant)
     centres = np.asarray(predicted, np.float64).reshape(-1, 2, 2).mean(axis=1)

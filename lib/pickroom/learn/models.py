@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def default_task(kind: str) -> PickTask | CropTask:
-    """How a model of this kind is made by default; raises UsageError when there is no such kind."""
+    """How a model of this kind is made by default; raises UsageError when the kind does not exist."""
     if require_kind(kind) == "ranker":
         from pickroom.learn.picks.task import PickTask
 

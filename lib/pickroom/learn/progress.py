@@ -58,7 +58,7 @@ class Status:
 
     @property
     def line(self) -> str:
-        """One line for the person."""
+        """One line for the user."""
         if self.state != "running":
             return f"{self.name}: {self.state} after {self.seconds:.0f} s"
         parts = [f"{self.name}: {self.phase}"]

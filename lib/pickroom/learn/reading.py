@@ -1,6 +1,6 @@
 """A project's decisions as examples: a person's picks and crops, with a reason for every row that is left out.
 
-Read are the project's own database and what imports wrote beside it (FORMATS.md, `<project>_legacy.db`). Integrity
+Read are the project's own database and what imports wrote next to it (FORMATS.md, `<project>_legacy.db`). Integrity
 comes first: unsound and `excluded` rows are left out. Never read as an example: what the machine decided or
 cropped, groups kept whole (key K), and a reject as a pick. An image kept in addition to the pick neither won nor lost.
 The earlier rounds of a burst are examples where its last round is one. Read-only.
@@ -58,7 +58,7 @@ class Examples:
     """What one project gives, and what it does not."""
 
     project_id: str
-    # rows read, of every table; each is in `picks` or `crops`, or counted in `left_out`, or is no example of the kind
+    # rows read, of every table; each is in `picks` or `crops`, or counted in `left_out`, or not of the kind
     # asked for (a pick without a crop, where crops were asked for)
     rows: int = 0
     picks: list[Pick] = field(default_factory=list)

@@ -58,7 +58,7 @@ def start_retraining(project: Project, *, versions: bool = False) -> Background:
 
 
 def together(workspace: Workspace, project: Project) -> tuple[list[str], list[str]]:
-    """Projects to learn from beside this one: sound, and of the same encoder; and why others are left out."""
+    """Projects to learn from next to this one: sound, and of the same encoder; and why others are left out."""
     found, left_out = [project.id], []
     for other_id in workspace.project_ids():
         if other_id == project.id:

@@ -33,7 +33,7 @@ class SplitConfig:
     # share of the groups held out, in (0, 1), of those that share files with others more; with `holdout`, all of that
     # project's instead
     held_out: float = 0.2
-    # families held out at the fewest, where the draw gave less and that is no more than half of all: of 60 groups a
+    # families held out at the fewest, where the draw gave less and that is not more than half of all: of 60 groups a
     # tenth of all draws would else hold out too few to judge by (8: promotion.LEAST_ROWS)
     least: int = 10
     seed: int = 1  # another one draws other sides, and makes versions that cannot be compared

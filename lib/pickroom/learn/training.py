@@ -258,7 +258,7 @@ def _verdict(
 
 
 def evaluate_crop_gate(scored: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether what a crop proposer predicts of "a crop or none" counts: only if the same answer for all is no better.
+    """Whether what a crop proposer predicts of "a crop or none" counts: only if the same answer for all is not better.
 
     Never wrong counts too, where every held-out image was cropped, or none.
 

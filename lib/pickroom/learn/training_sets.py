@@ -38,7 +38,7 @@ def require_kind(kind: str) -> Kind:
     for known in KINDS:
         if kind == known:
             return known
-    raise UsageError(f"{kind!r} is no model", doing="training", hint=f"use one of {', '.join(KINDS)}")
+    raise UsageError(f"{kind!r} is not a model", doing="training", hint=f"use one of {', '.join(KINDS)}")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def collect(workspace: Workspace, kind: Kind, project_ids: Sequence[str]) -> Tra
     Raises:
         ProjectError, StoreError: a project cannot be opened or has no vectors.
         ConflictError: a check of integrity failed, two projects are mixed, or they have different encoders.
-        UsageError: there is no project, or nothing of this kind was decided.
+        UsageError: the project does not exist, or nothing of this kind was decided.
     """
     projects = [workspace.project(project_id) for project_id in sorted(set(project_ids))]
     if not projects:
@@ -183,9 +183,9 @@ def load(workspace: Workspace, kind: Kind, set_hash: str) -> TrainingSet:
 
 
 def set_path(workspace: Workspace, kind: Kind, set_hash: str) -> Path:
-    """Where the lines of a frozen set lie; raises StoreError for what is no hash."""
+    """Where the lines of a frozen set lie; raises StoreError for what is not a hash."""
     if not _HASH.fullmatch(set_hash):
-        raise StoreError(f"{set_hash!r} is no hash of a training set", doing="looking for one", hint="train again")
+        raise StoreError(f"{set_hash!r} is not a hash of a training set", doing="looking for one", hint="train again")
     return workspace.root / "data" / "training" / "sets" / f"{kind}_{set_hash[:_HASH_DIGITS]}.jsonl"
 
 

@@ -37,7 +37,7 @@ class AuditReport:
     answers: tuple[tuple[tuple[Path, ...], str], ...]  # (the question's images, what was said), in order
     # the questions not asked because the day's budget is spent; ask them tomorrow
     waiting: tuple[tuple[Path, ...], ...] = ()
-    warnings: tuple[str, ...] = ()  # each a line for the person
+    warnings: tuple[str, ...] = ()  # each a line for the user
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class TokenLedger:
         return f"{spent:,} of {self.daily_limit:,} tokens spent today (UTC), {left:,} left: {self.path}"
 
     def record(self, what: str, tokens: int) -> None:
-        """Add one call's cost, durably; raises UsageError when it is no whole number of at least 0."""
+        """Add one call's cost, durably; raises UsageError when it is not a whole number of at least 0."""
         if type(tokens) is not int or tokens < 0:
             raise UsageError(f"a cost of {tokens!r} tokens", doing="keeping the token ledger", hint="whole, 0 or more")
         line = json.dumps({"timestamp": self.clock(), "what": what, "tokens": tokens}) + "\n"

@@ -112,7 +112,7 @@ def normalise(key: str) -> str:
     """A key as the tables spell it (`A` -> `a`, `Esc` -> `Escape`, `Shift+A` -> `Shift+a`).
 
     Raises:
-        UsageError: the text is no key.
+        UsageError: the text is not a key.
     """
     text = key.strip()
     shift, text = ("Shift+", text[6:]) if text.startswith("Shift+") else ("", text)
@@ -123,7 +123,7 @@ def normalise(key: str) -> str:
         shift = ""  # shift only makes the character there
     if not _KEY.fullmatch(shift + text):
         hint = "write letters, digits, Enter, ArrowDown, Shift+Enter, ..."
-        raise UsageError(f"{key!r} is no key", doing="reading keys", hint=hint)
+        raise UsageError(f"{key!r} is not a key", doing="reading keys", hint=hint)
     return shift + text
 
 
@@ -131,7 +131,7 @@ def read_keys(text: str) -> list[str]:
     """The keys of a `--keys` file, one per line; empty lines and lines starting with # are skipped.
 
     Raises:
-        UsageError: a line is no key; the message gives its number.
+        UsageError: a line is not a key; the message gives its number.
     """
     keys = []
     for number, line in enumerate(text.splitlines(), start=1):

@@ -38,7 +38,7 @@ def append(path: Path, rows: Iterable[Mapping[str, Any]], *, durable: bool = Fal
 
 
 def read(path: Path, holding: str = "") -> Iterator[dict[str, Any]]:
-    """Every line's values, oldest first, none where there is no file; what is no JSON object is passed over.
+    """Every line's values, oldest first, none where no file exists; what is not a JSON object is passed over.
 
     Args:
         holding: only lines with this text in them, which is cheaper than parsing every other one.

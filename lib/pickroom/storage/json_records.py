@@ -1,7 +1,7 @@
 """JSON text and files as typed records: dataclasses, msgspec structs, or plain types.
 
-Strict: a number is no text, true is no number, no object has a key twice, NaN is no number. Fields that a record does
-not have are ignored, since a later version may write them.
+Strict: a number is not text, true is not a number, no object has a key twice, NaN is not a number. Fields that a record
+does not have are ignored, since a later version may write them.
 """
 
 import json
@@ -26,12 +26,12 @@ def from_json(kind: type[T], text: str | bytes) -> T:
     """The record that JSON text holds.
 
     Raises:
-        ValueError: it is no JSON, a field is missing or of another type, or the record refuses its value; one line.
+        ValueError: it is not JSON, a field is missing or of another type, or the record refuses its value; one line.
     """
     try:
         values = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
     except json.JSONDecodeError as error:
-        raise ValueError(f"it is no JSON ({error.msg})") from None
+        raise ValueError(f"it is not JSON ({error.msg})") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     return from_values(kind, values)
@@ -67,14 +67,14 @@ def read(
     error: type[PickroomError] = StoreError,
     most: int = _MOST_BYTES,
 ) -> T | None:
-    """The record that a small file holds; None where there is no file.
+    """The record that a small file holds; None where no file exists.
 
     Args:
         what, doing, hint: of the error; the reason is added to `what`.
         most: bytes that the file may have.
 
     Raises:
-        PickroomError: an `error`: the file is no plain file, cannot be read, or holds something else.
+        PickroomError: an `error`: the file is not a plain file, cannot be read, or holds something else.
     """
     try:
         return from_json(kind, atomic.read_small(path, most))
@@ -92,4 +92,4 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")

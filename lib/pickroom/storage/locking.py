@@ -15,7 +15,7 @@ from pickroom.core.errors import LockedError, StoreError
 def exclusive(path: Path, at_work_on: str, doing: str, *, patience: float = 0.0) -> Iterator[None]:
     """Hold the lock on a file, made if need be, or raise LockedError when another process, or window, holds it.
 
-    Raises StoreError where the disk has no locks, as some network disks have none: there is no guard then.
+    Raises StoreError where the disk has no locks, as some network disks have none: nothing is guarded then.
 
     Args:
         at_work_on: what the lock guards, as in "process 7 is at work on project anna".

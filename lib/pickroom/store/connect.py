@@ -41,9 +41,9 @@ def require_database(path: Path, doing: str) -> None:
         NoDatabaseError: the file is missing or has 0 bytes, is a folder, or a link to nothing.
     """
     if not path.exists():
-        what = "there is no database" + (" but a link to a missing file" if path.is_symlink() else "")
+        what = "the database does not exist" + (" but a link to a missing file" if path.is_symlink() else "")
     elif not path.is_file():
-        what = "there is no database but " + ("a folder" if path.is_dir() else "no plain file")
+        what = "the database is not a file but " + ("a folder" if path.is_dir() else "no plain file")
     elif path.stat().st_size == 0:
         what = "the database is empty (0 bytes)"
     else:
@@ -74,7 +74,7 @@ def _connect(path: Path, *, make: bool) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
-    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # a damaged name in the schema is no UTF-8
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # a damaged name in the schema is not UTF-8
         raise _cannot(error, "opening the database", path) from error
     return connection
 
@@ -179,7 +179,7 @@ def transaction(connection: sqlite3.Connection, *, writing: bool = True) -> Iter
 
     Raises:
         StoreError: another program keeps the database locked, its disk is full, or fails; nothing is changed. Or the
-            file is no longer the database at its path: what was written is lost.
+            file is not the database at its path any more: what was written is lost.
     """
     doing = "writing to the database" if writing else "reading the database"
     try:
@@ -202,7 +202,7 @@ def data_version(connection: sqlite3.Connection) -> int:
     """A number that changes whenever another connection commits (https://sqlite.org/pragma.html#pragma_data_version).
 
     Raises:
-        StoreError: the file is no longer the database at its path: nothing that happens there is seen here.
+        StoreError: the file is not the database at its path any more: nothing that happens there is seen here.
     """
     require_in_place(connection, "looking for changes")
     return number(connection, "PRAGMA data_version")
@@ -255,7 +255,7 @@ def backup(connection: sqlite3.Connection, destination: Path) -> None:
 
 
 def _require_tables(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse what is no project's database yet: no tables at all, or those of another program."""
+    """Refuse what is not a project's database yet: no tables at all, or those of another program."""
     if not has_tables(connection, named="ai_decisions"):
         others = "it has no ai_decisions, which every database of Pickroom's has"
         what = others if has_tables(connection) else "the database has no tables"

@@ -107,7 +107,7 @@ def release_file(path: Path) -> Iterator[bool]:
 
 
 def require_in_place(connection: sqlite3.Connection, doing: str) -> None:
-    """Refuse a connection whose file is no longer the database at its path. Costs one look at the path.
+    """Refuse a connection whose file is not the database at its path any more. Costs one look at the path.
 
     Raises:
         StoreError: it was restored, replaced or removed meanwhile.
@@ -119,13 +119,13 @@ def require_in_place(connection: sqlite3.Connection, doing: str) -> None:
         connection.identity = now
     if connection.identity in (None, now):
         return
-    what = "this database was replaced after it was opened here" if now else "this database is no longer there"
+    what = "this database was replaced after it was opened here" if now else "this database is gone"
     hint = "what is shown here may not be in it, and nothing more is saved: close this, and open the project again"
     raise StoreError(what, doing=doing, subject=connection.path, hint=hint)
 
 
 def _identity_of(path: Path) -> Identity | None:
-    """None where there is no file, or an empty one: FAT on macOS gives a file its inode with its first bytes."""
+    """None where no file exists, or an empty one: FAT on macOS gives a file its inode with its first bytes."""
     try:
         found = os.stat(path)
     except OSError:
@@ -208,7 +208,7 @@ def begin_wal(connection: sqlite3.Connection, file: Path) -> bool:
     try:
         mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
         if mode == "memory":
-            return True  # there is no file
+            return True  # no file exists
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if mode != "wal" and version and (os.path.lexists(memory) or not shares_memory(file.parent)):
             return False  # it left WAL on this disk before: trying it on the file itself would disturb others

@@ -85,7 +85,7 @@ class Match:
     runner_up: float | None  # the score of the best place elsewhere
     # mean absolute difference in 8-bit units between the final image and the original cropped anew
     difference: float | None
-    reason: str | None  # why there is no box, None when there is one
+    reason: str | None  # why no box exists, None when there is one
     matched_at: str
 
 
@@ -130,7 +130,7 @@ def connect_legacy(path: Path) -> sqlite3.Connection:
 
 
 def selections(connection: sqlite3.Connection, without: Container[int] = ()) -> Iterator[Selection]:
-    """Every imported pick that is no full decision, in the order of import, but for the rowids of `without`."""
+    """Every imported pick that is not a full decision, in the order of import, but for the rowids of `without`."""
     return _read(connection, Selection, "legacy_selections", "rowid", without)
 
 

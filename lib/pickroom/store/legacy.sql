@@ -1,5 +1,5 @@
 -- What old logs and folders know that is too little for ai_decisions: picks without sizes, crops without a group.
--- Only in <project>_legacy.db, beside the tables of every project database. Unknown is NULL: no placeholder is stored.
+-- Only in <project>_legacy.db, next to the tables of every project database. Unknown is NULL: no placeholder is stored.
 
 -- One row is one image chosen over others; others is a JSON array of file names. source_line is NULL for a pick that
 -- was read off two folders.

@@ -15,7 +15,7 @@ _THIS = "room = ? AND directory = ? AND filename = ?"  # the mark of one image o
 BoardKind = Literal["sort", "browse", "duplicates"]
 Side = tuple[str, str]  # an image: its file name and the SHA-256 of its content
 KeptPair = tuple[Side, Side]  # in either order; `kept_pairs` gives the smaller side first
-Changes = tuple[tuple[str, str | None, str | None], ...]  # (path, folder before, folder after); None is no mark
+Changes = tuple[tuple[str, str | None, str | None], ...]  # (path, folder before, folder after); None is not a mark
 
 
 @dataclass(frozen=True, slots=True)

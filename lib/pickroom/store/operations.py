@@ -158,5 +158,5 @@ def _read(connection: sqlite3.Connection, where: str, *values: object) -> list[F
 def _from_row(row: sqlite3.Row) -> FileOp:
     # as the table's checks have it
     if (row["source"] is None, row["destination"] is None, row["content"] is None) != _LACKS[row["op"]]:
-        raise ValueError(f"step {row['id']} is no whole {row['op']}")
+        raise ValueError(f"step {row['id']} is not a whole {row['op']}")
     return rows.record_of(FileOp, row)

@@ -119,7 +119,7 @@ def _from_row(row: sqlite3.Row) -> Recommendation:
     for text in (row["reasons"], row["anomaly_flags"]):
         values = json.loads(text)
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise ValueError(f"{text[:40]!r} is no list of texts")
+            raise ValueError(f"{text[:40]!r} is not a list of texts")
     if sorted(ranking := json.loads(row["ranking"])) != list(range(len(ranking))):
-        raise ValueError(f"{row['ranking'][:40]!r} is no order of images")
+        raise ValueError(f"{row['ranking'][:40]!r} is not an order of images")
     return record_of(Recommendation, row, crop="crop_coords")

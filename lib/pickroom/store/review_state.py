@@ -261,7 +261,7 @@ def held(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def forget_cursor_of_undecided(connection: sqlite3.Connection) -> None:
-    """The order has changed: a group without a choice is no place to go back to."""
+    """The order has changed: a group without a choice is not a place to go back to."""
     connection.execute(
         f"DELETE FROM review_cursor WHERE group_id NOT IN (SELECT group_id FROM review_state AS s WHERE {_TOUCHED})"
     )

@@ -29,7 +29,7 @@ def attachable(path: Path) -> Iterator[Path]:
     detach within it.
 
     Raises:
-        StoreError: there is no database, it is of a newer schema, or it cannot be read.
+        StoreError: the database does not exist, it is of a newer schema, or it cannot be read.
     """
     require_database(path, "reading the project")
     version = 0

@@ -80,9 +80,9 @@ class Manifest:
             manifest = replace(manifest, allowed_extensions=IMAGE_EXTENSIONS)
         without_images = not manifest.root and manifest.status != "active"
         if not without_images and (not Path(manifest.root).is_absolute() or "\0" in manifest.root):
-            raise ValueError(f"its root {manifest.root!r} is no absolute path")
+            raise ValueError(f"its root {manifest.root!r} is not an absolute path")
         if manifest.encoder is not None and not _ENCODER_ID.fullmatch(manifest.encoder):  # it names a folder
-            raise ValueError(f"its encoder {manifest.encoder!r} is no encoder's id")
+            raise ValueError(f"its encoder {manifest.encoder!r} is not an encoder's id")
         return manifest
 
 
@@ -238,7 +238,7 @@ class Workspace:
     summaries = _Folder("data", "daily_summaries")
 
     def project(self, project_id: str) -> Project:
-        """Open a project by id; raises ProjectError when the id, the manifest or its content is no good."""
+        """Open a project by id; raises ProjectError when the id, the manifest or its content is not good."""
         if not is_project_id(project_id):
             raise bad_project_id(project_id)
         path = self.manifests / f"{project_id}.json"
@@ -253,7 +253,7 @@ class Workspace:
             here = f"{meant}projects here: {', '.join(known) or 'none yet'}"
             if len(known) == 1:
                 here += f', in a notebook project = "{known[0]}"'
-            what, doing = f"there is no project {project_id!r}, as seen", "looking for its manifest"
+            what, doing = f"no project is named {project_id!r}, as seen", "looking for its manifest"
             hint = f"{here}; make one of the folder you are in: pickroom start {project_id} --images ."
             raise ProjectError(what, doing=doing, subject=path, hint=hint) from None
         except NewerManifestError as error:

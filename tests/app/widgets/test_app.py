@@ -137,7 +137,7 @@ def test_new_images_are_looked_for_when_asked(project: Project) -> None:
     app = App(project.workspace, AppPlace())
     try:
         app.go("read:nobody")
-        assert "there is no project" in app.here.html
+        assert "no project is named" in app.here.html
         assert progress.read_status(project.workspace, opening.job_name("nobody")) is None
         app.go(f"read:{project.id}")
         assert isinstance(app.here, Deck)
@@ -191,7 +191,7 @@ def test_opening_a_desk_closes_the_previous_one(project: Project) -> None:
         with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
             deck.session.press("1")
         app.go("project=nobody")
-        assert "there is no project" in app.here.html and "nobody" in app.here.html
+        assert "no project is named" in app.here.html and "nobody" in app.here.html
         app.go("")
         assert "4 of 4 groups wait" in app.here.html
     finally:
@@ -238,7 +238,7 @@ def test_the_server_is_refused_without_a_project_of_that_name(
 ) -> None:
     app_server = pytest.importorskip("pickroom.app.server.app_server")
     monkeypatch.setenv("PICKROOM_HOME", "")
-    with pytest.raises(ProjectError, match="there is no project 'nobody'"):
+    with pytest.raises(ProjectError, match="no project is named 'nobody'"):
         app_server.run(workspace, "nobody", browser=False)
 
 

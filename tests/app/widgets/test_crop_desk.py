@@ -129,7 +129,7 @@ def test_each_move_or_resize_of_a_box_is_one_undo_step(page: CropPage):
     page.press("f")
     page.drag(1, (0.8, 0.4), (0.85, 0.3), (0.9, 0.1))  # the east edge
     assert page.pixels(1) == (80, 60, 360, 240)
-    page.drag(1, (0.2 + 0.005, 0.2 - 0.005), (0.3, 0.3), (0.3 + 0.005, 0.3 - 0.005))  # beside the north-west one
+    page.drag(1, (0.2 + 0.005, 0.2 - 0.005), (0.3, 0.3), (0.3 + 0.005, 0.3 - 0.005))  # next to the north-west one
     assert page.pixels(1) == (120, 90, 360, 240)
     page.press("u", "u", "u", "u")
     assert page.pixels(1) == (40, 30, 280, 210)
@@ -146,7 +146,7 @@ def test_a_preset_shape_is_kept_while_drawing(page: CropPage):
 
 def test_a_click_chooses_the_image_and_changes_no_box(page: CropPage):
     before = [page.pixels(number) for number in (1, 2, 3)]
-    for x, y in ((0.5, 0.5), (0.02, 0.98), (0.12, 0.01)):  # inside the box, outside it, beside a handle
+    for x, y in ((0.5, 0.5), (0.02, 0.98), (0.12, 0.01)):  # inside the box, outside it, next to a handle
         page.drag(3, (x, y), (x + 0.002, y + 0.002))
         assert page.deck.session.state.active == 2
     assert [page.pixels(number) for number in (1, 2, 3)] == before
@@ -351,7 +351,7 @@ def test_the_legend_opens_and_closes_and_names_every_key(page: CropPage):
 
 def test_a_name_that_is_no_key_is_an_error_line(page: CropPage):
     page.press("shape 5:7")
-    assert "&#x27;shape 5:7&#x27; is no key" in page.words
+    assert "&#x27;shape 5:7&#x27; is not a key" in page.words
     assert page.deck.session.state.shapes == {}
 
 
@@ -385,7 +385,7 @@ def test_every_shape_has_its_button_and_its_words(page: CropPage):
 
 
 def test_a_project_that_cannot_be_opened_is_one_line(workspace: Workspace, sent: Sent):
-    with pytest.raises(PickroomError, match="there is no project"):
+    with pytest.raises(PickroomError, match="no project is named"):
         open_crop_desk("nobody", home=workspace.root)
 
 

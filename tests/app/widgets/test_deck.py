@@ -103,7 +103,7 @@ def test_key_with_lost_database_is_reported_and_not_saved(page: Page, project: P
     project.database.rename(project.database.with_name("aside.db"))
     for key in ("x", "ArrowRight"):
         page.press(key)
-        assert "this database is no longer there" in page.deck.words.value
+        assert "this database is gone" in page.deck.words.value
         assert str(project.database) in page.deck.words.value
     assert page.deck.session.state.decided == 1 and page.frame["position"] == 1
 
@@ -271,7 +271,7 @@ def test_blind_hides_the_recommendation_until_the_choice(project: Project, open_
 
 
 def test_a_project_that_cannot_be_opened_is_one_line(workspace, sent):
-    for name, said in (("nobody<b>", "cannot be a project"), ("nobody", "there is no project")):
+    for name, said in (("nobody<b>", "cannot be a project"), ("nobody", "no project is named")):
         with pytest.raises(PickroomError, match=said):
             open_deck(name, home=workspace.root)
 

@@ -148,7 +148,7 @@ def test_the_sorters_buttons_name_field_and_filter(sorter: Page, project: Projec
 
 def test_a_project_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     for open_it in (open_browse, open_sort):
-        with pytest.raises(PickroomError, match="there is no project"):
+        with pytest.raises(PickroomError, match="no project is named"):
             open_it("nowhere", tmp_path)
 
 

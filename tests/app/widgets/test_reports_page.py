@@ -92,7 +92,7 @@ def test_a_file_that_is_gone_blocks_the_undo_of_its_batch(page: ReportsPage, pro
     page.undo[1].click()  # of the page as it was drawn
     assert page.batches.thread is not None
     page.batches.thread.join(WAIT_S)
-    assert "is no longer there" in page.batches.line.value and 'role="alert"' in page.batches.line.value
+    assert "is gone" in page.batches.line.value and 'role="alert"' in page.batches.line.value
     assert page.undo == {} and "It cannot be undone" in page._rows.children[0].children[0].value
 
 

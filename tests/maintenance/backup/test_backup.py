@@ -284,7 +284,7 @@ def test_leftover_wal_is_never_read_into_a_restored_database(project: Project, s
 
 
 def press_and_die(project: Project) -> None:
-    """A deck that is killed: its key stays in the log beside the database, whose own file is as it was."""
+    """A deck that is killed: its key stays in the log next to the database, whose own file is as it was."""
     ReviewSession(project).press("x")
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -160,7 +160,7 @@ def test_what_the_system_refuses_is_recorded_and_the_rest_stays(
 ) -> None:
     planned = plan(project.workspace)
     before = read_tree(project.root)
-    (tmp_path / "share").write_text("no folder: there is no place for a trash")
+    (tmp_path / "share").write_text("no folder: nothing has room for a trash")
     with pytest.raises(FileOperationError, match="--permanent deletes for good"):
         execute(planned, project.workspace)
     assert read_tree(project.root) == before
@@ -278,7 +278,7 @@ def test_the_command_asks_for_a_word_before_it_deletes(
 
 def test_an_unknown_project_is_one_line(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("reclaim", "nobody", "--home", str(project.workspace.root)) == 2
-    assert capsys.readouterr().err.startswith("pickroom: there is no project 'nobody'")
+    assert capsys.readouterr().err.startswith("pickroom: no project is named 'nobody'")
 
 
 def test_undo_says_that_its_files_are_gone(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

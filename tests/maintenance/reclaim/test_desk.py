@@ -69,7 +69,7 @@ def test_change_since_the_look_is_refused_and_looked_at_again(project: Project) 
 
 def test_wrong_input_is_one_line(project: Project) -> None:
     desk = opened(project, "nobody")
-    assert "there is no project" in desk.line.value and 'class="error"' in desk.line.value
+    assert "no project is named" in desk.line.value and 'class="error"' in desk.line.value
     assert desk.trash.disabled and not desk.again.disabled
 
 

@@ -494,7 +494,7 @@ def test_an_untouched_default_box_is_asked_about_once(waiting):
         assert sources(project) == {name: "default"}
         session.press("b")
         session.press("Enter")
-        assert session.view().asked and sources(project) == {}  # it is no more the user's than before
+        assert session.view().asked and sources(project) == {}  # it is not the user's than before
         session.press("[")
         session.press("Enter")
     assert sources(project) == {name: "drawn"}

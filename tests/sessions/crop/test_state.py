@@ -160,7 +160,7 @@ def test_undoing_everything_gives_the_first_boxes_back(keys):
 
 
 def test_a_handle_keeps_its_distance_from_the_pointer():
-    taken = machine.drag_start(desk(), 0, (0.61, 0.59), REACH)  # beside the corner at (0.6, 0.6)
+    taken = machine.drag_start(desk(), 0, (0.61, 0.59), REACH)  # next to the corner at (0.6, 0.6)
     assert pixels(machine.drag_to(taken, (0.61, 0.59))) == to_pixels(START, *SIZE)
     assert pixels(machine.drag_to(taken, (0.71, 0.59))) == (200, 160, 700, 560)
 

@@ -20,8 +20,8 @@ from sessions.duplicates.test_session import picture, with_duplicates
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"project_id": "nowhere"}, "there is no project 'nowhere'"),
-        ({"others": ["nowhere"]}, "there is no project 'nowhere'"),
+        ({"project_id": "nowhere"}, "no project is named 'nowhere'"),
+        ({"others": ["nowhere"]}, "no project is named 'nowhere'"),
         ({"others": ["p"]}, "a project is named twice"),
         ({"cosine": 2.0}, "a cosine lies in [-1, 1], not 2.0"),
         ({"bits": 65}, "two hashes differ in 0-64 bits, not 65"),

@@ -1,4 +1,4 @@
-"""Pairs found in blocks, beside a plain double loop; exact copies as a star; what is left out and kept apart."""
+"""Pairs found in blocks, next to a plain double loop; exact copies as a star; what is left out and kept apart."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ NAMES = ("a.png", "b.png", "c.png")
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Five picks, a group that waits, three images in no group and a file that is no image."""
+    """Five picks, a group that waits, three images in no group and a file that is not an image."""
     project = with_results(tmp_path)
     for seed, name in enumerate(NAMES):
         write_image(project.root / "shoot" / name, seed=50 + seed)

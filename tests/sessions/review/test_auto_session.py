@@ -216,7 +216,7 @@ def test_groups_approved_unseen_wait_only_where_they_were_drawn(make_project: Ma
     group = session.view().group
     assert group is not None and not any(image.ai_pick for image in group.images) and "Blind" in group.reasons
     session = review(place, "a")
-    assert session.state.message == "there is no recommendation for this group" and session.state.decided == 0
+    assert session.state.message == "nothing is recommended for this group" and session.state.decided == 0
     session = review(place, "2", "ArrowUp")
     assert session.view().group.images[1].ai_pick  # type: ignore[union-attr] (seen once it is chosen)
     assert rows(place.project, "SELECT input FROM automation_review WHERE action = 'approve'") == [{"input": "blind"}]
@@ -237,10 +237,10 @@ def test_the_groups_most_worth_a_look_come_first(make_project: Make) -> None:
 
 def test_without_decisions_or_with_damaged_ones_it_says_so(make_project: Make) -> None:
     project = make_project([(1, 2)])
-    with pytest.raises(ProjectError, match="there is no copy of the project"):
+    with pytest.raises(ProjectError, match="the project has no copy"):
         sandbox.locate(project)
     place = sandbox.prepare(project)
-    with pytest.raises(UsageError, match="there is no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         AutoSession(place)
     generate(place)
     change_line(place.decisions, 0, lambda values: values.update(group_id="p_group_x"))

@@ -133,7 +133,7 @@ def test_views_are_not_saved_but_the_place_is(make_project: Make, open_session: 
 def test_a_text_that_is_no_key_changes_nothing(make_project: Make, open_session: Open) -> None:
     session = open_session(make_project([(1, 2)]))
     before = session.state
-    with pytest.raises(UsageError, match="'F13' is no key"):
+    with pytest.raises(UsageError, match="'F13' is not a key"):
         session.press("F13")
     assert session.state == before
 

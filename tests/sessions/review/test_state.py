@@ -103,7 +103,7 @@ def test_number_beyond_the_group_changes_nothing_and_says_so(key: str) -> None:
 
 def test_accept_without_recommendation_only_shows_a_message() -> None:
     pressed = press(start(Card("c", 4)), "a")
-    assert (choices(pressed), pressed.message) == ([UNDECIDED], "there is no recommendation for this group")
+    assert (choices(pressed), pressed.message) == ([UNDECIDED], "nothing is recommended for this group")
 
 
 def test_overlay_starts_on_only_if_model_says_crop_is_needed() -> None:

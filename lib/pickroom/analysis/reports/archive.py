@@ -180,7 +180,7 @@ def verified(project: Project) -> dict[str, frozenset[str]]:
             raise ValueError("the archive is of another finish")
         for name, sha256 in summary["databases"].items():
             if Path(name).name != name:
-                raise ValueError(f"{name!r} is no plain name of a database")
+                raise ValueError(f"{name!r} is not a plain name of a database")
             if atomic.sha256_of(folder / name) != sha256:
                 raise ValueError(f"its copy of {name} has changed")
         found = {}

@@ -37,7 +37,7 @@ class FinishPlan:
         decided: groups that were; undecided: those that stay as they are; chosen: of these, how many are not finalised
             though something was chosen; unseen: images in no group that stay, too.
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
-        companions: files beside them that belong to an image by name, which are not delivered.
+        companions: files next to them that belong to an image by name, which are not delivered.
         left_behind: other files in their folders, which are not either.
         reports: the names of the reports that will be made.
     """
@@ -88,9 +88,9 @@ class FinishPlan:
             f"archive: {target}/ with the database and {plural(self.pictures, 'picture')}, {format_bytes(self.size)}"
         )
         if self.companions:
-            stays = "that belong to pictures (captions and the like) stay beside them"
+            stays = "that belong to pictures (captions and the like) stay next to them"
             if self.companions == 1:
-                stays = "that belongs to a picture (a caption or the like) stays beside it"
+                stays = "that belongs to a picture (a caption or the like) stays next to it"
             lines.append(f"{plural(self.companions, 'file')} {stays}")
         if self.left_behind:
             lines.append(f"not delivered, no pictures: {_some(self.left_behind)}")
@@ -120,7 +120,7 @@ def _some(names: Sequence[str], count: int | None = None) -> str:
 
 
 def _companions(pictures: Iterable[str], others: Sequence[str]) -> set[str]:
-    """Those of the other files that belong to a picture beside them; all relative to the project's root."""
+    """Those of the other files that belong to a picture next to them; all relative to the project's root."""
     folders: dict[str, list[str]] = defaultdict(list)
     for name in (*pictures, *others):
         folder, _, filename = name.rpartition("/")

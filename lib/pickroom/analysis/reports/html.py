@@ -1,7 +1,7 @@
 """The few pieces of HTML that reports and the analysis notebook are made of.
 
 Every number of a report carries the name of what it counts, so that a test can count it again, and its exact value
-beside the rounded one. Of a query the notebook shows the columns that say something, times to the minute and shares in
+next to the rounded one. Of a query the notebook shows the columns that say something, times to the minute and shares in
 percent; whoever wants every column and every digit asks `Analysis.query`.
 """
 
@@ -52,7 +52,7 @@ class Piece:
         return self.html
 
     def __repr__(self) -> str:
-        return "<a piece of a report>"  # a notebook keeps this beside the HTML: not the pictures twice
+        return "<a piece of a report>"  # a notebook keeps this next to the HTML: not the pictures twice
 
     def __add__(self, other: Piece) -> Piece:
         return Piece(self.html + other.html)
@@ -122,7 +122,7 @@ def paragraph(*parts: Cell) -> Piece:
 
 
 def label(text: str) -> Piece:
-    """A name of the person's own, which may hold digits: a file, a folder, a project."""
+    """A name of the user's own, which may hold digits: a file, a folder, a project."""
     return Piece(f'<span class="own">{escape(text)}</span>')
 
 
@@ -134,9 +134,9 @@ def picture(figure: Figure, alt: str) -> Piece:
     )
 
 
-def beside(*pieces: Piece) -> Piece:
+def side_by_side(*pieces: Piece) -> Piece:
     """Pieces side by side where there is room."""
-    return Piece(f'<div class="beside">{"".join(f"<div>{piece.html}</div>" for piece in pieces)}</div>')
+    return Piece(f'<div class="pair">{"".join(f"<div>{piece.html}</div>" for piece in pieces)}</div>')
 
 
 def _cell(cell: Cell) -> str:
@@ -174,7 +174,7 @@ _HEADINGS = {
     "crop_accuracy": "crop share",
     "total_decisions": "decisions",
 }
-_EMPTY = {"data_health": "nothing amiss was found", "mistakes": "no recommended pick was passed over"}
+_EMPTY = {"data_health": "nothing wrong was found", "mistakes": "no recommended pick was passed over"}
 _SHARES = ("_accuracy", "_low", "_high", "_share", "confidence")
 _STYLE = "text-align:left;white-space:normal"
 _MANY = 16  # values of a list: a longer one, a vector, is shown by its length
@@ -182,7 +182,7 @@ _LONG = 30  # characters: a longer cell, a file's name, may be broken anywhere
 
 
 def shown(analysis: Analysis, query: str, project_id: str | None = None, most: int | None = None) -> Piece:
-    """A named query's rows, the first `most` of them; raises UsageError when there is no such query."""
+    """A named query's rows, the first `most` of them; raises UsageError when the query does not exist."""
     found = analysis.query(query, project_id)
     table = frame(found.head(most) if most else found, COLUMNS.get(query, ()), empty=_EMPTY.get(query, "nothing yet"))
     more = len(found) - most if most else 0
@@ -244,13 +244,13 @@ td .own { font-weight: inherit; } td:first-child { white-space: nowrap; }
 .tiles { display: flex; flex-wrap: wrap; gap: .6rem 2rem; margin: .8rem 0; }
 .tiles div { min-width: 6rem; } .tiles b { display: block; font-size: 1.6rem; line-height: 1.2; }
 .tiles i { font-style: normal; color: #666; font-size: .88rem; }
-.beside { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem; align-items: flex-start; }
+.pair { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem; align-items: flex-start; }
 img { display: block; max-width: 100%; height: auto; margin: .6rem 0; }
 footer { margin-top: 3rem; color: #666; font-size: .85rem; }
 @media print {
   @page { size: A4; margin: 16mm 15mm; }
   body { margin: 0; padding: 0; max-width: none; font-size: 10.5pt; }
   h2, p:has(+ img), p:has(+ table) { break-after: avoid; } h2 + * { break-before: avoid; }
-  table, tr, img, .tiles, .beside > div { break-inside: avoid; } thead { display: table-header-group; }
+  table, tr, img, .tiles, .pair > div { break-inside: avoid; } thead { display: table-header-group; }
 }
 """

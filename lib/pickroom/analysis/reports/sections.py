@@ -66,7 +66,7 @@ class Report:
         """The report of a project of the workspace at `home` (found when None).
 
         Raises:
-            ProjectError: there is no such project.
+            ProjectError: no such project.
             StoreError: its database cannot be read.
         """
         workspace = Workspace.find(home)
@@ -183,7 +183,7 @@ class Report:
         return page + self._normal_and_anomaly(who) + self._calibration()
 
     def crops(self) -> Piece:
-        """How near the AI's crops came to the person's, and what they look like."""
+        """How near the AI's crops came to the user's, and what they look like."""
         errors = self._rows("crop_error")
         rows: list[Sequence[Cell]] = []
         columns = ("crops", "proposed", "mean_iou score", "iou_85 share", "within_5 share", "mean_corner_error score")
@@ -205,7 +205,7 @@ class Report:
         return page
 
     def mistakes(self) -> Piece:
-        """Groups in which the person chose otherwise than was recommended, the surest first."""
+        """Groups in which the user chose otherwise than was recommended, the surest first."""
         rows = self._rows("mistakes")
         if not rows:
             picked = any(row["selections"] for row in self._rows("performance_by_project"))
@@ -216,7 +216,7 @@ class Report:
         first = "the surest mistakes are these" if sure else "the latest are these"
         sheet = figures.contact_sheet(rows[:MISTAKES_SHOWN], self._previews.preview)
         lead = html.paragraph("In ", total, f" of the groups you took another image than {who}; {first}.")
-        return lead + html.picture(sheet, f"The pick of {who} in dashed red, the person's in blue")
+        return lead + html.picture(sheet, f"The pick of {who} in dashed red, the user's in blue")
 
     def health(self) -> Piece:
         """What is unfinished, and what is not as it should be on disk."""
@@ -309,7 +309,7 @@ class Report:
         if rates:
             alt = 'The recommended picks compared with "highest stage"'
             drawn.insert(0, html.picture(figures.normal_and_anomaly(rates), alt))
-        return table + html.beside(*drawn)
+        return table + html.side_by_side(*drawn)
 
 
 def _who(rows: Sequence[Row]) -> str:
@@ -320,7 +320,7 @@ def _who(rows: Sequence[Row]) -> str:
 
 
 def _number(query: str, row: Row, column: str) -> Number:
-    """The figure in a column, written with its unit where that is no count: "mean_iou score"."""
+    """The figure in a column, written with its unit where that is not a count: "mean_iou score"."""
     name, _, unit = column.partition(" ")
     return Number(f"{query}.{name}", row.get(name), cast("Unit", unit or "count"))
 

@@ -1,4 +1,4 @@
--- One row is one stage and orientation: how far the AI's crops were from those that the person made of the same images.
+-- One row is one stage and orientation: how far the AI's crops were from those that the user made of the same images.
 -- iou is the overlap; corner_error the corner farthest off, as a fraction of the image.
 WITH final AS (
     SELECT

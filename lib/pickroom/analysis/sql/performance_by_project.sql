@@ -1,4 +1,4 @@
--- One row is one project: how often the AI's pick and crop were the person's, as the database's own view
+-- One row is one project: how often the AI's pick and crop were the user's, as the database's own view
 -- `ai_performance` counts it, with the 95 % interval of each share. A crop counts where the AI's image is the one cropped,
 -- and the box is the user's.
 WITH counted AS (

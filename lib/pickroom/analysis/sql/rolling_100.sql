@@ -1,4 +1,4 @@
--- One row is one decision: how often the AI's pick was the person's over the last 100 decisions up to it (over fewer at
+-- One row is one decision: how often the AI's pick was the user's over the last 100 decisions up to it (over fewer at
 -- the beginning: see `window_size`).
 WITH final AS (
     SELECT

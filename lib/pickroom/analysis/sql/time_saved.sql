@@ -1,5 +1,5 @@
 -- One row is one project: an estimate of the time that the recommendations saved, in seconds; NULL where there is nothing
--- to compare with. A group taken as recommended is held against one where the person chose otherwise or saw nothing
+-- to compare with. A group taken as recommended is held against one where the user chose otherwise or saw nothing
 -- recommended (blind mode, no pick); a crop taken as proposed against one drawn by hand.
 WITH looks AS (
     SELECT

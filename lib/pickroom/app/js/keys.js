@@ -9,7 +9,7 @@ export const REPEAT_MS = 2000; // a key without an answer is sent again after th
 export const SILENT_MS = 4000; // after this the user is told
 
 /**
- * A keyboard event as FORMATS.md spells it: what the key types, or null. Where that is no Latin letter (Cyrillic, Greek,
+ * A keyboard event as FORMATS.md spells it: what the key types, or null. Where that is not a Latin letter (Cyrillic, Greek,
  * Thai, an input method) or no digit, the key's place on a US keyboard decides: `code`, W3C UI Events KeyboardEvent code.
  */
 function spell({ key: typed, code, ctrlKey, metaKey, altKey, shiftKey }) {

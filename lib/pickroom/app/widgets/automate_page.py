@@ -127,7 +127,7 @@ class AutomatePage(Page):
         super().close()
 
     def _target(self) -> AutomationTarget | None:
-        """Where it acts; None while there is no copy yet, or for a reason that stands in the first part's line."""
+        """Where it acts; None while the copy does not exist yet, or for a reason in the first part's line."""
         try:
             return places.locate(self.project, self.sandbox, production=self.own.value)
         except places.NoCopyError:

@@ -5,7 +5,7 @@ import io
 from PIL import Image as PillowImage
 
 from pickroom.analysis import figures
-from pickroom.analysis.reports.html import beside, picture
+from pickroom.analysis.reports.html import picture, side_by_side
 from pickroom.app.widgets.page import Page, Part, Work, button, listed, table
 from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
@@ -71,7 +71,7 @@ class ModelsPage(Page):
             over_time = picture(figures.rolling(found.over_time), "share of right picks over time")
             sure = picture(figures.calibration(found.calibration), "how sure it was, and how often it was right")
             words = "On the right: on the dashed line its confidence is worth what it says."
-            self.agreement.body.value += beside(over_time, sure).html + listed([words])
+            self.agreement.body.value += side_by_side(over_time, sure).html + listed([words])
         beats = "A version recommends only once it is shown to beat its baselines and the version before it."
         self.training.body.value = listed(
             [f"It learns from the decisions in {', '.join(found.projects)}.", *found.left_out, beats]

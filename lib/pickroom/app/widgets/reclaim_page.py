@@ -73,7 +73,7 @@ class ReclaimDesk(Part):
             self._plan()
             return "Nothing has been done." if self.planned and self.planned.items else ""
 
-        self.planned, self._asked = None, False  # what was asked about is no longer what would go
+        self.planned, self._asked = None, False  # what was asked about may not be what would go
         self.start("Reading the archives back", work, self._draw)
         self._draw()
 
@@ -132,6 +132,6 @@ def open_reclaim(project_ids: Sequence[str] = (), home: Path | str | None = None
     Args:
         project_ids: only these; none means every project.
 
-    Raises PickroomError where there is no workspace.
+    Raises PickroomError where there is not a workspace.
     """
     return Page(ReclaimDesk(Workspace.find(home), project_ids))

@@ -252,7 +252,7 @@ class Stage(Surface):
             self.send({**message, "mime": mime}, buffers=buffers)
 
 
-_THREADS = 4  # Pillow and hashlib let go of the interpreter
+_THREADS = 4  # Pillow and hashlib free the interpreter lock
 
 
 class Grid(Surface):

@@ -175,7 +175,7 @@ def openclip_weights() -> Finding:
         folder = Path(given).expanduser()
         if (folder / "open_clip_config.json").is_file() and _weights(folder):
             return Finding("openclip weights", "ok", f"in {folder}")
-        what = f"PICKROOM_OPENCLIP names {folder}, which holds no open_clip_config.json with weights beside it"
+        what = f"PICKROOM_OPENCLIP names {folder}, which holds no open_clip_config.json with weights next to it"
         return Finding("openclip weights", "fail", what, f"set it to such a folder, or unset it: {here}")
     # where Hugging Face keeps what it fetched (huggingface.co/docs/huggingface_hub, environment variables)
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"

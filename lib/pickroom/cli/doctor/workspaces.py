@@ -41,7 +41,7 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """The finding for the person, the state first so that a glance down the column finds what is wrong."""
+        """The finding for the user, the state first so that a glance down the column finds what is wrong."""
         return f"{self.state:<5} {self.check}: {self.found}" + (f" ({self.todo})" if self.todo else "")
 
 
@@ -203,7 +203,7 @@ def room(root: Path) -> Finding:
 
 
 def other_files(workspace: Workspace) -> Iterator[Finding]:
-    """What lies among the manifests, and the models, and is no file of Pickroom's: left as it is."""
+    """What lies among the manifests, and the models, and is not a file of Pickroom's: left as it is."""
     if others := workspace.other_files():
         found = f"{plural(len(others), 'JSON file')} of other programs in data/projects/, ignored: {_some(others)}"
         yield Finding("other files", "ok", found, items=tuple(others))

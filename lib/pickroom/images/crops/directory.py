@@ -77,7 +77,7 @@ def value_size(kind: int, count: int) -> int:
 
 
 def read_header(data: Block) -> tuple[Layout, int]:
-    """Layout and offset of the first directory; raises ValueError when this is no TIFF structure."""
+    """Layout and offset of the first directory; raises ValueError when this is not a TIFF structure."""
     orders = {b"II": "<", b"MM": ">"}
     order = orders.get(bytes(data[:2]))
     if order is None or len(data) < 8:

@@ -26,7 +26,7 @@ from pickroom.learn.crops.network import (
 from pickroom.learn.crops.proposer import (
     CropConfig,
     CropProposer,
-    beside,
+    extra,
     fit_grid_scales,
     fit_scales,
     is_crop,
@@ -68,7 +68,7 @@ def fit_crops(
     whole = some.grid
     # projects of version 0.1 have reduced grids: one proposer answers for them and for whole ones
     grids = [None] if whole is None else [whole] if whole is (few := reduce_channels(whole)) else [whole, few]
-    seen, mean_box = beside(some, arrays), boxes[cropped].mean(axis=0)
+    seen, mean_box = extra(some, arrays), boxes[cropped].mean(axis=0)
     epochs = max(config.least_epochs, round(config.steps / -(-int(cropped.sum()) // config.batch)))
     started, done = time.monotonic(), 0
     for grid in grids:

@@ -155,12 +155,12 @@ MARK = 0.7  # the mean IoU that counts as success
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a model says of N rows that it was not fitted on, compared with the person's own choice.
+    """What a model says of N rows that it was not fitted on, compared with the user's own choice.
 
     The rows are those of `CropTask.judged`, in its order: not every row that is asked about can be judged.
 
     Attributes:
-        raw: (N,) confidences before calibration; right: (N,) whether the person agreed.
+        raw: (N,) confidences before calibration; right: (N,) whether the user agreed.
         figures: (N,) what a version is judged by; losses: (N,) what decides between equals, the lower the better.
     """
 
@@ -197,12 +197,12 @@ class CropPrediction:
     """What a crop proposer says of N images; NaN in rows without features."""
 
     boxes: np.ndarray  # (N, 4) float32, [x1, y1, x2, y2] as fractions: where the crop lies if one is made
-    needed: np.ndarray  # (N,) float32: the chance that the person crops at all
+    needed: np.ndarray  # (N,) float32: the chance that the user crops at all
     confidence: np.ndarray  # (N,) float64 in [0, 1]: the calibrated probability that every corner is within 5 %
 
     @property
     def offered(self) -> np.ndarray:
-        """(N, 4) float32: what the person is offered: the full frame where no crop is thought to be needed."""
+        """(N, 4) float32: what the user is offered: the full frame where no crop is thought to be needed."""
         return np.where(self.needed[:, None] < 0.5, np.asarray(FULL_FRAME, np.float32), self.boxes)
 
 
@@ -264,11 +264,11 @@ class CropTask:
         return CropModel(proposer, Calibration(**description.get("calibration", {})), judged.get("counts", True))
 
     def judged(self, examples: Sequence[CropExample]) -> np.ndarray:
-        """Images that the person cropped: of others there is no box to compare with."""
+        """Images that the user cropped: of others no box exists to compare with."""
         return np.flatnonzero(is_crop(drawn_boxes(examples)))
 
     def evidence(self, model: CropModel, examples: Sequence[CropExample], features: CropFeatures) -> Evidence:
-        """How the raw boxes do on images that the person cropped; judged by IoU, then by the corners' distance."""
+        """How the raw boxes do on images that the user cropped; judged by IoU, then by the corners' distance."""
         rows = self.judged(examples)
         boxed = CropModel(model.proposer).box(features.take(rows))
         meant = metrics.boxes_of([examples[row] for row in rows.tolist()])
@@ -287,7 +287,7 @@ class CropTask:
         examples: Sequence[CropExample],
         features: CropFeatures,
     ) -> Baselines:
-        """Of the images that the person cropped, as `evidence` has them: judged by IoU."""
+        """Of the images that the user cropped, as `evidence` has them: judged by IoU."""
         rows = self.judged(examples)
         own = [examples[row] for row in rows.tolist()]
         meant = metrics.boxes_of(own)
@@ -319,7 +319,7 @@ class CropTask:
         }
 
     def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str:
-        """How good it is, in one plain sentence, beside the best constant box; both as `score` and `baselines` say."""
+        """How good it is, in one plain sentence, next to the best constant box; both as `score` and `baselines` say."""
         if not scored["count"]:
             return "no crop to compare with among what it had not seen"
         own, same = scored["within_5"], baselines["constant"]["within_5"]
@@ -360,7 +360,7 @@ class CropTask:
 
 
 def drawn_boxes(examples: Sequence[CropExample]) -> np.ndarray:
-    """(N, 4) float32: the person's boxes; NaN rows where the image was approved as it is."""
+    """(N, 4) float32: the user's boxes; NaN rows where the image was approved as it is."""
     nothing = [np.nan] * 4
     rows = [e.box.to_list() if e.box is not None else nothing for e in examples]
     return np.array(rows, dtype=np.float32).reshape(-1, 4)

@@ -2,7 +2,7 @@
 
 Each edge is a soft-argmax: a softmax over the cells and the expected place under it (Chapelle & Wu 2010; for
 coordinates, Luvizon et al. 2019), so that an edge may lie between cells and the loss reaches every cell. The softmax is
-taken of one hidden layer in each cell and a 3x3 convolution of it. Linear terms of what stands beside the grid are
+taken of one hidden layer in each cell and a 3x3 convolution of it. Linear terms of what stands next to the grid are
 added.
 """
 
@@ -25,17 +25,17 @@ class Inputs(NamedTuple):
     Attributes:
         grid: (N, rows, cols, C) float32, scaled; None without one.
         cover: (N, 2), see `CropFeatures.cover`.
-        beside: (N, B), scaled: the vector's main directions and the shape.
+        extra: (N, B), scaled: the vector's main directions and the shape.
     """
 
     grid: np.ndarray | None
     cover: np.ndarray
-    beside: np.ndarray
+    extra: np.ndarray
 
     def take(self, rows: np.ndarray) -> Self:
         """Copies of some rows, by number or mask."""
         grid = None if self.grid is None else self.grid[rows]
-        return self._replace(grid=grid, cover=self.cover[rows], beside=self.beside[rows])
+        return self._replace(grid=grid, cover=self.cover[rows], extra=self.extra[rows])
 
 
 class Outputs(NamedTuple):
@@ -55,14 +55,14 @@ class Outputs(NamedTuple):
 
 
 def new_weights(
-    grid: tuple[int, int, int] | None, hidden: int, beside: int, mean_box: np.ndarray, rng: np.random.Generator
+    grid: tuple[int, int, int] | None, hidden: int, extra: int, mean_box: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, Weights]:
     """Weights of a network that says about `mean_box` (4,) of every image; `grid` is (rows, cols, C).
 
     Returns:
         All values in one float32 array, and the weights by name: views of it.
     """
-    drawn: Weights = {"base": mean_box, "move": np.zeros((beside, 4))}
+    drawn: Weights = {"base": mean_box, "move": np.zeros((extra, 4))}
     if grid is not None:
         rows, cols, channels = grid
         drawn["enter"] = rng.normal(0, channels**-0.5, (channels, hidden))
@@ -76,7 +76,7 @@ def new_weights(
 
 def forward(weights: Weights, inputs: Inputs) -> Outputs:
     """The edges of N images."""
-    edges = weights["base"] + inputs.beside @ weights["move"]
+    edges = weights["base"] + inputs.extra @ weights["move"]
     if inputs.grid is None:
         return Outputs(edges)
     hidden = inputs.grid @ weights["enter"]
@@ -93,7 +93,7 @@ def forward(weights: Weights, inputs: Inputs) -> Outputs:
 
 def gradient(weights: Weights, inputs: Inputs, found: Outputs, edges: np.ndarray) -> Weights:
     """The gradient of a loss in every weight, by name in their order, from its gradient in `found.edges` (N, 4)."""
-    slopes = {"base": edges.sum(axis=0), "move": inputs.beside.T @ edges}
+    slopes = {"base": edges.sum(axis=0), "move": inputs.extra.T @ edges}
     _, hidden, chances, places = found
     if inputs.grid is None or hidden is None or chances is None or places is None:
         return slopes
@@ -110,11 +110,11 @@ def gradient(weights: Weights, inputs: Inputs, found: Outputs, edges: np.ndarray
 
 
 def need_inputs(inputs: Inputs, found: Outputs) -> np.ndarray:
-    """(N, B + 2 H): what tells whether a crop is needed: what stands beside, mean and maximum of hidden channels."""
+    """(N, B + 2 H): what tells whether a crop is needed: the extra columns, mean and maximum of hidden channels."""
     if found.hidden is None:
-        return inputs.beside
+        return inputs.extra
     pooled = (found.hidden.mean(axis=(1, 2)), found.hidden.max(axis=(1, 2)))
-    return np.concatenate([inputs.beside, *pooled], axis=1)
+    return np.concatenate([inputs.extra, *pooled], axis=1)
 
 
 def to_boxes(edges: np.ndarray, keep_aspect: bool) -> np.ndarray:

@@ -35,7 +35,7 @@ class CropConfig:
 
     members: int = 2  # networks of the ensemble
     hidden: int = 32  # channels of the hidden layer
-    components: int = 16  # main directions of the vector that are seen beside the grid
+    components: int = 16  # main directions of the vector that are seen next to the grid
     # steps, batch: steps of the optimiser a member, images a step
     steps: int = 400
     least_epochs: int = 4  # passes over the images at the least, so that many crops get more steps
@@ -44,7 +44,7 @@ class CropConfig:
     learning_rate: float = 8e-3
     weight_decay: float = 0.05
     dropout: float = 0.3  # share of the grid's channels left out at random
-    l1: float = 10.0  # weight of the edges' distance beside the IoU
+    l1: float = 10.0  # weight of the edges' distance next to the IoU
     keep_aspect: bool | None = None  # None measures it on the user's crops
     seed: int = 1  # of the weights, the order, what is mirrored and left out
 
@@ -53,7 +53,7 @@ class CropProposer:
     """A trained ensemble, for patch grids as they were learned from and for reduced ones.
 
     Attributes:
-        arrays: the scales of `beside` and `scaled`, and the weights `<channels>.<member>.<name>` of each network.
+        arrays: the scales of `extra` and `scaled`, and the weights `<channels>.<member>.<name>` of each network.
         sizes: shapes of the features it fits, see `CropFeatures.sizes`.
         keep_aspect: whether its boxes have the aspect ratio of their images.
     """
@@ -126,7 +126,7 @@ class CropProposer:
         sizes = {"grid": list(grid.shape[1:3]) if grid is not None else [], "vector": [features.vector.shape[1]]}
         if str(channels) not in self._networks or sizes != {**self.sizes, "grid": self.sizes["grid"][:2]}:
             raise UsageError("the features are of another shape than those it was trained on", doing="proposing crops")
-        inputs = Inputs(scaled(grid, self.arrays), features.cover, beside(features, self.arrays))
+        inputs = Inputs(scaled(grid, self.arrays), features.cover, extra(features, self.arrays))
         # a vector alone does not tell what its image looks like in a mirror
         turned = None if inputs.grid is None else inputs._replace(grid=inputs.grid[:, :, ::-1])
         edges, needs = [], []
@@ -144,7 +144,7 @@ class CropProposer:
 
 
 def fit_scales(features: CropFeatures, components: int) -> dict[str, np.ndarray]:
-    """The scales of vectors and shapes: arrays for `beside`; all rows have features."""
+    """The scales of vectors and shapes: arrays for `extra`; all rows have features."""
     unit = _unit(features.vector)
     mean = unit.mean(axis=0)
     kept = max(1, min(components, features.vector.shape[1], len(features) - 1))
@@ -177,8 +177,8 @@ def scaled(grid: np.ndarray | None, arrays: Mapping[str, np.ndarray]) -> np.ndar
     return np.clip(values, -_CLIP, _CLIP, out=values)
 
 
-def beside(features: CropFeatures, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(N, B) float32: what the network sees beside the grid: the vector's main directions, and the shape."""
+def extra(features: CropFeatures, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(N, B) float32: what the network sees next to the grid: the vector's main directions, and the shape."""
     seen = (_unit(features.vector) - arrays["vector_mean"]) @ arrays["directions"]
     shape = (features.shape - arrays["shape_mean"]) / arrays["shape_scale"]
     return np.concatenate([seen, shape], axis=1).clip(-_CLIP, _CLIP)

@@ -171,9 +171,9 @@ def check(file: Path, into: Path | None = None, progress: Progress | None = None
     """Read and verify a whole backup; with `into`, an empty folder, also write its files there.
 
     Raises:
-        UsageError: there is no such file, or it is no backup.
+        UsageError: no such file, or it is not a backup.
         StoreError: it is damaged, or of a newer Pickroom.
-        FileOperationError: there is no room in `into`, or it is closed to writing.
+        FileOperationError: not enough room in `into`, or it is closed to writing.
     """
     with _opened(file) as archive:
         listing = _listing(file, archive)
@@ -204,7 +204,7 @@ def read_member(file: Path, name: str, limit: int = _CHUNK) -> bytes:
 @contextmanager
 def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
     if not file.is_file():
-        raise UsageError("there is no such file", doing=_DOING, subject=file)
+        raise UsageError("no such file", doing=_DOING, subject=file)
     try:
         with zipfile.ZipFile(file) as archive:
             yield archive
@@ -225,7 +225,7 @@ def _listing(file: Path, archive: zipfile.ZipFile) -> Listing:
     held = archive.infolist()
     found = [info for info in held if info.filename == LISTING]
     if not found:
-        what = f"this is no backup of Pickroom's: it holds no {LISTING}"
+        what = f"this is not a backup of Pickroom's: it holds no {LISTING}"
         raise UsageError(what, doing=_DOING, subject=file, hint="to make one: pickroom backup ~/pickroom-backup.zip")
     if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or i.flag_bits & 1 for i in held):
         raise _Damaged("a file in it is packed in another way than Pickroom packs")

@@ -58,7 +58,7 @@ def restore(
             otherwise, projects that it does not know among it; else that is refused.
 
     Raises:
-        UsageError, StoreError: the file is no sound backup; nothing was changed.
+        UsageError, StoreError: the file is not a sound backup; nothing was changed.
         ConflictError: something is in the way.
         LockedError: files of a project that is in the way are being moved, or somebody has its database open.
         FileOperationError: the disk is full or closed to writing.
@@ -179,7 +179,7 @@ def listed(workspace: Workspace, project_id: str) -> list[Copy]:
     """The copies of a project's databases, the newest first; each is read whole.
 
     Raises:
-        ProjectError: there is no such project, and no copy of one.
+        ProjectError: no such project, and no copy of one.
     """
     project = _project(workspace, project_id)
     return [copies.look_at(path) for path in copies.of_project(project.database)]
@@ -189,7 +189,7 @@ def plan_copy(workspace: Workspace, project_id: str, name: str) -> CopyPlan:
     """What restoring the copy of this name would do. Changes nothing.
 
     Raises:
-        ProjectError: there is no such project.
+        ProjectError: no such project.
         UsageError: it has no copy of this name.
         StoreError: the copy is not sound.
     """
@@ -197,7 +197,7 @@ def plan_copy(workspace: Workspace, project_id: str, name: str) -> CopyPlan:
     path = next((path for path in copies.of_project(project.database) if path.name == name), None)
     if path is None:
         hint = f"see their names: pickroom restore --project {project_id}"
-        raise UsageError(f"there is no copy {name!r} of {project_id}", doing=_DOING, hint=hint)
+        raise UsageError(f"no copy is named {name!r} of {project_id}", doing=_DOING, hint=hint)
     copy = copies.look_at(path)
     if copy.problem is not None:
         hint = f"nothing was changed; choose another: pickroom restore --project {project_id}"
@@ -248,6 +248,6 @@ def _project(workspace: Workspace, project_id: str) -> Project:
     planned = workspace.planned(project_id, workspace.root)
     if not planned.manifest_file.exists() and not copies.of_project(planned.database):
         known = ", ".join(workspace.project_ids()) or "none yet"
-        what, hint = f"there is no project {project_id!r}, and no copy of one", f"projects here: {known}"
+        what, hint = f"no project is named {project_id!r}, and no copy of one", f"projects here: {known}"
         raise ProjectError(what, doing="looking for copies", subject=planned.manifest_file, hint=hint)
     return planned

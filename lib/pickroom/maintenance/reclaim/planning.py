@@ -113,7 +113,7 @@ def plan(workspace: Workspace, project_ids: Sequence[str] = ()) -> ReclaimPlan:
         project_ids: only these; none means every project.
 
     Raises:
-        ProjectError: there is no such project.
+        ProjectError: no such project.
     """
     found: list[ReclaimItem] = []
     stood_on = {}
@@ -126,7 +126,7 @@ def plan(workspace: Workspace, project_ids: Sequence[str] = ()) -> ReclaimPlan:
 
 
 def require_unchanged(project: Project, before: Stamps) -> None:
-    """Raise FileOperationError when a file that proved images or vectors needless is no longer as it was.
+    """Raise FileOperationError when a file that proved images or vectors needless has changed.
 
     Hours may pass between plan and execution in a notebook; reading an archive again would double the wait.
     """
@@ -179,10 +179,10 @@ def _files(project: Project) -> Iterator[ReclaimItem]:
         if not reason and is_image_name(path.name):
             reason = unlearned.why(sha256)
         items.append(ReclaimItem(kind, project.id, path, size, sha256, reason))
-    beside: dict[Path, list[str]] = defaultdict(list)
+    by_folder: dict[Path, list[str]] = defaultdict(list)
     for item in items:
-        beside[item.path.parent].append(item.path.name)
-    companions = {folder: Companions(names) for folder, names in beside.items()}
+        by_folder[item.path.parent].append(item.path.name)
+    companions = {folder: Companions(names) for folder, names in by_folder.items()}
     # what belongs to an image that stays, stays with it
     staying = {
         item.path.parent / name: item.reason
@@ -241,7 +241,7 @@ def _why_not(
     if sha256 != step.sha256:
         return "it has changed since Pickroom put it there", sha256
     if kind == "originals" and sha256 not in archived and not is_image_name(path.name):
-        return "what is written beside them: an archive holds pictures only", sha256
+        return "what is written next to them: an archive holds pictures only", sha256
     if kind == "originals" and sha256 not in archived:
         return f"it is in no archive: pickroom finish {project.id} --originals --execute", sha256
     return "", sha256

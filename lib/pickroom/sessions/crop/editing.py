@@ -26,7 +26,7 @@ HANDLES: dict[Handle, Point] = {
 }
 FULL = CropBox(0, 0, 1, 1)
 constant = default_box  # the box to begin with when no AI proposes one
-MIN_SIDE = 8  # pixels: a click without a drag is no box
+MIN_SIDE = 8  # pixels: a click without a drag is not a box
 
 
 def draw(anchor: Point, point: Point, size: Size, ratio: float | None) -> CropBox | None:

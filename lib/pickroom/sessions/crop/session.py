@@ -62,7 +62,7 @@ class CropSession(ProjectSession):
         """Apply one key; Enter, D, S, B and Shift+A also act on the waiting images.
 
         Raises:
-            UsageError: the text is no key.
+            UsageError: the text is not a key.
             LockedError, StoreError, ConflictError: a submit or its undo was refused; the page is as it was.
         """
         require_in_place(self._connection, "cropping")  # no box is drawn that nobody could save
@@ -97,7 +97,7 @@ class CropSession(ProjectSession):
         """Look at the waiting folders again if files came or went; the page stays in front. Whether any did.
 
         Raises:
-            StoreError: the database is no longer the project's.
+            StoreError: the database is not the project's any more.
         """
         require_in_place(self._connection, "looking for changes")
         if self._listing() == self._listed:

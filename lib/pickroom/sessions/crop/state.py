@@ -94,7 +94,7 @@ class CropState:
 
 
 def press(state: CropState, key: str) -> CropState:
-    """The state after a key (REVIEW.md, The crop desk); raises UsageError where the text is no key."""
+    """The state after a key (REVIEW.md, The crop desk); raises UsageError where the text is not a key."""
     command = CROP.commands.get(normalise(key))
     asked, state = state.asked, replace(state, message="", pending_action=None, asked=False)
     if state.drag is not None and command is not None:

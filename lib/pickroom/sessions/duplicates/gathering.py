@@ -18,7 +18,7 @@ from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
 Progress = Callable[[int, int], None]  # (done, of)
-# what was set aside is no duplicate any more, and the original of a crop is kept on purpose
+# what was set aside is not a duplicate any more, and the original of a crop is kept on purpose
 FOLDERS = (SELECTED, CROPPED, CROP, CROP_AUTO, "")
 
 
@@ -44,7 +44,7 @@ def projects_of(workspace: Workspace, names: Sequence[str]) -> list[Project]:
     chosen = [project for project in chosen if names or project.manifest.root]
     if not chosen:
         hint = "make one of the folder you are in: pickroom open ."
-        raise UsageError("there is no project yet", doing="looking for duplicates", hint=hint)
+        raise UsageError("there are no projects yet", doing="looking for duplicates", hint=hint)
     return chosen
 
 

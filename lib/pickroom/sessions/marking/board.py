@@ -229,7 +229,7 @@ def _replay(board: Board, way: Literal["undo", "redo"]) -> Board:
 def _go(board: Board, place: int, *, extend: bool) -> Board:
     count = len(board.layout.order)
     if not count:
-        return replace(board, message="there is no image here")
+        return replace(board, message="no image is here")
     place = max(0, min(place, count - 1))
     if not extend:
         # what is selected stays selected: with Space one picks here and there

@@ -51,7 +51,7 @@ class Listing:
         if len(found) == 1:
             return found[0]
         where = f" in {directory}/" if directory else ""
-        what = f"{filename!r} is in {len(found)} folders" if found else f"there is no image {filename!r}{where}"
+        what = f"{filename!r} is in {len(found)} folders" if found else f"no image is named {filename!r}{where}"
         hint = 'say in which "directory"' if found else "looked in: " + ", ".join(base or "." for base in self.bases)
         raise UsageError(what, doing="reading a file of marks", hint=hint)
 
@@ -102,7 +102,7 @@ def checked(project: Project, folder: str) -> str:
     if text not in naming.OWNED_FOLDERS and not (project.root / text).is_dir():
         known = ", ".join(sorted(p.name for p in project.root.iterdir() if p.is_dir() and not p.name.startswith(".")))
         hint = f"folders there: {known or 'none'}"
-        raise UsageError("there is no such folder", doing=doing, subject=folder, hint=hint)
+        raise UsageError("no such folder", doing=doing, subject=folder, hint=hint)
     return text
 
 
@@ -188,6 +188,6 @@ class ImageTexts:
 
 
 def original_of(path: str) -> str | None:
-    """Where the original of a finished crop lies, also of one that was sorted since; None for what is no crop."""
+    """Where the original of a finished crop lies, also of one that was sorted since; None for what is not a crop."""
     top, _, rest = path.partition("/")
     return join(naming.CROP_ORIGINALS, filename_of(rest)) if top == naming.CROPPED and rest else None

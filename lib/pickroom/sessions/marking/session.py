@@ -49,7 +49,7 @@ class BoardSession(ProjectSession):
 
     Raises:
         ProjectError, StoreError: the project cannot be opened.
-        UsageError: there is no such folder.
+        UsageError: no such folder.
     """
 
     kind: ClassVar[BoardKind]  # of its marks and of its batches
@@ -97,7 +97,7 @@ class BoardSession(ProjectSession):
         """Apply one key and save what it changed; Shift+Enter on the summary moves the files.
 
         Raises:
-            UsageError: the text is no key.
+            UsageError: the text is not a key.
             LockedError, StoreError: saving or moving was refused; the board is as it was.
         """
         pressed = normalise(key)

@@ -76,7 +76,7 @@ class AutoSession(ReviewSession):
         """Apply one key and save what it changed; a confirmed summary writes approved_decisions.jsonl.
 
         Raises:
-            UsageError: the text is no key, or a file of decisions has been damaged meanwhile.
+            UsageError: the text is not a key, or a file of decisions has been damaged meanwhile.
             LockedError: another window is writing that file, or an apply is at work; every choice stays saved.
             FileOperationError, StoreError: writing was refused; what was there before still stands.
         """
@@ -229,7 +229,7 @@ class AutoSession(ReviewSession):
         self._load(message=self.last_written)
 
     def _write_chosen(self) -> list[files.ApprovedDecision]:
-        """Write what was chosen into the file, beside what stands there; returns every line that was chosen here."""
+        """Write what was chosen into the file, next to what stands there; returns every line that was chosen here."""
         with transaction(self._connection, writing=False):
             lines, looked_at = self._lines(), self.store.load(self._connection, self._every)
         before = files.read_approved(self.place.approved)

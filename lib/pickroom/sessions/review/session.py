@@ -45,7 +45,7 @@ class ReviewSession(ProjectSession):
 
     Raises:
         ProjectError, StoreError: the project cannot be opened.
-        UsageError: there is no such order.
+        UsageError: no such order.
     """
 
     keys = REVIEW
@@ -75,7 +75,7 @@ class ReviewSession(ProjectSession):
         A key that would decide on a group that has changed since it was shown is not applied; the message says so.
 
         Raises:
-            UsageError: the text is no key.
+            UsageError: the text is not a key.
             LockedError, StoreError: saving or finalising was refused; the state is as it was.
         """
         pressed = normalise(key)
@@ -243,7 +243,7 @@ class ReviewSession(ProjectSession):
             redo=latest(redo, lambda step: {step.from_group, step.to_group} <= known),
             message=message,
         )
-        # after a finalise, or when recommendations made anew have changed the order, there is no place to go back to
+        # after a finalise, or when recommendations made anew have changed the order, nothing is left to go back to
         position = ids.index(cursor) if cursor in ids else machine.first_open(self.state)
         self.state = replace(self.state, position=position)
         self._seen_version = version  # only now: rows that cannot be read are told of at every key

@@ -21,7 +21,7 @@ class Card:
     ai_index: int | None = None  # place of the recommended image, None without one
     has_crop: bool = False  # whether a crop was proposed for it; without one the overlay cannot be switched on
     overlay_first: bool = False  # whether the overlay starts on (the model says a crop is needed)
-    # recommended by a model, or a simulation of one; a baseline is no AI that could be agreed with
+    # recommended by a model, or a simulation of one; a baseline is not an AI that could be agreed with
     by_model: bool = True
     order: tuple[int, ...] = ()  # in which the images of a burst meet, as the recommendation says
     keep_all: bool = False  # it is recommended to keep every image
@@ -103,7 +103,7 @@ def press(state: ReviewState, key: str, keys: KeyTable = REVIEW) -> ReviewState:
     """The state after a key (REVIEW.md's table); a key that means nothing here only leaves a message.
 
     Raises:
-        UsageError: the text is no key at all.
+        UsageError: the text is not a key at all.
         KeyError: the key is bound to a command that the machine does not have.
     """
     command = keys.commands.get(normalise(key))
@@ -119,7 +119,7 @@ def press(state: ReviewState, key: str, keys: KeyTable = REVIEW) -> ReviewState:
     if command.name in _VIEWS:
         return _VIEWS[command.name](state)
     if state.card is None:
-        return replace(state, message="there is no group to review")
+        return replace(state, message="no group is left to review")
     if command.name in _MOVES:
         return _go(state, key, _MOVES[command.name](state))
     return _choose(state, state.card, key, command.name, command.index)
@@ -143,7 +143,7 @@ def _choose(state: ReviewState, card: Card, key: str, name: str, index: int | No
     if name == "accept":
         index = rounds.best(places, card.ai_index, card.order)
         if index is None and not card.keep_all:
-            return replace(state, message="there is no recommendation for this group")
+            return replace(state, message="nothing is recommended for this group")
         name = "keep" if card.keep_all else "pick"
     elif index is not None:
         if index >= len(places):

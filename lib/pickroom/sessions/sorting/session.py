@@ -31,7 +31,7 @@ class SortSession(BoardSession):
         folders: the folders to sort, relative to the project's root; None sorts the results.
 
     Raises:
-        UsageError: there is no such folder, or its images belong to another tool; else as `BoardSession`.
+        UsageError: no such folder, or its images belong to another tool; else as `BoardSession`.
     """
 
     kind = SORT
@@ -87,7 +87,7 @@ class SortSession(BoardSession):
         if not away:
             return [*self.names, name], f"{name} has key {key_of(len(self.names))}"
         if name not in self.names:
-            return self.names, f"there is no {name}"
+            return self.names, f"no folder is named {name}"
         used = set(self.board.marks.values()) | set(self.listing.counts)
         if any(join(base, name) in used for base in self.listing.bases):
             return self.names, f"{name} is in use and stays"
@@ -188,7 +188,7 @@ class SortSession(BoardSession):
         if index >= len(self.names):
             return replace(self.board, message=f"no folder has key {key_of(index)} yet: N names one")
         shown = self._on_screen[index] if index < len(self._on_screen) else None
-        # from now on these keys mean these folders, whatever appears beside them
+        # from now on these keys mean these folders, whatever appears next to them
         kept = self.names == self._stored or self._set_names(self.names)
         if not kept or shown != self.names[index]:
             told = "the folders have just changed, in another window or on disk: look, and press again"

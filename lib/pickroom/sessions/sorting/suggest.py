@@ -52,7 +52,7 @@ def same(name: str, known: Iterable[str]) -> str:
 
 def _problem(name: str) -> str:
     if not name:
-        return "is no name"
+        return "is not a name"
     if len(name) > LONGEST:
         return f"has {len(name)} characters"
     if unsafe := _UNSAFE.search(name):

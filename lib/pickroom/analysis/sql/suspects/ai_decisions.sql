@@ -6,7 +6,7 @@ WHERE NOT coalesce(
     AND regexp_full_match("timestamp", '[ -~]*') AND coalesce(regexp_full_match(crop_timestamp, '[ -~]*'), true)
     AND coalesce(leads_inside(directory), true)
     AND coalesce(ai_confidence BETWEEN 0 AND 1, true)
-    AND coalesce(batch_number <> -1, true) -- DuckDB refuses to read what is no whole number
+    AND coalesce(batch_number <> -1, true) -- DuckDB refuses to read what is not a whole number
     AND coalesce(selection_match IN (0, 1), true) AND coalesce(crop_match IN (0, 1), true)
     AND coalesce(ai_crop_accepted IN (0, 1), true)
     AND user_action IN ('approve', 'crop', 'reject')

@@ -1,4 +1,4 @@
--- One row is one earlier round of a burst that the person decided: its images, and the one that went on. The last round is
+-- One row is one earlier round of a burst that the user decided: its images, and the one that went on. The last round is
 -- in decisions. They train, and count in no figure.
 SELECT
     m.owner AS project_id, m.group_id, m.round,

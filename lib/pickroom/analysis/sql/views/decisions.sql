@@ -1,5 +1,5 @@
 -- One row is one decided group: ai_decisions with types, then how it came about, then what follows from the names.
--- Rows of origin `legacy` are the history imported beside the project.
+-- Rows of origin `legacy` are the history imported next to the project.
 WITH looks AS (
     -- grouped, so that DuckDB leaves the join out of a query that asks for no time
     SELECT owner, origin, group_id, any_value(updated_at) AS updated_at FROM source.review_state GROUP BY ALL
@@ -67,7 +67,7 @@ named AS (
 final AS (
     SELECT
         *,
-        -- the person chose a lower stage than the highest; NULL where stages are unknown or tied, or all were rejected
+        -- the user chose a lower stage than the highest; NULL where stages are unknown or tied, or all were rejected
         CASE WHEN user_action <> 'reject' AND highest_stage_index IS NOT NULL
             THEN user_selected_index <> highest_stage_index END AS anomaly,
         -- what the machine decided alone is never its accuracy (DESIGN.md, invariant 11)

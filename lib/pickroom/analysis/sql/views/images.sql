@@ -15,7 +15,7 @@ final AS (
         TRY_CAST(p.captured_at AS TIMESTAMP) AS captured_at, p.captured_by, p.camera, p.serial,
         p.exposure_s, p.aperture, p.iso,
         i.sha256, i.file_size, i.mtime_ns, i.reason, m.group_id, m.position,
-        -- the person's, so far: kept in addition to the pick of its group, and stars
+        -- the user's, so far: kept in addition to the pick of its group, and stars
         coalesce(k.kept = 1, false) AS kept_also, k.stars,
         coalesce(o.path, CASE WHEN i.directory = '' THEN i.filename ELSE i.directory || '/' || i.filename END) AS path
     FROM source.images AS i
