@@ -40,7 +40,7 @@ def test_without_vectors_a_finalise_says_that_nothing_is_learned(make_project: M
         assert deck.retrain.layout.display == "none"
         press(deck, "2", "1", *FINALISE)
         assert deck.retrain.layout.display is None and deck.retrain.background is None
-        assert "the images have no vectors yet (pickroom embed p)" in deck.retrain.value
+        assert "the images have no vectors (pickroom embed p)" in deck.retrain.value
     finally:
         deck.close()
 

@@ -204,8 +204,7 @@ class Retrain(ipywidgets.HTML):
             return
         try:
             if self.project.workspace.project(self.project.id).manifest.encoder is None:
-                why = f"the images have no vectors yet (pickroom embed {self.project.id})"
-                self._say(f"Nothing is learned from these decisions: {why}")
+                self._say(f"Not learned from yet: the images have no vectors (pickroom embed {self.project.id})")
                 return
             self._begin()
         except PickroomError as error:

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from pickroom.automation.order import Order, next_groups
 from pickroom.core.errors import StoreError
-from pickroom.core.quantities import plural
 from pickroom.core.records import Choice, Group, InputKind, Origin, Recommendation
 from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.groups import rounds
@@ -140,8 +139,8 @@ class ReviewSession(ProjectSession):
         decided = (there - here) - groups.waiting_among(self._connection, there - here)  # else in another batch now
         chosen = any(self.state.choices.get(g) != before.choices.get(g) for g in here & there)
         new = [g for g in recommended if g in self.recommendations]
-        if (came := here - there) and not (decided or chosen):
-            return f"{plural(len(came), 'new group')} in this batch"
+        if here - there and not (decided or chosen):
+            return before.message or "new groups have joined this batch"
         if decided or chosen or all(self.recommendations[g] == recommended[g] for g in new):
             return "another window has worked on this batch: its choices are shown"
         if all(self.recommendations[g].advice == recommended[g].advice for g in new):
