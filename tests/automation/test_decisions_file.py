@@ -180,7 +180,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read_decisions(picture)
     link = tmp_path / "link.jsonl"
     link.symlink_to(picture)
-    with pytest.raises(UsageError, match="no plain file"):
+    with pytest.raises(UsageError, match="not a plain file"):
         read_approved(link)
 
 

@@ -87,7 +87,7 @@ def test_production_asks_for_the_projects_name_whatever_is_said(project: Project
     [
         (("apply", "p"), 2, "the project has no copy"),
         (("review", "p"), 2, "make it: pickroom auto generate p"),
-        (("undo", "p"), 2, "no copy exists"),
+        (("undo", "p"), 2, "the project has no copy"),
         (("generate", "nobody"), 2, "no project is named 'nobody'"),
         (("generate", "p", "--sandbox", "/"), 2, "a sandbox cannot hold the workspace itself"),
         (("generate", "../p"), 2, "cannot be a project's name"),

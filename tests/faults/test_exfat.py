@@ -52,7 +52,7 @@ def test_a_workspace_there_is_made_backed_up_and_restored(disk: Path, tmp_path: 
         assert done.code == 0, done.said
         return done.said
 
-    pickroom("demo", "--groups", "3", "--seed", "1", "--long-side", "96")
+    pickroom("demo", "--groups", "3", "--decided", "0", "--no-review", "--seed", "1", "--long-side", "96")
     (home / "keys").write_text("1\n1\nShift+Enter\nShift+Enter\n")
     assert "Batch 1" in pickroom("review", "demo", "--keys", str(home / "keys"))
     pickroom("undo", "demo", "--batch", "1")

@@ -112,7 +112,7 @@ def test_projects_without_picks_and_unknown_ones(workspace: Workspace, make_proj
     summary, cases = anomalies.find(workspace)
     assert (summary.projects["p"].rate, cases) == (None, [])
     assert summary.lines() == ["p: 0 picks, none with stages to compare"]
-    with pytest.raises(ProjectError, match="no project 'nope'"):
+    with pytest.raises(ProjectError, match="no project is named 'nope'"):
         anomalies.find(workspace, ["nope"])
 
 

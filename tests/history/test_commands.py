@@ -84,7 +84,7 @@ def test_report_is_printed_before_anything_is_written(workspace: Workspace, tmp_
     [
         (("import-csv",), 2, "Missing argument"),
         (("import-csv", "missing.csv"), 2, "cannot read the file"),
-        (("import-csv", __file__), 2, "no known header"),
+        (("import-csv", __file__), 2, "not a known header"),
         (("import-csv", SAMPLES / "anomaly_cases.csv", "--project", "a/b"), 2, "is not a name"),
         (("import-folders", "a", "b"), 2, "Missing option"),
         (("import-folders", "missing", "gone", "--project", "p"), 2, "no such folder"),

@@ -263,7 +263,7 @@ def test_wrong_input_is_one_line(workspace: Workspace, before: Path, after: Path
         (before, tmp_path / "missing", "mojo1", "no such folder"),
         (before, text, "mojo1", "neither a folder nor a zip"),
         (before, after, "mojo1", "holds no images"),
-        (before, after, "../x", "no name"),
+        (before, after, "../x", "not a name"),
     ):
         with pytest.raises((UsageError, ProjectError), match=message) as raised:
             read_pair(workspace, original, final, project)

@@ -121,7 +121,7 @@ def test_examples_are_few_and_shown_by_repr(workspace: Workspace, tmp_path: Path
 
 def test_every_file_is_looked_at_before_the_first_row_is_read(workspace: Workspace, log: Path, tmp_path: Path) -> None:
     other = write_log(tmp_path / "other.csv", ("x", "y"), [(1, 2)])
-    with pytest.raises(UsageError, match="no known header"):
+    with pytest.raises(UsageError, match="not a known header"):
         read_logs(workspace, [log, other], "mojo1")
 
 

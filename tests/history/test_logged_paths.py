@@ -71,7 +71,7 @@ def test_given_project_may_be_an_alias_or_not_yet_started(workspace: Workspace) 
     started.with_manifest(aliases=("old mojo",))
     assert given_project(workspace, "old mojo") == "mojo1"
     assert given_project(workspace, "new") == "new"
-    with pytest.raises(ProjectError, match="no name"):
+    with pytest.raises(ProjectError, match="not a name"):
         given_project(workspace, "../x")
 
 

@@ -107,8 +107,8 @@ def test_an_endless_line_costs_itself_and_no_memory(tmp_path: Path, monkeypatch:
     [
         (b"", "the file is empty"),
         (b"\n\n  \n", "the file is empty"),
-        (b"x,y\n1,2\n", "no known header"),
-        (b"\x89PNG\r\n\x1a\n\0\0", "no known header"),
+        (b"x,y\n1,2\n", "not a known header"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "not a known header"),
         (b"\xff\xfea\0,\0b\0,", "cannot read the file"),
     ],
 )

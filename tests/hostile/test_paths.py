@@ -85,7 +85,7 @@ def test_a_way_out_is_no_name_no_folder_and_no_project(workspace: Workspace, way
     else:
         with pytest.raises(ValueError, match="file names"):
             AutomationDecision("g", "p", "", (way, "b.png"))
-        with pytest.raises(ValueError, match="no file name"):
+        with pytest.raises(ValueError, match="not a file name"):
             ApprovedDecision("g", "overridden", way, False, None, "person", "2026-01-02")
         if way:  # the root itself
             with pytest.raises(ValueError, match="leads out"):
@@ -238,5 +238,5 @@ def test_versions_of_models_and_names_in_archives_are_plain(
         digest = read_tree(outside)["secret.png"]
         summary = {"finished_at": finished.manifest.finished_at, "databases": {name: digest}}
         (folder / "summary.json").write_text(json.dumps(summary))
-        with pytest.raises(ProjectError, match="no plain name"):
+        with pytest.raises(ProjectError, match="not a plain name"):
             archive.verified(finished)

@@ -49,7 +49,7 @@ def test_a_folder_is_opened_and_found_again(tmp_path: Path) -> None:
 
 
 def test_only_the_first_images_are_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_FIRST", 4)
+    monkeypatch.setattr(opening, "FIRST", 4)
     project = opening.open_folder(Workspace(tmp_path / "home"), write_images(tmp_path / "card", 11))
     report = projects.rescan(project, at_most=0)
     assert (report.images, report.pending, len(report.ungrouped) + len(report.groups)) == (11, 7, 4)
@@ -61,7 +61,7 @@ def test_only_the_first_images_are_read_at_once(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_pause_keeps_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_FIRST", 2)
+    monkeypatch.setattr(opening, "FIRST", 2)
     project = opening.open_folder(Workspace(tmp_path / "home"), write_images(tmp_path / "card", 9))
     reporter = ProgressReporter(project.workspace, opening.job_name(project.id), [project.id])
     monkeypatch.setattr(reporter, "count", lambda done, of: reporter.ask_to_stop() if done >= 5 else None)

@@ -328,7 +328,7 @@ def test_bundled_bfloat16_vectors_are_made_again_on_demand(photo_project: MakePr
 def test_wrong_choices_are_refused_before_anything_is_written(photo_project: MakeProject, config: MakeConfig) -> None:
     project = photo_project(1)
     for wrong, word in (
-        (EmbedConfig(encoder=EncoderConfig("clip")), "no encoder"),
+        (EmbedConfig(encoder=EncoderConfig("clip")), "not an encoder"),
         (EmbedConfig(encoder=EncoderConfig("bundled", device="cuda")), "cannot run on cuda"),
         (EmbedConfig(encoder=EncoderConfig("bundled", checkpoint=Path("x"))), "takes no model"),
         (replace(config(), engine="spark"), "no engine"),  # type: ignore[arg-type]

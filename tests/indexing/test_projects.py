@@ -481,7 +481,7 @@ def test_wrong_relocation_is_one_line_and_changes_nothing(
 
 
 def test_unknown_project_cannot_be_relocated(workspace: Workspace, tmp_path: Path) -> None:
-    with pytest.raises(ProjectError, match="no project 'p'"):
+    with pytest.raises(ProjectError, match="no project is named 'p'"):
         projects.relocate(workspace, "p", tmp_path)
 
 

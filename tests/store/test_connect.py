@@ -353,7 +353,7 @@ def test_creating_makes_the_database_and_its_folders(tmp_path: Path) -> None:
 
 
 def test_reading_makes_no_database(database: Path) -> None:
-    with pytest.raises(StoreError, match="no database"), open_read_only(database):
+    with pytest.raises(StoreError, match="the database does not exist"), open_read_only(database):
         raise AssertionError("it was opened")
     assert not database.exists()
 

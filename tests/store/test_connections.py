@@ -39,7 +39,7 @@ def test_nothing_is_written_to_a_file_that_was_replaced(database: Path, connecti
 
 
 def test_transaction_fails_if_its_database_is_moved_away(database: Path, connection: sqlite3.Connection) -> None:
-    with pytest.raises(StoreError, match="no longer there"), transaction(connection):
+    with pytest.raises(StoreError, match="is gone"), transaction(connection):
         moved_away(database)
 
 

@@ -202,11 +202,11 @@ def test_unknown_project_is_one_line_that_lists_the_known_ones(workspace: Worksp
     with pytest.raises(ProjectError, match="did you mean anna"):
         workspace.project("ana")
     with pytest.raises(
-        ProjectError, match=r"no project 'bob'.*projects here: anna, in a notebook project = \"anna\"; "
+        ProjectError, match=r"no project is named 'bob'.*projects here: anna, in a notebook project = \"anna\"; "
     ):
         workspace.project("bob")
     saved_project(workspace, tmp_path, "clara")
-    with pytest.raises(ProjectError, match=r"no project 'bob'.*projects here: anna, clara; .*pickroom start bob"):
+    with pytest.raises(ProjectError, match=r"named 'bob'.*projects here: anna, clara; .*pickroom start bob"):
         workspace.project("bob")
 
 

@@ -196,7 +196,8 @@ def crop(
         console.say(f"{name}: {reason}")
     number = f"Batch {result.batch}: " if result.batch else ""
     stuck = f", {len(result.stuck)} unfinished: run `pickroom recover {project}`" if result.stuck else ""
-    console.show(f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}\n{next_line(project)}")
+    then = "" if result.stuck else f"\n{next_line(project)}"
+    console.show(f"{number}{len(result.done)} done, {len(result.refused)} refused{stuck}{then}")
     console.fail_if(result.refused or result.stuck)
 
 

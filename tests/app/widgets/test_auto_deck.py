@@ -35,7 +35,7 @@ def test_keys_and_the_two_presses_that_write(page: Page, place: AutomationTarget
     assert "reviewed 3 (75 %)" in page.deck.header.value
     page.press("Shift+Enter")
     assert "Write approved_decisions.jsonl?" in page.deck.panel.value and not place.approved.exists()
-    assert "no image moves until you apply" in page.deck.panel.value
+    assert "approved as proposed" in page.deck.panel.value and "Write" in page.deck.panel.value
     page.press("Shift+Enter")
     assert [line.action for line in read_approved(place.approved).values()] == ["approved", "rejected", "overridden"]
     assert "Written to approved_decisions.jsonl" in page.deck.words.value
@@ -54,7 +54,7 @@ def test_buttons_filter_and_are_no_decision(page: Page, place: AutomationTarget)
     assert page.frame["count"] == 2 and page.shown == groups_of(place)[1].group_id
     assert "Only crops - Group 1 of 2" in page.deck.header.value
     page.press("f", "only nonsense")
-    assert page.deck.session.only == "flagged" and "no key" in page.deck.words.value
+    assert page.deck.session.only == "flagged" and "not a key" in page.deck.words.value
     assert page.frame["count"] == 0 and "Flagged: none of 4 groups" in page.deck.header.value
     page.press("f", "f")
     assert "no group" not in page.deck.words.value

@@ -32,7 +32,7 @@ def group(**fields) -> GroupView:
         desk_html.lines(group(route=HOSTILE, reasons=HOSTILE, flags=(HOSTILE,), held_reason=HOSTILE), HOSTILE),
         desk_html.lines(None, HOSTILE, error=True),
         desk_html.info([InfoRow(HOSTILE, (HOSTILE, "b")), InfoRow("same", (HOSTILE, HOSTILE))], [image(HOSTILE)] * 2),
-        desk_html.summary(HOSTILE, [(HOSTILE, ""), ("2 groups", HOSTILE)], desk_html.again(HOSTILE)),
+        desk_html.summary(HOSTILE, [(HOSTILE, ""), ("2 groups", HOSTILE)], desk_html.answers(HOSTILE, HOSTILE)),
         desk_html.captions([Caption(HOSTILE, [HOSTILE], flag=HOSTILE, crop=(BOX, HOSTILE))], SLOT, STAGE, zoom=False),
         desk_html.panel(HOSTILE),
         desk_html.notice(HOSTILE),

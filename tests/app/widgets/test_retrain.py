@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from conftest import write_image
-from pickroom.app.widgets.deck import Deck, Retrain
+from pickroom.app.widgets.deck import Deck
+from pickroom.app.widgets.retrain import Retrain
 from pickroom.indexing.projects import start
 from pickroom.learn import progress, retraining
 from pickroom.learn.crops.model import CropTask

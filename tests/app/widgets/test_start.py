@@ -32,7 +32,7 @@ def test_camera_folder_gets_a_hint_then_groups_by_similarity(workspace: Workspac
     page = open_start("p", images_folder, workspace.root).value
     assert "3 images = 0 in 0 groups + 3 ungrouped" in page and "Review them" not in page
     assert (
-        "To have groups in p: group them by how they look: pickroom index p" in page
+        "To have groups in p: group the images by how they look: pickroom index p" in page
         and "by = &quot;similarity&quot;" in page
     )
     assert "p has no vectors yet: 10_embed.ipynb" in open_start("p", images_folder, workspace.root, "similarity").value

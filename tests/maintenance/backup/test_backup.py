@@ -318,7 +318,7 @@ def test_commands_move_a_workspace_to_another_machine(project: Project, tmp_path
     project.root.rename(tmp_path / "elsewhere")
     done = pickroom(new, "restore", str(file))
     assert done.returncode == 0, done.stderr
-    assert "NOT THERE: pickroom relocate p FOLDER" in done.stdout
+    assert "NOT THERE; from where they are now: pickroom relocate p ." in done.stdout
     assert pickroom(new, "relocate", "p", str(tmp_path / "elsewhere")).returncode == 0
     moved = Workspace(new).project("p")
     assert projects.rescan(moved).missing == ()

@@ -141,7 +141,7 @@ def test_unmovable_images_are_held_with_reason_and_others_move(project: Project)
 def test_a_later_batch_stands_in_the_way_of_an_earlier_undo(project: Project) -> None:
     browse(project, "c", *APPLY)
     tree = read_tree(project.root)
-    with pytest.raises(ConflictError, match="no longer there"):
+    with pytest.raises(ConflictError, match="is gone"):
         undo(project, 1)
     assert read_tree(project.root) == tree
 

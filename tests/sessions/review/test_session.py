@@ -146,7 +146,7 @@ def test_a_project_without_groups_says_how_to_make_them(
     for session in (open_session(project), open_session(project, order="worth")):
         session.press("1")
         assert session.view().header == NO_GROUP
-        assert session.view().next_step.startswith("group them by how they look: pickroom index p")
+        assert session.view().next_step.startswith("group the images by how they look: pickroom index p")
         assert session.view().progress == 0
 
 

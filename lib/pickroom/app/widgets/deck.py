@@ -4,7 +4,6 @@ What the user sees and presses is REVIEW.md's, The review deck, and The crop des
 """
 
 import math
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -25,20 +24,16 @@ from pickroom.app.widgets.drawing import (
     reach,
 )
 from pickroom.app.widgets.overlay import Slot
+from pickroom.app.widgets.retrain import Retrain
 from pickroom.app.widgets.stage import PointerEvent
-from pickroom.app.widgets.words import escape
 from pickroom.automation.order import Order
-from pickroom.core.errors import PickroomError
 from pickroom.images import metadata
-from pickroom.learn import progress
-from pickroom.learn.progress import Background
 from pickroom.sessions.crop import state as machine
 from pickroom.sessions.crop.editing import Handle, Point
 from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.crop.state import CropDeskView, CropImageView
 from pickroom.sessions.review.session import BATCH_SIZE, ManualSession, ReviewSession
 from pickroom.sessions.review.view import DeckView, ImageView
-from pickroom.store.workspace import Project
 
 # the neighbours whose pictures the browser keeps ready, the likeliest next one first
 AHEAD = (1, -1, 2, 3, -2)
@@ -177,91 +172,6 @@ def open_deck(
 def open_manual_deck(project_id: str, home: Home = None, batch_size: int = BATCH_SIZE) -> ipywidgets.Widget:
     """The same deck without any recommendation; see `open_deck`."""
     return reopen("deck", project_id, home, lambda p: Deck(ManualSession(p, batch_size=batch_size)))
-
-
-_LOOK_S = 0.5  # between two looks at the progress
-
-
-class Retrain(ipywidgets.HTML):
-    """After a finalise, learning from it in a process of its own, and a line that follows it; hidden until then.
-
-    The deck never waits for it: a thread looks at the process's small progress file, and only changes this line.
-    """
-
-    def __init__(self, project: Project) -> None:
-        self.project = project
-        self.background: Background | None = None
-        self._following: threading.Thread | None = None
-        self._closed, self._again = threading.Event(), threading.Event()
-        super().__init__()
-        self.layout.display = "none"
-
-    def start(self) -> None:
-        """A batch has just been finalised: learn from it, or after what is being learned now."""
-        self.layout.display = None
-        if self._following is not None and self._following.is_alive():
-            self._again.set()
-            return
-        try:
-            if self.project.workspace.project(self.project.id).manifest.encoder is None:
-                self._say(f"Not learned from yet: the images have no vectors (pickroom embed {self.project.id})")
-                return
-            self._begin()
-        except PickroomError as error:
-            self._say(error.line)
-            return
-        self._following = threading.Thread(target=self._follow, daemon=True)
-        self._following.start()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until the process has ended and its result is shown; False when that takes longer."""
-        if self._following is None:
-            return True
-        self._following.join(seconds)
-        return not self._following.is_alive()
-
-    def close(self) -> None:
-        """Stop following; the process goes on, and its recommendations are stored."""
-        self._closed.set()
-        super().close()
-
-    def _begin(self) -> None:
-        from pickroom.learn import retraining  # brings SciPy, half a second of it: a deck opens without
-
-        self._again.clear()
-        self.background = retraining.start_retraining(self.project)
-        self._say("Learning from these decisions…")
-
-    def _follow(self) -> None:
-        try:
-            self._follow_one()
-            while self._again.is_set() and not self._closed.is_set():
-                self._begin()
-                self._follow_one()
-        except PickroomError as error:
-            self._say(error.line)
-
-    def _follow_one(self) -> None:
-        background = self.background
-        assert background is not None
-        while background.running and not self._closed.is_set():
-            if status := self._status(background):
-                self._say(status.line)
-            self._closed.wait(_LOOK_S)
-        if self._closed.is_set():
-            return
-        status = self._status(background)
-        done = status is not None and status.state == "done"
-        self._say(status.message if status and done else background.words or "It ended without a word.")
-
-    @staticmethod
-    def _status(background: Background) -> progress.Status | None:
-        """What this retraining says of itself; None while the file is an earlier one's."""
-        status = progress.read_status(background.workspace, background.name)
-        return status if status is not None and status.pid == background.process.pid else None
-
-    def _say(self, text: str) -> None:
-        self.value = "<br>".join(escape(line.strip()) for line in text.splitlines())
 
 
 SLOP = 3.0  # CSS pixels the pointer moves before a press becomes a drag: a click changes no box

@@ -17,10 +17,16 @@ _IN_THE_APP = [
     (r"pickroom undo [\w-]+ --batch (\w+)", r"batch \1 on the page Reports"),
     (r" in 30_crop\b", " for a crop"),
     (r"run `pickroom (embed|groups)`( again)?", _LOOK),
-    (r"pickroom index [\w-]+ \(10_embed.*?\"\)", _LOOK),
+    (r"(group the images by how they look: )?pickroom index [\w-]+", _LOOK),
     (r"pickroom (embed|groups)( [\w-]+)?(; without a network: --encoder bundled)?(?! --)(?![\w -]* --)", _LOOK),
-    (r"or: pickroom relocate [\w-]+ NEW_FOLDER", "or choose the folder where it is now"),
-    (r"pickroom start [\w-]+ --images FOLDER", "choose it on the page Projects"),
+    (
+        r"or in the folder where its images are now: pickroom relocate .*",
+        "or choose the folder where its images are now",
+    ),
+    (
+        r"make one of the folder you are in: pickroom (start [\w-]+ --images|open) \.",
+        "add a folder on the page Projects",
+    ),
     (r"pickroom train( ranker| crop_proposer)?( [\w-]+)?", "on the page Models"),
     (r"pickroom status [\w-]+", "the page Reports"),
 ]
