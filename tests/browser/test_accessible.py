@@ -54,6 +54,12 @@ PAGES = {
         states=(("Home 1 ArrowLeft", "u u"), ("x ArrowLeft", "u u"), ("?", "?"), ("i", "i"), ("Shift+Enter", "Escape")),
     ),
     "crop": AppPage("project=demo&desk=crop", states=(("?", "?"), ("n", "u"))),
+    "browse": AppPage("project=demo&desk=browse", ".pickroom-grid"),
+    "sort": AppPage("project=demo&desk=sort", ".pickroom-grid"),
+    "duplicates": AppPage("project=demo&desk=duplicates", ".pickroom-next button"),
+    "automate": AppPage("project=demo&desk=automate", ".pickroom-part button"),
+    "models": AppPage("project=demo&desk=models", ".pickroom-part button"),
+    "reports": AppPage("project=demo&desk=reports", ".pickroom-part button"),
     "nothing there": AppPage("project=gone", ".pickroom-app-room .widget-html div div"),
 }
 
@@ -143,7 +149,7 @@ FOCUSED = """() => {
     const [right, bottom] = [x + width + out, y + height + out];
     seen &&= x - out >= box.x - 0.5 && right <= box.right + 0.5 && y - out >= box.y - 0.5 && bottom <= box.bottom + 0.5;
   }
-  return { name: el.ariaLabel || el.textContent, stage: el.matches(".pickroom-image-view"), x, y, seen };
+  return { name: el.ariaLabel || el.textContent || el.labels?.[0]?.textContent, stage: el.matches(".pickroom-image-view"), x, y, seen };
 }"""
 MOST_STOPS = 100
 

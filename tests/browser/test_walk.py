@@ -21,6 +21,7 @@ from support.photographs import shoot
 from support.reviewing import decisions, queue
 
 MOST_TABS = 120  # to get anywhere: a page has some dozens of places
+DRAWN_TWICE = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 HERE = "element => element === document.activeElement"
 
 
@@ -31,6 +32,9 @@ class Mouse:
         self.page = page
 
     def press(self, button: Locator) -> None:
+        button.first.hover()
+        # a frame of its own process is found by the pointer only where it lay when the page was last drawn
+        self.page.evaluate(DRAWN_TWICE)
         button.first.click()
 
     def choose(self, *, pick: int, crop: int) -> None:
@@ -54,7 +58,7 @@ class Mouse:
 
     def finalise(self) -> None:
         self.press(self.page.get_by_role("button", name="Finalise"))
-        self.page.locator(".pickroom-panel h3").wait_for()
+        self.settle(4)
         self.press(self.page.locator(".pickroom-panel button.main"))
 
     def draw(self) -> None:
@@ -75,6 +79,7 @@ class Keyboard(Mouse):
     def press(self, button: Locator) -> None:
         button = button.first
         button.wait_for()
+        self.page.keyboard.press("Escape")  # the crop desk has Tab for its images; after Escape it leads on
         for _ in range(MOST_TABS):
             if button.evaluate(HERE):
                 self.page.keyboard.press("Enter")
@@ -89,7 +94,7 @@ class Keyboard(Mouse):
 
     def finalise(self) -> None:
         self.page.keyboard.press("Shift+Enter")
-        self.page.locator(".pickroom-panel h3").wait_for()
+        self.settle(4)
         self.page.keyboard.press("Shift+Enter")
 
     def draw(self) -> None:
@@ -134,7 +139,7 @@ def test_folder_becomes_a_finished_batch_in_the_app_alone(
         page.wait_for_function("() => document.querySelector('.pickroom-indexing').textContent === ''")
         user.press(page.get_by_role("button", name=PAGES["reports"].label, exact=True))
         user.press(button("Make the report"))
-        page.locator("iframe").wait_for()
+        page.frame_locator("iframe").get_by_text("images picked").wait_for()
         for batch in (2, 1):  # the crop first
             user.press(button(f"Undo batch {batch}"))
             page.locator(".pickroom-part p", has_text=re.compile(f"Batch {batch}, .*: undone")).wait_for()

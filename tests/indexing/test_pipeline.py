@@ -331,7 +331,7 @@ def test_wrong_choices_are_refused_before_anything_is_written(photo_project: Mak
         (EmbedConfig(encoder=EncoderConfig("clip")), "not an encoder"),
         (EmbedConfig(encoder=EncoderConfig("bundled", device="cuda")), "cannot run on cuda"),
         (EmbedConfig(encoder=EncoderConfig("bundled", checkpoint=Path("x"))), "takes no model"),
-        (replace(config(), engine="spark"), "no engine"),  # type: ignore[arg-type]
+        (replace(config(), engine="spark"), "not an engine"),  # type: ignore[arg-type]
     ):
         with pytest.raises(UsageError, match=word):
             embed(project, wrong)

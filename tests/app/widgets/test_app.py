@@ -212,7 +212,7 @@ def test_the_page_opens_where_its_address_says(project: Project, monkeypatch: py
 
 def test_another_window_on_the_project_is_named(project: Project) -> None:
     other = SharedLock(window_lock(project.workspace, project.id))
-    line, told = IndexingLine(project.workspace, lambda: True), threading.Event()
+    line, told = IndexingLine(project.workspace, lambda: None), threading.Event()
     line.observe(lambda change: told.set() if "another window" in change["new"] else None, "html")
     line.follow(project.id)
     assert told.wait(60)

@@ -92,7 +92,7 @@ def test_every_message_names_only_commands_that_no_page_does() -> None:
         ("undo: pickroom undo p-1 --batch 3", "undo: batch 3 on the page Reports"),
         ("no vectors (pickroom embed p)", "no vectors (press Look for new images on the page Projects)"),
         ("pickroom embed p --encoder bundled --change-encoder", "pickroom embed p --encoder bundled --change-encoder"),
-        ("or: pickroom relocate p NEW_FOLDER", "or choose the folder where it is now"),
+        ("or in the folder where its images are now: pickroom relocate p . --home '/a b'", f"or {words._FOLDER}"),
     ],
 )
 def test_a_message_names_what_the_page_has(said: str, in_the_app: str, monkeypatch: pytest.MonkeyPatch) -> None:

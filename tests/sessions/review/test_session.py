@@ -598,13 +598,14 @@ def test_a_batch_undone_elsewhere_comes_back_with_its_choices(make_project: Make
 def test_a_rescan_elsewhere_brings_new_groups_in(make_project: Make, open_session: Open) -> None:
     project = make_project([(1, 2)])
     session = open_session(project)
-    press(session, "1")
+    press(session, "1", "Shift+Enter")
     write_series(project.root / "more", [(1, 2)] * 3)
     for path in (project.root / "more").iterdir():
         path.rename(path.with_name(path.name.replace("2025", "2024")))
     projects.rescan(project)
     session.refresh()
     assert choices(session) == ["approve 1", "-", "-", "-"]
+    assert session.asks and "3 groups: undecided or skipped: stay where they are" in session.view().summary
 
 
 def hammer(pipe: Connection, project: Project, seed: int, count: int) -> None:

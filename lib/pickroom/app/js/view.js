@@ -189,9 +189,9 @@ export class View {
     this.used = true;
     this.shieldKeys(event); // Ctrl goes down before the key it belongs to
     const key = spell(event);
-    // where Tab stands for something, Escape with nothing to close lets the next one lead on: no trap for the keyboard
+    // where Tab stands for something, Escape lets the next one lead on: no trap for the keyboard
     const leaves = this.leaving && key?.endsWith("Tab");
-    this.leaving = key === "Escape" && !this.desk?.querySelector(".pickroom-panel h3");
+    this.leaving = key === "Escape";
     if (leaves) return;
     const own = key === FULL_SCREEN;
     if (!own && (!key || !this.model.get("key_names").includes(key))) return;

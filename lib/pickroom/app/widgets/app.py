@@ -249,19 +249,12 @@ class App(ipywidgets.VBox):
             ways = [("Look for new images", READ + place.project), ("Projects", place.query(project=""))]
         self.next.html = f"<span>{escape(why)}</span>" + "".join(go(query, text) for text, query in ways)
 
-    def _new_images(self) -> bool:
-        """The background has brought in new groups: they join the queue of the desk that is open.
-
-        Returns:
-            False while the desk asks a question, which they would change.
-        """
+    def _new_images(self) -> None:
+        """The background has brought in new groups: they join the queue of the desk that is open."""
         if isinstance(desk := self.here, Desk):
             with desk.surface.lock:  # not while a key is being applied
-                if desk is self.here and desk.session.asks:
-                    return False
                 if desk is self.here and desk.attempt(desk.session.refresh):
                     desk.redraw()
-        return True
 
     def _made(self) -> ipywidgets.Widget:
         place = self.place

@@ -46,10 +46,10 @@ class IndexingLine(Links):
     Empty while nothing goes on.
     """
 
-    def __init__(self, workspace: Workspace, news: Callable[[], bool]) -> None:
+    def __init__(self, workspace: Workspace, news: Callable[[], None]) -> None:
         super().__init__(self._press)
         self.add_class("pickroom-indexing")
-        self._workspace, self._news = workspace, news  # news: the background brought in something; called until taken
+        self._workspace, self._news = workspace, news  # news: called when the background has brought in something
         self._project_id, self._end = "", threading.Event()
 
     def follow(self, project_id: str) -> None:
@@ -63,7 +63,6 @@ class IndexingLine(Links):
 
     def _watch(self, project_id: str, end: threading.Event) -> None:
         before: Status | None = None
-        told: Status | None = None  # the last that was news, and was taken
         began, done = time.monotonic(), 0  # of the phase
         window = SharedLock(window_lock(self._workspace, project_id))
         while not end.wait(_LOOK_S):
@@ -80,9 +79,9 @@ class IndexingLine(Links):
             if end.is_set():
                 break
             self.html = line
+            if status != before:
+                self._news()
             before = status
-            if status != told and self._news():
-                told = status
         window.close()
 
     def _press(self, press: str) -> None:

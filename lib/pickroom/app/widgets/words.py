@@ -10,6 +10,7 @@ import re
 in_app = False  # whether this process shows the app: it says so, being the only page of its kernel
 
 _LOOK = "press Look for new images on the page Projects"
+_FOLDER, _ADD = "choose the folder where its images are now", "add a folder on the page Projects"
 # what a message says -> what it says in the app
 _IN_THE_APP = [
     (r"run `pickroom recover [\w-]+`", "open this page again, it finishes them"),
@@ -19,14 +20,8 @@ _IN_THE_APP = [
     (r"run `pickroom (embed|groups)`( again)?", _LOOK),
     (r"(group the images by how they look: )?pickroom index [\w-]+", _LOOK),
     (r"pickroom (embed|groups)( [\w-]+)?(; without a network: --encoder bundled)?(?! --)(?![\w -]* --)", _LOOK),
-    (
-        r"or in the folder where its images are now: pickroom relocate .*",
-        "or choose the folder where its images are now",
-    ),
-    (
-        r"make one of the folder you are in: pickroom (start [\w-]+ --images|open) \.",
-        "add a folder on the page Projects",
-    ),
+    (r"(in the folder where its images are now: )?pickroom relocate [\w-]+ \. --home ('[^']*'|[^\s)]+)", _FOLDER),
+    (r"(make one of|give it) the folder you are in: pickroom (start [\w-]+ --images|open) \.", _ADD),
     (r"pickroom train( ranker| crop_proposer)?( [\w-]+)?", "on the page Models"),
     (r"pickroom status [\w-]+", "the page Reports"),
 ]

@@ -107,6 +107,11 @@ class ReviewSession(ProjectSession):
         self._load(message="")
         changed = (self.state.cards, self.state.choices) != (before.cards, before.choices)
         changed |= self.recommendations != recommended
+        # new groups alone, which stay where they are, leave a summary true
+        grown = self.state.choices == before.choices and {card.group_id for card in before.cards} <= {
+            card.group_id for card in self.state.cards
+        }
+        grown &= all(self.recommendations.get(group_id) == one for group_id, one in recommended.items())
         here = before.card.group_id if before.card else ""
         places = {card.group_id: place for place, card in enumerate(self.state.cards)}
         self.state = replace(
@@ -115,7 +120,7 @@ class ReviewSession(ProjectSession):
             zoom=before.zoom,
             info=before.info,
             help=before.help,
-            summary=before.summary and not changed,
+            summary=before.summary and (grown or not changed),
         )
         message = self._what_changed(before, recommended) if changed else before.message
         self.state = replace(self.state, message=message)
