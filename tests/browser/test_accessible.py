@@ -57,10 +57,10 @@ PAGES = {
     "browse": AppPage("project=demo&desk=browse", ".pickroom-grid"),
     "sort": AppPage("project=demo&desk=sort", ".pickroom-grid"),
     "duplicates": AppPage("project=demo&desk=duplicates", ".pickroom-next button"),
-    "automate": AppPage("project=demo&desk=automate", ".pickroom-part button"),
-    "models": AppPage("project=demo&desk=models", ".pickroom-part button"),
-    "reports": AppPage("project=demo&desk=reports", ".pickroom-part button"),
-    "nothing there": AppPage("project=gone", ".pickroom-app-room .widget-html div div"),
+    "automate": AppPage("project=demo&desk=automate", ".pickroom-part button:visible"),
+    "models": AppPage("project=demo&desk=models", ".pickroom-part button:visible"),
+    "reports": AppPage("project=demo&desk=reports", ".pickroom-part button:visible"),
+    "nothing there": AppPage("project=gone", ".pickroom-app-room section"),
 }
 
 
