@@ -56,7 +56,7 @@ PAGES = {
     "crop": AppPage("project=demo&desk=crop", states=(("?", "?"), ("n", "u"))),
     "browse": AppPage("project=demo&desk=browse", ".pickroom-grid"),
     "sort": AppPage("project=demo&desk=sort", ".pickroom-grid"),
-    "duplicates": AppPage("project=demo&desk=duplicates", ".pickroom-next button"),
+    "duplicates": AppPage("project=demo&desk=duplicates"),
     "automate": AppPage("project=demo&desk=automate", ".pickroom-part button:visible"),
     "models": AppPage("project=demo&desk=models", ".pickroom-part button:visible"),
     "reports": AppPage("project=demo&desk=reports", ".pickroom-part button:visible"),
@@ -109,7 +109,7 @@ class Checker:
         return before + len(keys.split())
 
     def _check(self, name: str) -> None:
-        for width, height in SIZES:
+        for width, height in SIZES if self.theme == "light" else SIZES[:1]:
             self.page.set_viewport_size({"width": width, "height": height})
             self.page.wait_for_function(LAID_OUT)
             answer = self.axe.run(self.page, options=RULES).response
@@ -149,12 +149,13 @@ FOCUSED = """() => {
     const [right, bottom] = [x + width + out, y + height + out];
     seen &&= x - out >= box.x - 0.5 && right <= box.right + 0.5 && y - out >= box.y - 0.5 && bottom <= box.bottom + 0.5;
   }
-  return { name: el.ariaLabel || el.textContent || el.labels?.[0]?.textContent, stage: el.matches(".pickroom-image-view"), x, y, seen };
+  const name = el.ariaLabel || el.textContent || el.labels?.[0]?.textContent;
+  return { name, stage: el.matches(".pickroom-image-view"), x, y, seen };
 }"""
 MOST_STOPS = 100
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ["projects", "review", "crop", "sort", "reports"])  # one of each kind
 def test_tab_leads_through_a_page_and_out_again(app: tuple[str, str, Path], chromium: Browser, name: str) -> None:
     page = chromium.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(3 * PATIENCE_MS)

@@ -124,7 +124,7 @@ def test_folder_becomes_a_finished_batch_in_the_app_alone(
         page.wait_for_function(SETTLED, arg=0)
         user.choose(pick=1, crop=0)
         user.finalise()
-        page.locator(".pickroom-words", has_text="Batch 1").wait_for()
+        page.locator(".pickroom-header", has_text="reviewed 0 ").wait_for()
 
         user.press(page.get_by_role("button", name="Crop", exact=True))
         page.locator(".pickroom-header", has_text="1 image waits for a crop").wait_for()

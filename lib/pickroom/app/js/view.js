@@ -93,6 +93,8 @@ export class View {
     this.desk = desk;
     this.sizes.observe(desk);
     for (const part of desk.querySelectorAll(".pickroom-words, .pickroom-panel")) part.ariaLive = "polite";
+    // fields without a label of their own are called by what stands in them at first
+    for (const field of desk.querySelectorAll("input, select")) field.ariaLabel ||= field.placeholder ?? field.value;
     // a click on the words or on a panel keeps the keys here, unless it selects text or is for typing
     this.on(desk, "click", (event) => {
       const button = event.target.closest("button[data-press]");

@@ -120,7 +120,7 @@ def panel(head: str, text: str = "") -> str:
 
 def notice(text: str) -> str:
     """One line in place of a desk that cannot be opened."""
-    style = "color: var(--jp-error-color1, #c4232f); font-weight: 600; line-height: 1.5"
+    style = "color: var(--pickroom-reject, var(--jp-error-color1, #c4232f)); font-weight: 600; line-height: 1.5"
     return f'<div style="{style}">{escape(text)}</div>'
 
 
