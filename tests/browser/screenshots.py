@@ -83,6 +83,7 @@ def shoot(browser: Browser, address: str, folder: Path, name: str, keys: str = "
             page.keyboard.press(key)
         _settle(page, address)
         page.screenshot(path=folder / f"{name}-{theme}.jpg", type="jpeg", quality=88)
+        page.goto("about:blank")  # the page's kernel ends: the next page is alone with the project
         page.close()
 
 
