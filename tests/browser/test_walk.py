@@ -130,6 +130,7 @@ def test_folder_becomes_a_finished_batch_in_the_app_alone(
         page.locator(".pickroom-header", has_text="1 image waits for a crop").wait_for()
         page.wait_for_function(SETTLED, arg=0)
         user.draw()
+        page.wait_for_function("() => !document.querySelector('.pickroom-words').textContent.includes('default box')")
         if hand is Mouse:
             user.press(page.locator(".pickroom-desk").get_by_role("button", name="Submit crop"))
         else:
