@@ -123,7 +123,7 @@ def test_groups_recommendations_and_operations(reviewed: Project, analysis: Anal
     assert done[0] == rows(reviewed, "SELECT count(*) AS n FROM file_operations")[0]["n"] > 0
 
 
-def test_vectors_stand_beside_the_images_they_were_made_of(reviewed: Project, analysis: Analysis) -> None:
+def test_vectors_stand_next_to_the_images_they_are_made_of(reviewed: Project, analysis: Analysis) -> None:
     images = rows(reviewed, "SELECT filename, sha256 FROM images ORDER BY directory, filename LIMIT 4")
     (one, a), (two, b), (three, _), (four, d) = [(image["filename"], image["sha256"]) for image in images]
     values = [0.5, 1.0, -2.0]
@@ -226,7 +226,7 @@ def test_a_closed_disk_only_costs_the_copies(reviewed: Project, workspace: Works
         assert count(analysis) == 5
 
 
-# ------------------------------------------------------------------------------------------------ beside who writes
+# ------------------------------------------------------------------------------------------------ while others write
 
 
 def test_query_keeps_the_write_lock_of_this_process(storage: str, reviewed: Project, workspace: Workspace) -> None:
@@ -284,7 +284,7 @@ def lock_for_good(pipe: Connection, path: Path) -> None:
 
 
 @pytest.fixture
-def beside(reviewed: Project, workspace: Workspace, tmp_path: Path) -> Project:
+def neighbour(reviewed: Project, workspace: Workspace, tmp_path: Path) -> Project:
     """Another project, which each test spoils; `reviewed` has to go on working."""
     return add_project(workspace, tmp_path, "spoilt")
 
@@ -299,12 +299,12 @@ def left_out(analysis: Analysis) -> str:
 
 
 def test_a_locked_database_is_named_until_it_is_free(
-    storage: str, beside: Project, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    storage: str, neighbour: Project, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pickroom.analysis.tables.BUSY_MS", 100)
     monkeypatch.setattr("pickroom.analysis.sources._PATIENCE_S", 0)
     asked = "SELECT count(*) FROM decisions"
-    with child(lock_for_good, beside.database) as pipe:
+    with child(lock_for_good, neighbour.database) as pipe:
         hear(pipe)
         with closing(Session(workspace)) as session:
             assert session.run(asked).to_pylist() == [{"count_star()": 5}]
@@ -327,16 +327,16 @@ def test_a_locked_database_is_named_until_it_is_free(
     ids=["nonsense", "cut off", "empty", "gone"],
 )
 def test_a_damaged_database_is_named(
-    storage: str, beside: Project, workspace: Workspace, spoil: Callable[[Path], object], reason: str
+    storage: str, neighbour: Project, workspace: Workspace, spoil: Callable[[Path], object], reason: str
 ) -> None:
-    spoil(beside.database)
+    spoil(neighbour.database)
     with connect(workspace) as analysis:
         told = left_out(analysis)
-    assert reason in told and str(beside.database) in told and "\n" not in told
+    assert reason in told and str(neighbour.database) in told and "\n" not in told
 
 
-def test_a_newer_database_is_named(storage: str, beside: Project, workspace: Workspace) -> None:
-    change(beside, "PRAGMA user_version = 99")
+def test_a_newer_database_is_named(storage: str, neighbour: Project, workspace: Workspace) -> None:
+    change(neighbour, "PRAGMA user_version = 99")
     with connect(workspace) as analysis:
         assert "the database has schema 99, this program knows up to" in left_out(analysis)
 
@@ -379,18 +379,22 @@ def test_a_query_sees_each_database_at_one_moment(storage: str, reviewed: Projec
     assert [row for row in seen if len(set(row or ())) != 1] == [] and len(set(seen)) > 1
 
 
-def test_a_damaged_manifest_is_named_and_its_rows_are_there(beside: Project, workspace: Workspace) -> None:
-    beside.manifest_file.write_text("{")
+def test_a_damaged_manifest_is_named_and_its_rows_are_there(neighbour: Project, workspace: Workspace) -> None:
+    neighbour.manifest_file.write_text("{")
     with connect(workspace) as analysis:
         assert count(analysis) == 7
         assert [(problem.project_id, problem.left_out) for problem in analysis.problems] == [("spoilt", False)]
         assert count(analysis, "projects") == 1
 
 
-def test_a_database_of_the_earlier_schema_is_read_as_it_is(storage: str, beside: Project, workspace: Workspace) -> None:
-    beside.database.unlink()
-    write_earlier(beside.database, [earlier_row(f"g{n}", "spoilt", final_crop_coords="[0, 0, 1, 1]") for n in range(3)])
-    before = beside.database.read_bytes()
+def test_a_database_of_the_earlier_schema_is_read_as_it_is(
+    storage: str, neighbour: Project, workspace: Workspace
+) -> None:
+    neighbour.database.unlink()
+    write_earlier(
+        neighbour.database, [earlier_row(f"g{n}", "spoilt", final_crop_coords="[0, 0, 1, 1]") for n in range(3)]
+    )
+    before = neighbour.database.read_bytes()
     with connect(workspace) as analysis:
         found = analysis.execute(
             "SELECT ai_crop_accepted, stages, picked_stage, input FROM decisions WHERE project_id = 'spoilt'"
@@ -399,11 +403,13 @@ def test_a_database_of_the_earlier_schema_is_read_as_it_is(storage: str, beside:
         assert count(analysis, "crops") == 4
         (problem,) = analysis.problems
     assert not problem.left_out and "earlier schema" in problem.what and "ai_crop_accepted" in problem.what
-    assert beside.database.read_bytes() == before
+    assert neighbour.database.read_bytes() == before
 
 
-def test_a_text_in_a_column_of_numbers_costs_its_own_row(storage: str, beside: Project, workspace: Workspace) -> None:
-    change(beside, "UPDATE ai_decisions SET image_width = 'wide' WHERE user_selected_index = 0")
+def test_a_text_in_a_column_of_numbers_costs_its_own_row(
+    storage: str, neighbour: Project, workspace: Workspace
+) -> None:
+    change(neighbour, "UPDATE ai_decisions SET image_width = 'wide' WHERE user_selected_index = 0")
     with connect(workspace) as analysis:
         widths = analysis.execute("SELECT image_width FROM decisions WHERE project_id = 'spoilt' ORDER BY 1").fetchall()
         assert widths == [(48,)]
@@ -416,10 +422,10 @@ def test_a_text_in_a_column_of_numbers_costs_its_own_row(storage: str, beside: P
         assert count(analysis) == 6
 
 
-def test_odd_texts_are_read(storage: str, beside: Project, workspace: Workspace) -> None:
-    change(beside, "UPDATE decision_context SET versions = CAST(X'7bff7d' AS TEXT)")
-    change(beside, "UPDATE ai_decisions SET timestamp = '2025-08-03T08:00:00+02:00' WHERE user_selected_index = 0")
-    change(beside, "UPDATE ai_decisions SET timestamp = 'yesterday' WHERE user_selected_index = 1")
+def test_odd_texts_are_read(storage: str, neighbour: Project, workspace: Workspace) -> None:
+    change(neighbour, "UPDATE decision_context SET versions = CAST(X'7bff7d' AS TEXT)")
+    change(neighbour, "UPDATE ai_decisions SET timestamp = '2025-08-03T08:00:00+02:00' WHERE user_selected_index = 0")
+    change(neighbour, "UPDATE ai_decisions SET timestamp = 'yesterday' WHERE user_selected_index = 1")
     with connect(workspace) as analysis:
         found = analysis.execute(
             """SELECT versions, timestamp FROM decisions WHERE project_id = 'spoilt'

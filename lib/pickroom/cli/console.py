@@ -121,7 +121,7 @@ def _run() -> None:
     except sqlite3.Error as error:
         if isinstance(error, sqlite3.ProgrammingError):
             raise
-        # where a module knows the file it says so itself; a page that is damaged deep inside comes up anywhere
+        # where a module knows the file it names it; a page that is damaged deep inside comes up anywhere
         told, code = f"a database cannot be read or written: {error} (look at it: pickroom doctor)", 1
     except MemoryError:
         told, code = "there is not enough memory (close other programs, then run it again, and it goes on)", 1

@@ -90,7 +90,7 @@ class Capture:
 
     Attributes:
         captured_at: the camera's clock (naive, to the microsecond); None where nothing says it.
-        captured_by: what says so: "exif", "xmp" or "png"; None without a time.
+        captured_by: its source: "exif", "xmp" or "png"; None without a time.
         utc_offset: minutes that the clock is ahead of UTC; None where it is not written.
         camera: maker and model ("Canon EOS R6"), None where neither is written.
         serial: the body's serial number, as written.

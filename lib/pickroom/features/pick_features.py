@@ -107,7 +107,7 @@ def pick_features(
         np.zeros((*shape, 4), dtype=np.float32),
         spec.encoder_id if spec else None,
     )
-    for project_id in specs:  # project by project, so that what sources let go is seldom read again
+    for project_id in specs:  # project by project, so that what sources dropped is seldom read again
         rows = np.flatnonzero(projects == project_id).tolist()
         _fill_images(features, rows, items, sources)
         rows = [row for row in rows if row not in features.missing]

@@ -16,9 +16,9 @@ _KEPT = 2  # projects whose floats stay in memory: 80,000 images with patches ar
 
 
 class FeatureSources:
-    """Vectors, blocks and file places of several projects; those not used lately are let go.
+    """Vectors, blocks and file places of several projects; those not used lately are dropped.
 
-    Features ask project by project, so that what is let go is seldom read again.
+    Features ask project by project, so that what was dropped is seldom read again.
     """
 
     def __init__(self, projects: Iterable[Project]) -> None:

@@ -78,7 +78,7 @@ def plan(project: Project) -> Backfill:
 def apply(project: Project, planned: Backfill) -> Path | None:
     """Write a plan after a backup copy of the database; returns the copy, None when there is nothing to write.
 
-    A row that says so meanwhile keeps what it says.
+    A row that was filled in meanwhile keeps its value.
 
     Raises:
         LockedError: files of this project are being moved.

@@ -117,7 +117,7 @@ def _exif(image: Image) -> dict[str, str]:
             **{name: exif.get(tag) for name, tag in _GRAPHS.items()},
         }
         big_endian = exif.endian == ">"
-    except Exception:  # noqa: BLE001 (Pillow's parser raises almost anything on damaged EXIF; the row says so)
+    except Exception:  # noqa: BLE001 (Pillow's parser raises almost anything on damaged EXIF; the row has the reason)
         return {"exif": "cannot be read"}
     written = {k: _comment(v, big_endian) if isinstance(v, bytes) else str(v) for k, v in found.items() if v}
     return {name: text for name, text in written.items() if name not in _GRAPHS or generators.PREFIXED.match(text)}

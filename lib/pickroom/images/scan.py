@@ -230,7 +230,7 @@ def _listings(
 def count_skipped(root: Path, extensions: Iterable[str], avoid: frozenset[Path] = frozenset()) -> tuple[Skipped, ...]:
     """Pictures and videos under `root` that no scan reads and that are no companions, by extension.
 
-    Arguments are as those of `walk`. A root that cannot be listed holds none: the scan says so.
+    Arguments are as those of `walk`. A root that cannot be listed holds none; the scan gives the reason.
     """
     allowed, found = tuple(extensions), Counter[str]()
     with contextlib.suppress(OSError):

@@ -157,7 +157,7 @@ def current(workspace: Workspace, name: str) -> int | None:
     """The version that recommends; None when no version has earned it yet.
 
     Raises:
-        StoreError: the file that says so is damaged, or names a version that is gone.
+        StoreError: the file that names it is damaged, or names a version that is gone.
     """
     path, doing = _current_path(workspace, name), "looking for a model"
     found = json_records.read(_Current, path, doing=doing, hint="delete it: the next training decides anew")

@@ -224,7 +224,7 @@ def open_unchecked(path: Path, *, patient: bool = True) -> Iterator[sqlite3.Conn
     try:
         if not has_tables(connection, named="ai_decisions"):
             connection.close()
-            connect(path).close()  # says so, and removes what SQLite made next to the file to read it
+            connect(path).close()  # raises it, and removes what SQLite made next to the file to read it
         yield connection
     finally:
         connection.close()

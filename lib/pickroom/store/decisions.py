@@ -122,7 +122,7 @@ def set_dropped(connection: sqlite3.Connection, group_id: str, dropped_at: str |
 
 
 def set_crop_accepted(connection: sqlite3.Connection, group_id: str, accepted: bool) -> bool:
-    """Say of an older row whether its AI crop was accepted, unless the row says so already; whether it was written."""
+    """Record of an older row whether its AI crop was accepted, unless it is recorded; whether it was written."""
     done = connection.execute(
         "UPDATE ai_decisions SET ai_crop_accepted = ? WHERE group_id = ? AND ai_crop_accepted IS NULL",
         (accepted, group_id),

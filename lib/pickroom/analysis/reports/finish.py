@@ -209,7 +209,7 @@ def execute(project: Project, progress: archive.Progress | None = None, *, origi
         )
         folders.require(folders=OWNED_FOLDERS)  # what had gone is not in the archive
         finished = project.with_manifest(status="finished", finished_at=when)
-        # the archive's own copy says so too
+        # the archive's own copy has it, too
         shutil.copyfile(finished.manifest_file, folder / finished.manifest_file.name)
     return Finished(finished, tuple(pages), folder)
 

@@ -7,7 +7,7 @@ notebooks: there each becomes what its pages have (`_IN_THE_APP`). A command tha
 import html
 import re
 
-in_app = False  # whether this process shows the app: it says so, being the only page of its kernel
+in_app = False  # whether this process shows the app, which sets it: a kernel has one page
 
 _LOOK = "press Look for new images on the page Projects"
 _FOLDER, _ADD = "choose the folder where its images are now", "add a folder on the page Projects"

@@ -244,7 +244,7 @@ def near_pairs(
 
     Returns:
         i, j: (P,) int; bits: (P,) int, above 64 where a hash is unknown; cosine: (P,) float32, NaN where vectors do not
-        compare; and how many of the least alike were let go beyond `most`.
+        compare; and how many of the least alike were left out beyond `most`.
     """
     kept: list[tuple[np.ndarray, ...]] = []
     held = dropped = 0

@@ -71,7 +71,7 @@ class ReviewSession(ProjectSession):
     def press(self, key: str) -> ReviewState:
         """Apply one key and save what it changed; a confirmed summary finalises and opens the next batch.
 
-        A key that would decide on a group that has changed since it was shown is not applied; the message says so.
+        A key that would decide on a group that has changed since it was shown is not applied; the message tells why.
 
         Raises:
             UsageError: the text is not a key.
@@ -165,7 +165,7 @@ class ReviewSession(ProjectSession):
         )
 
     def _learned(self) -> str:
-        """How the model does; "" where nothing was learned, or the file that says so is damaged: see `evaluate`."""
+        """How the model does; "" where nothing was learned, or its file is damaged: see `evaluate`."""
         try:
             found = progress.read_summary(self.project.workspace)
         except StoreError:
