@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from pickroom.analysis.connection import connect as analyse
 from pickroom.indexing import projects
 from pickroom.indexing.pipeline import embed
 from pickroom.store import captures, groups, recommendations
@@ -97,3 +100,15 @@ def test_an_exposure_bracket_is_recommended_to_be_kept_whole(tmp_path: Path) -> 
 def test_each_burst_has_one_burst_id(project: Project) -> None:
     listed = projects.rescan(project).to_dict()["groups"]
     assert [one["burst_id"] for one in listed] == [one["group_id"] for one in listed]
+
+
+def test_a_file_that_says_no_time_shows_its_own_marked(project: Project) -> None:
+    os.utime(project.root / "IMG_6.jpg", (1e9, 1e9))
+    projects.rescan(project)
+    with closing(analyse(project.workspace)) as analysis:
+        query = (
+            "SELECT captured_at, captured_by FROM images WHERE filename IN ('IMG_3.jpg', 'IMG_6.jpg') ORDER BY filename"
+        )
+        own, file = analysis.execute(query).fetchall()
+    assert own == (datetime(2024, 5, 6, 12, 10), "exif")
+    assert file == (datetime(2001, 9, 9, 1, 46, 40), "file")

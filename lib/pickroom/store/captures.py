@@ -15,6 +15,11 @@ def of(connection: sqlite3.Connection, contents: Iterable[str] | None = None) ->
     return {row["sha256"]: _record(row) for row in connection.execute(query, {"wanted": wanted})}
 
 
+def times(connection: sqlite3.Connection) -> dict[str, str]:
+    """SHA-256 of a content -> when it was taken (ISO 8601, the camera's clock), of those that say so."""
+    return dict(connection.execute("SELECT sha256, captured_at FROM captures WHERE captured_at IS NOT NULL"))
+
+
 def _record(row: sqlite3.Row) -> Capture:
     try:
         return rows.record_of(Capture, row)

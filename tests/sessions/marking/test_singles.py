@@ -17,8 +17,9 @@ from pickroom.indexing import projects
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking.session import BrowseSession
 from pickroom.store.connect import connect
-from pickroom.store.workspace import Project
+from pickroom.store.workspace import Project, Workspace
 from support.boards import APPLY, browse, with_results
+from support.photographs import take
 
 NAMES = ("a.png", "b.png", "c.png")
 
@@ -92,3 +93,11 @@ def test_another_file_under_the_name_of_a_kept_one_is_new(project: Project) -> N
     write_image(project.root / "shoot" / "a.png", seed=99)
     projects.rescan(project)
     assert counted(project) == (3, 3) and flow(project) == [17, 5, 1, 0, 3]
+
+
+def test_images_of_a_folder_lie_in_capture_order(tmp_path: Path) -> None:
+    for name, seconds in (("a.jpg", 9), ("b.jpg", None), ("c.jpg", 5), ("d.jpg", 5)):
+        take(tmp_path / "card" / name, 1, seconds)
+    project = projects.start(Workspace(tmp_path / "home"), "p", tmp_path / "card")[0]
+    with closing(BrowseSession(project)) as session:
+        assert session.board.layout.order == ("c.jpg", "d.jpg", "a.jpg", "b.jpg")

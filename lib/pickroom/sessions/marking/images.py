@@ -25,7 +25,7 @@ RESULTS = (naming.SELECTED, naming.CROPPED)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The images of some folders, by folder and name."""
+    """The images of some folders, by folder, capture time and name."""
 
     bases: tuple[str, ...]  # the folders that were asked for
     items: tuple[ListedImage, ...]
@@ -121,6 +121,15 @@ class BoardImages:
             found = known.get((image.filename, image.file_size, image.mtime_ns))
             if found is not None:
                 self._hashes.setdefault(image, found)
+
+    def in_time_order(self, images: Iterable[ListedImage], times: Mapping[str, str]) -> tuple[ListedImage, ...]:
+        """Images by folder, in it by capture time and name; those without a time come last. `times` is by content."""
+        late = "~"  # after every time
+
+        def place(image: ListedImage) -> tuple[str, str, str]:
+            return image.directory, times.get(self._hashes.get(image, ""), late), image.filename
+
+        return tuple(sorted(images, key=place))
 
     def number(self, image: ListedImage) -> int:
         """The number of an image, from 0 in the order in which they are asked for."""

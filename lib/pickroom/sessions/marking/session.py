@@ -24,8 +24,8 @@ from pickroom.sessions.marking import images
 from pickroom.sessions.marking.board import Board, Layout, Section
 from pickroom.sessions.marking.images import RESULTS, BoardImages, Listing
 from pickroom.sessions.session import ProjectSession, latest
+from pickroom.store import captures, marks, operations
 from pickroom.store import images as images_table
-from pickroom.store import marks, operations
 from pickroom.store.connect import data_version, transaction
 from pickroom.store.images import known_hashes
 from pickroom.store.marks import BoardKind, Mark, MarkStep
@@ -225,8 +225,9 @@ class BoardSession(ProjectSession):
             waiting = marks.waiting(self._connection, self.kind)
             undo, redo = marks.steps(self._connection, self.kind)
             blocked = apply_marks.unavailable_images(self.project, self._connection, list(self._items))
-            known = known_hashes(self._connection)
+            known, times = known_hashes(self._connection), captures.times(self._connection)
         self.images.learn(self.listing.items, known)
+        self.listing = replace(self.listing, items=self.images.in_time_order(self.listing.items, times))
         mine = [mark for mark in waiting if self._is_mine(mark)]
         self.held = {mark.path: mark.held_reason for mark in mine if mark.held_reason}
         self.board = replace(

@@ -12,8 +12,10 @@ final AS (
     SELECT
         i.owner AS project_id, i.directory, i.filename, i.width, i.height, i.stage,
         TRY_CAST(i.taken_at AS TIMESTAMP) AS taken_at,
-        TRY_CAST(p.captured_at AS TIMESTAMP) AS captured_at, p.captured_by, p.camera, p.serial,
-        p.exposure_s, p.aperture, p.iso,
+        -- the camera's clock; where the file says nothing, when it was last written, which groups nothing
+        coalesce(TRY_CAST(p.captured_at AS TIMESTAMP), make_timestamp(i.mtime_ns // 1000)) AS captured_at,
+        CASE WHEN TRY_CAST(p.captured_at AS TIMESTAMP) IS NULL THEN 'file' ELSE p.captured_by END AS captured_by,
+        p.camera, p.serial, p.exposure_s, p.aperture, p.iso,
         i.sha256, i.file_size, i.mtime_ns, i.reason, m.group_id, m.position,
         -- the user's, so far: kept in addition to the pick of its group, and stars
         coalesce(k.kept = 1, false) AS kept_also, k.stars,
