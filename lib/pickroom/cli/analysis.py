@@ -26,8 +26,10 @@ _LONGEST = 16  # values of a list that are shown in one
 
 
 @console.command(has_json=True)
-def sql(query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT, or EXPLAIN of one.")]) -> None:
-    """Ask every project at once in SQL: decisions crops groups images recommendations operations models."""
+def sql(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT statement, or EXPLAIN of one.")],
+) -> None:
+    """Query all projects with SQL. Some views: decisions, crops, groups, images, recommendations, models."""
     from pickroom.analysis import safe_sql
 
     result = safe_sql.run(console.workspace_here(), query)
@@ -59,10 +61,10 @@ def _shown(value: Any) -> Any:
 def check(
     project: console.ProjectName,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Write lost sidecars again, and close rows cropped without one.")
+        bool, typer.Option("--repair", help="Write lost sidecars again, complete rows cropped without one.")
     ] = False,
 ) -> None:
-    """Whether decisions are fit to train on and to finish, and images where they say; writes the inspection report."""
+    """Check decisions, crops and the places of images, and write the inspection report."""
     from pickroom import integrity
     from pickroom.features import blocks
     from pickroom.integrity.whereabouts import in_words
@@ -128,7 +130,7 @@ def _crop_faults(project: Project) -> list[Fault]:
 
 @console.command()
 def report(project: console.ProjectName) -> None:
-    """Run the report notebooks for a project; finishing does that too."""
+    """Run a project's report notebooks; `finish` does this, too."""
     from pickroom.analysis.reports import render
 
     opened = console.project_of(project)
@@ -142,10 +144,10 @@ def report(project: console.ProjectName) -> None:
 @console.command()
 def finish(
     project: console.ProjectName,
-    execute: Annotated[bool, typer.Option("--execute", help="Do it; else only say what would happen.")] = False,
-    originals: Annotated[bool, typer.Option("--originals", help="Also archive what the crops were made from.")] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it (default: only show what would happen).")] = False,
+    originals: Annotated[bool, typer.Option("--originals", help="Also archive the originals of crops.")] = False,
 ) -> None:
-    """Report on a project, archive it and mark it as finished; refuses while anything is half done."""
+    """Report on a project, archive it and mark it as finished; refuses while work is unfinished."""
     from pickroom.analysis.reports import finish as finishing
 
     opened = console.project_of(project)
@@ -166,7 +168,7 @@ _OPTIONS = {option.name: option for known in FORMATS for option in known.options
 
 
 def export(
-    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Default: all.")] = None,
     **given: Any,
 ) -> None:
     """Give your picks and crops to other programs: data sets, or ratings next to the images."""

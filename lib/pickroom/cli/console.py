@@ -26,7 +26,7 @@ from pickroom.store import copies
 from pickroom.store.workspace import Project, Workspace
 
 app = typer.Typer(
-    help="Pick the best of every group of near-duplicate images, and teach a model to do it with you.",
+    help="Pick the best image of every group of near-duplicates, and train a model that recommends it.",
     cls=Page,
     rich_markup_mode=None,  # plain text: a page to read, on any terminal and in a pipe
     no_args_is_help=True,
@@ -50,7 +50,7 @@ def _name_home(value: Path | None) -> Path | None:
 
 
 # what `command` adds to the parameters of a command
-_HOME = typer.Option("--home", callback=_name_home, help="The workspace; else $PICKROOM_HOME, else found from here.")
+_HOME = typer.Option("--home", callback=_name_home, help="The workspace (default: $PICKROOM_HOME, else found).")
 _JSON = typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.")]
 

@@ -21,15 +21,15 @@ def start(
     project: console.ProjectName,
     images: Annotated[Path | None, typer.Option("--images", help="The folder of images.")] = None,
     finished: Annotated[
-        bool, typer.Option("--finished", help="A project of the past, without images: for imported decisions.")
+        bool, typer.Option("--finished", help="Register a finished project without images, for imported decisions.")
     ] = False,
     aliases: Annotated[
-        list[str] | None, typer.Option("--alias", metavar="NAME", help="Another name for it in old logs.")
+        list[str] | None, typer.Option("--alias", metavar="NAME", help="Its name in old logs; repeatable.")
     ] = None,
-    title: Annotated[str | None, typer.Option(help="A name to show.")] = None,
-    rename_duplicates: Annotated[bool, typer.Option(help="Put the folder's name in front of names met twice.")] = False,
+    title: Annotated[str | None, typer.Option(help="The title that is shown.")] = None,
+    rename_duplicates: Annotated[bool, typer.Option(help="Put the folder before duplicate names.")] = False,
 ) -> None:
-    """Make a project of a folder of images: scan, group, recommend the baseline."""
+    """Make a project of a folder of images: scan and group them, recommend the baseline."""
     from pickroom.history.logged_paths import new_aliases
     from pickroom.indexing import projects
 
@@ -102,18 +102,18 @@ def scan_lines(report: Any) -> list[str]:
 def groups(
     project: console.ProjectName,
     by: Annotated[
-        str, typer.Option(help="stage: by the stages in the names; similarity: by how images look.")
+        str, typer.Option(help="stage: by the stages in file names; similarity: by how images look.")
     ] = "stage",
     gap: Annotated[
-        float | None, typer.Option(help="Minutes from one stage to the next, at most: 5. By similarity: no limit.")
+        float | None, typer.Option(help="Most minutes from one stage to the next (default: 5; by similarity no limit).")
     ] = None,
-    cosine: Annotated[float | None, typer.Option(help="By similarity: least cosine of two images' vectors.")] = None,
+    cosine: Annotated[float | None, typer.Option(help="By similarity: lowest cosine of two images' vectors.")] = None,
     hash_distance: Annotated[
-        int | None, typer.Option("--hash-distance", metavar="BITS", help="By similarity: most bits of 64 that differ.")
+        int | None, typer.Option("--hash-distance", metavar="BITS", help="By similarity: most differing bits of 64.")
     ] = None,
-    tune: Annotated[bool, typer.Option("--tune", help="By similarity: as your own decisions suggest.")] = False,
+    tune: Annotated[bool, typer.Option("--tune", help="By similarity: fit to your decisions.")] = False,
 ) -> None:
-    """Scan the project's folder again and group what is new. By similarity groups what the stages left out."""
+    """Scan the project's folder again and group new images; by similarity, those that are in no group."""
     from pickroom.groups.stages import DEFAULT_GAP
     from pickroom.groups.strategies import Similarity
     from pickroom.indexing import projects
@@ -137,10 +137,10 @@ def groups(
 
 
 @console.command(has_json=True)
-def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]")] = None) -> None:
-    """What is waiting, decided, unfinished: of one project, or of all.
+def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]", help="Default: all.")] = None) -> None:
+    """Show what waits, what is decided and what is unfinished, in one project or in all.
 
-    Exits 1 if images lie where neither the journal nor a row says, or a project cannot be read.
+    Exits 1 if Pickroom's folders hold images that no record explains, or a project cannot be read.
     """
     from pickroom.indexing import projects
 
@@ -210,9 +210,9 @@ def status_words(entry: dict[str, Any]) -> str:
 def alias(
     project: console.ProjectName,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Further names; none lists them.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Names to add (none: list them).")
     ] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Take these names away.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove these names.")] = False,
 ) -> None:
     """List, add or remove the names that old logs and caches have for a project, such as "training data/anna_final"."""
     from pickroom.history.logged_paths import new_aliases
@@ -231,7 +231,7 @@ def alias(
 
 
 @console.command()
-def relocate(project: console.ProjectName, folder: Annotated[Path, typer.Argument()]) -> None:
+def relocate(project: console.ProjectName, folder: Annotated[Path, typer.Argument(help="The new folder.")]) -> None:
     """Tell a project that its image folder has moved."""
     from pickroom.indexing import projects
 
@@ -241,10 +241,10 @@ def relocate(project: console.ProjectName, folder: Annotated[Path, typer.Argumen
 
 @console.command()
 def lab(
-    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8888,
+    port: Annotated[int, typer.Option(help="The port to listen on; if taken, the next free one.")] = 8888,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
-    """Open JupyterLab on your copies of the notebooks: on this machine only, behind a token."""
+    """Open JupyterLab with your copies of the notebooks: on this machine only, with a token."""
     from pickroom.app import lab as jupyter
 
     workspace = console.workspace_here()
@@ -259,11 +259,11 @@ def lab(
 
 @console.command("app")
 def picking_app(
-    project: Annotated[str, typer.Argument(metavar="[PROJECT]", help="Open this one; else choose on the page.")] = "",
-    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8866,
+    project: Annotated[str, typer.Argument(metavar="[PROJECT]", help="Default: choose on the page.")] = "",
+    port: Annotated[int, typer.Option(help="The port to listen on; if taken, the next free one.")] = 8866,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
-    """Pick and crop in the browser without a notebook: on this machine only, behind a token."""
+    """Review and crop in the browser without notebooks: on this machine only, with a token."""
     from pickroom.app.server import app_server
 
     app_server.run(console.workspace_here(), project, port=port, browser=browser)
@@ -271,10 +271,10 @@ def picking_app(
 
 @console.command(has_json=True)
 def doctor() -> None:
-    """Check this machine and the workspace: each line ok, warn or fail, what it means, and what to do.
+    """Check this machine and the workspace. Each line has ok, warn or fail, the reason, and what to do.
 
-    Changes nothing, fetches nothing; what a disk can do is tried in a hidden folder, which is removed.
-    Exits 1 if anything failed.
+    Changes nothing and downloads nothing. The functions of a disk are tried in a hidden folder, which is
+    removed. Exits 1 if a check failed.
     """
     from pickroom.cli.doctor import machine, workspaces
 

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 @console.command()
 def review(
     project: console.ProjectName,
-    keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
+    keys: Annotated[Path | None, typer.Option(help="A file of keys, one per line; - reads stdin.")] = None,
     blind: Annotated[bool, typer.Option(help="Hide each recommendation until you have chosen.")] = False,
-    no_ai: Annotated[bool, typer.Option("--no-ai", help="No recommendation at all, shown or recorded.")] = False,
+    no_ai: Annotated[bool, typer.Option("--no-ai", help="Neither show nor record recommendations.")] = False,
     order: Annotated[
-        Literal["folder", "worth"], typer.Option(help="worth: what a look most likely corrects first.")
+        Literal["folder", "worth"], typer.Option(help="worth: groups most likely to be overridden first.")
     ] = "folder",
 ) -> None:
-    """Review by keys without a browser; the deck itself is notebooks/20_review.ipynb."""
+    """Review by a file of keys, without a browser; the deck is in 20_review.ipynb."""
     from pickroom.sessions.keys import read_keys
     from pickroom.sessions.review.session import ManualSession, ReviewSession
 
@@ -62,16 +62,16 @@ def review(
 def recover(
     project: console.ProjectName,
     unexplained: Annotated[
-        bool, typer.Option("--unexplained", help="Return images in Pickroom's folders that nothing explains.")
+        bool, typer.Option("--unexplained", help="Return images in Pickroom's folders that no record explains.")
     ] = False,
     give_up: Annotated[
-        bool, typer.Option("--give-up", help="Close what waits for files that are gone for good.")
+        bool, typer.Option("--give-up", help="Close operations on files that are gone for good.")
     ] = False,
     execute: Annotated[
-        bool, typer.Option("--execute", help="With --unexplained, --give-up: do it; else only show it.")
+        bool, typer.Option("--execute", help="With --unexplained or --give-up: do it (default: only show it).")
     ] = False,
 ) -> None:
-    """Finish, forward, what a crash interrupted."""
+    """Finish file operations that a crash interrupted."""
     from pickroom.automation import apply
     from pickroom.files.batch import recover as finish
     from pickroom.store.connect import connect
@@ -124,7 +124,7 @@ def _return(opened: Project, execute: bool) -> None:
 def undo_command(
     project: console.ProjectName, batch: Annotated[int, typer.Option(help="The number that finalise and status print.")]
 ) -> None:
-    """Put a finalised batch back: files, choices, rows."""
+    """Put a finalised batch back: files, choices and rows."""
     from pickroom.files.batch import undo_in_words
     from pickroom.store.connect import connect
 
@@ -168,9 +168,11 @@ def crop(
         Path | None,
         typer.Option(help='JSON lines {"filename", "box"} or {"filename", "action": "delete"}; - is stdin.'),
     ] = None,
-    apply_ai: Annotated[bool, typer.Option("--apply-ai", help="Crop all of crop_auto/ as the AI proposed.")] = False,
+    apply_ai: Annotated[
+        bool, typer.Option("--apply-ai", help="Crop all images in crop_auto/ as the AI proposed.")
+    ] = False,
 ) -> None:
-    """Make the crops that wait; the desk itself is notebooks/30_crop.ipynb."""
+    """Crop the images that wait, by a file of boxes; the desk is in 30_crop.ipynb."""
     from pickroom.files.cropping import Order
     from pickroom.sessions.crop.session import CropSession
 
