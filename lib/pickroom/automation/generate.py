@@ -131,7 +131,7 @@ def propose(group: Group, made: Recommendation | None, approval: files.Approval)
     """The line of one group; without a recommendation it only says that none is known."""
     line = files.AutomationDecision(group.group_id, group.project_id, group.directory, group.filenames)
     if made is None:
-        return replace(line, reason="no recommendation yet", crop_reason="no word on a crop")
+        return replace(line, reason="no recommendation yet", crop_reason="no prediction whether to crop")
     index = made.selected_index
     return replace(
         line,
@@ -150,7 +150,7 @@ def propose(group: Group, made: Recommendation | None, approval: files.Approval)
 
 # (whether a crop is needed, whether there is a box) -> the reason in the line
 _CROP_REASONS = {
-    (None, False): "no word on a crop",
+    (None, False): "no prediction whether to crop",
     (None, True): "a crop is possible",
     (False, False): "no crop needed",
     (False, True): "no crop needed",

@@ -94,7 +94,7 @@ def check(
     lines += [f"  repaired: {line}" for line in repaired]
     lines += [f"  waiting crop: {fault.line}" for fault in faults]
     if any(fault.repairable for fault in faults):
-        lines.append(f"  put right what the database knows: pickroom check {opened.id} --repair")
+        lines.append(f"  repair what the database knows: pickroom check {opened.id} --repair")
     lines += [f"  {line}" for line in in_words(lies.to_dict(), opened.id)]
     if not any(one.findings for one in (found, *imports)) and not faults and lies.is_sound:
         lines.append("  every check passes")

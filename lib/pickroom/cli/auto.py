@@ -118,7 +118,7 @@ def apply(
             return
         if not plan.items:
             return
-        _confirm(place, f"Take these {len(plan.ops)} steps in {place.project.root}?", yes)
+        _confirm(place, f"Do these {len(plan.ops)} steps in {place.project.root}?", yes)
         applied = executor.apply(place, plan)
     console.say(applied.line)
     console.fail_if(applied.stuck)

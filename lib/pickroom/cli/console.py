@@ -108,7 +108,7 @@ def _run() -> None:
         # without standalone mode click hands the code of an Exit back instead of raising it; Typer makes one of Ctrl-C
         code = app(standalone_mode=False) or 0
         if code == _INTERRUPTED:
-            say("pickroom: interrupted; what was saved stays saved (run it again, and it goes on)")
+            say("pickroom: interrupted; what was saved is kept (run it again to go on)")
         sys.exit(code)
     except PickroomError as error:
         told, code = error.line, error.exit_code
@@ -124,7 +124,7 @@ def _run() -> None:
         # where a module knows the file it names it; a page that is damaged deep inside comes up anywhere
         told, code = f"a database cannot be read or written: {error} (look at it: pickroom doctor)", 1
     except MemoryError:
-        told, code = "there is not enough memory (close other programs, then run it again, and it goes on)", 1
+        told, code = "there is not enough memory (close other programs, then run it again to go on)", 1
     except Exception as error:
         if not hasattr(error, "format_message"):  # click's usage errors have it; anything else is a defect
             raise

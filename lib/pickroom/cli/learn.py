@@ -259,7 +259,7 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
         console.say(f"pickroom: the training goes on; stop it: pickroom train {kind} --stop")
         raise
     if started is not None and started.process.wait() != 0:
-        console.say(console.printable(started.words.splitlines()[-1:]) or "pickroom: it ended without a word")
+        console.say(console.printable(started.words.splitlines()[-1:]) or "pickroom: it ended without a message")
         raise typer.Exit(started.process.returncode if started.process.returncode > 0 else 1)
     if last is None or last.state != "done":
         raise typer.Exit(1)

@@ -121,9 +121,9 @@ def groups(
     if by not in ("stage", "similarity"):
         raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage or similarity")
     if by == "stage" and (tune or cosine is not None or hash_distance is not None):
-        raise UsageError("this is for groups by similarity", doing="grouping", hint="add --by similarity")
+        raise UsageError("these options are for groups by similarity", doing="grouping", hint="add --by similarity")
     if gap is not None and not 0 < gap <= _LONGEST_GAP:
-        raise UsageError(f"a gap of {gap:g} minutes groups nothing well", doing="grouping", hint="use --gap 5")
+        raise UsageError(f"a gap of {gap:g} minutes is not possible", doing="grouping", hint="use --gap 5")
     limit = None if gap is None else timedelta(minutes=gap)
     opened = console.project_of(project)
     with console.progress_bar("Reading images") as progress:
@@ -202,7 +202,7 @@ def status_words(entry: dict[str, Any]) -> str:
     lines += [f"  held back: {group_id}: {reason}" for group_id, reason in entry["held"].items()]
     accuracy = entry["performance"].get("selection_accuracy")
     if accuracy is not None:
-        lines.append(f"  recommended images that were picked, where any was: {percent(accuracy)}")
+        lines.append(f"  recommended images that were picked: {percent(accuracy)}")
     return "\n".join(lines)
 
 

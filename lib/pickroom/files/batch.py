@@ -182,7 +182,7 @@ def plan_undo(project: Project, connection: sqlite3.Connection, batch: int, *, u
         raise UsageError(f"no batch has the number {batch}", doing=f"undoing in {project.id}", hint=f"batches: {known}")
     done = [op for op in steps if op.state == "done"]
     if not done:
-        raise UsageError(f"batch {batch} is undone already", doing=f"undoing in {project.id}")
+        raise UsageError(f"batch {batch} is already undone", doing=f"undoing in {project.id}")
     cropped = decisions.cropped_since(connection, batch)
     if cropped:
         what = f"batch {batch} has {len(cropped)} crop{'s' * (len(cropped) != 1)} made or dropped since"

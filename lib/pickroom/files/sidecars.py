@@ -128,7 +128,7 @@ def _box(values: dict[str, object]) -> CropBox | None:
     try:
         return CropBox.of(coordinates)
     except (ValueError, TypeError) as error:
-        raise SidecarError(f"its sidecar holds a box that is none ({error})") from None
+        raise SidecarError(f"its sidecar holds an invalid box ({error})") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ class Assignment:
             alone = ProjectNames({folder: (folder,)}, ids=False)
             if not any(alone.found_in(one) for one in met):
                 raise UsageError(
-                    "no row lies in this folder",
+                    "no row has this folder",
                     doing="reading --map",
                     subject=folder,
                     hint="the report of a run without --map lists the folders",

@@ -228,7 +228,7 @@ class Report:
             page += html.paragraph(undecided, " of ", groups, " groups are undecided.")
         if flow.get("unseen_singles"):
             unseen = _number("input_output", flow, "unseen_singles")
-            page += html.paragraph("Images in no group that nobody has looked at: ", unseen, ".")
+            page += html.paragraph("Images in no group that you have not looked at: ", unseen, ".")
         page += html.paragraph("Crops that wait to be made: ", Number("unfinished_crops.total", len(waiting)), ".")
         if waiting:
             names = ", ".join(row["picked"] for row in waiting[:_EXAMPLES_SHOWN])

@@ -150,7 +150,7 @@ def accelerator() -> Finding:
     except Exception as error:  # noqa: BLE001 (as above: a broken PyTorch raises anything)
         return Finding("accelerator", "fail", f"PyTorch cannot be used: {_said(error)}", REMAKE)
     if best == "cpu":
-        return Finding("accelerator", "ok", f"none, so the {words}: embedding takes longer, nothing else does")
+        return Finding("accelerator", "ok", f"none, so the {words}: only embedding takes longer")
     return Finding("accelerator", "ok", words)
 
 

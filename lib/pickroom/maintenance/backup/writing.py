@@ -90,7 +90,7 @@ def _target(workspace: Workspace, file: Path) -> Path:
 
 def _taken(file: Path) -> UsageError:
     hint = "a backup replaces nothing: give another name, or a folder"
-    return UsageError("this file is there already", doing="backing up", subject=file, hint=hint)
+    return UsageError("this file exists already", doing="backing up", subject=file, hint=hint)
 
 
 def _pack(

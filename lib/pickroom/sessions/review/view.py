@@ -240,9 +240,7 @@ def _reasons(shown: Recommendation | None) -> str:
         parts.append(f"pick{_sure(shown.confidence)}")
     if shown.offered_crop is not None:
         sure = _sure(shown.crop_confidence)
-        parts.append(
-            f"crop{sure}" if shown.crop_needed else f"where a crop would lie{sure}; no word on whether to crop"
-        )
+        parts.append(f"crop{sure}" if shown.crop_needed else f"suggested crop{sure}; whether to crop is not predicted")
     elif shown.crop_needed is False:
         parts.append("no crop needed")
     return " · ".join(parts)
