@@ -1,4 +1,4 @@
-"""Keys: their spelling, and the table of bindings that every tool has: rebind here. Pure.
+"""Key bindings: the spelling of keys, and one table of bindings for each tool. Pure.
 
 Keys are spelled as FORMATS.md says: letters in lower case, digits, named keys, `Shift+` before them. The help, the
 buttons, the desks' checks and docs/REVIEW.md all follow these tables.
@@ -23,7 +23,7 @@ Effect = Literal["decides", "acts", "repeats", "looks"]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a key asks for; `index` is the 0-based image or folder, for commands that name one."""
+    """A command of a key; `index` is the 0-based image or folder, for commands that need one."""
 
     name: str
     index: int | None = None
@@ -36,8 +36,8 @@ class Binding:
     key: str
     command: Command
     help: str  # what it does, in words; neighbours with the same words share one line of the help
-    # "decides" is about what is on screen, and refused where that has just changed; so is "acts", which the desk alone
-    # checks; "repeats" acts, and counts again while the key is held down; "looks" always counts
+    # "decides": about the group on screen, and refused where that has just changed; "acts": the same, checked by the
+    # desk alone; "repeats": acts, again and again while the key is held down; "looks": always counts
     effect: Effect
     shown: str = ""  # how the help spells the keys of this line; "" spells them all
 
@@ -145,7 +145,7 @@ def read_keys(text: str) -> list[str]:
 
 _decides, _acts, _repeats, _looks = (partial(bind, effect=effect) for effect in get_args(Effect))
 _FIRST_CLICK = "the first click only focuses the desk"
-# the browser's own key: no session hears of it
+# the browser handles it: no session gets it
 _WHOLE_SCREEN = mouse("Shift+Space", "the desk on the whole screen, and back")
 _LAST_LINES = (_WHOLE_SCREEN, _looks("?", "help", "this legend"))
 
@@ -298,7 +298,7 @@ SORT = KeyTable(
 DUPLICATES = KeyTable(
     _decides("1 2", "keep #", "keep that one: the other goes to delete_staging/; again: clear"),
     _decides("a", "suggested", "keep the one that is suggested"),
-    # it names the pairs that it decides, and says how many: it need not have been pressed on any of them
+    # it decides all such pairs and reports how many, so that it need not be pressed on one of them
     _looks("Shift+a", "suggested for exact", "keep the suggested one of every open exact pair"),
     _decides("b", "both", "keep both"),
     _looks(
