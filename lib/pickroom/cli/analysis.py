@@ -1,4 +1,4 @@
-"""Commands that look, and hand on: sql, check, report, export; and the last one of a project, finish.
+"""The commands sql, check, report, export and finish.
 
 The options of `export` come from `exports/formats.py`.
 """
@@ -73,7 +73,7 @@ def check(
     opened = console.project_of(project)
     repaired = _repair_crops(opened) if repair else []
     found, *imports = inspect_all(opened)
-    faults = [] if found.errors else _crop_faults(opened)  # rows that are not sound cannot be held against files
+    faults = [] if found.errors else _crop_faults(opened)  # unsound rows cannot be compared with files
     finishing = integrity.inspect(opened, purpose="finishing")
     lies = integrity.whereabouts(opened)
     path = integrity.save_report(opened.workspace, [found, *imports])
@@ -117,7 +117,7 @@ def _repair_crops(project: Project) -> list[str]:
 
 
 def _crop_faults(project: Project) -> list[Fault]:
-    """What is wrong with crops that wait; nothing is said while files are on their way, or the folder is not there."""
+    """Problems of waiting crops; none while file operations are unfinished, or the image folder is missing."""
     from pickroom.files import sidecars
     from pickroom.store import operations
     from pickroom.store.connect import open_read_only
@@ -171,7 +171,7 @@ def export(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Default: all.")] = None,
     **given: Any,
 ) -> None:
-    """Give your picks and crops to other programs: data sets, or ratings next to the images."""
+    """Export picks and crops for other programs: as data sets, or as ratings next to the images."""
     wanted = [known for known in FORMATS if given[known.name]]
     if len(wanted) != 1:
         names = " and ".join(f"--{known.name}" for known in wanted)

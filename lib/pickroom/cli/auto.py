@@ -1,4 +1,4 @@
-"""Commands of the automation: generate, review, apply, undo; in the sandbox unless `--production` says otherwise."""
+"""The commands of `auto`: generate, review, apply, undo; in the sandbox, or with `--production` outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands over the disk: backup, restore, reclaim; and what of the token budget is spent."""
+"""The commands backup, restore, reclaim and tokens."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def reclaim(
     workspace = console.workspace_here()
     planned = plan(workspace, projects or [])
     if execute and not planned.items:
-        delete.execute(planned, workspace)  # nothing is deleted, but what a kill left half recorded is completed
+        delete.execute(planned, workspace)  # deletes nothing, but completes the log after a kill
     if not execute or not planned.items:
         hint = ["Nothing has been done. Move it into the trash: add --execute"] if planned.items else []
         console.show([*planned.lines, *hint], {**planned.to_dict(), "reclaimed_bytes": 0})

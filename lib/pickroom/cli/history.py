@@ -1,4 +1,4 @@
-"""Commands over the past: import-csv, import-folders, backfill, anomalies."""
+"""The commands import-csv, import-folders, backfill and anomalies."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _import(found: StagedImport, execute: bool) -> None:
         text = f"Written: {names}" + (f"; registered: {registered}" if registered else "")
         text = (text if written or registered else "Nothing new to write") if execute else _DRY
         console.show(text, {**found.to_dict(), "written": written})
-        # skipped rows with their reasons are a result; a file of which nothing could be used is none
+        # skipped rows with reasons are a result; a file without a usable row is a failure
         console.fail_if(any(file.is_useless for file in found.report.files))
 
 

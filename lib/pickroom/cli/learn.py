@@ -106,7 +106,7 @@ if TYPE_CHECKING:
     from pickroom.learn.progress import ProgressReporter, Status
     from pickroom.learn.training_sets import Kind
 
-_LINES = 10  # of progress a training, where a line cannot be rewritten
+_LINES = 10  # lines of progress per training, without a terminal
 
 Projects = Annotated[
     list[str] | None,
@@ -205,7 +205,7 @@ def retrain(
     project: console.ProjectName,
     versions: Annotated[bool, typer.Option("--versions", help="Make a new version of each model.")] = False,
 ) -> None:
-    """Learn what was decided in all projects that go together with this one, then recommend: what the deck starts."""
+    """Learn the decisions of all projects with this one's encoder, then recommend; the deck starts this."""
     from pickroom.learn.retraining import retrain
 
     with _Shown() as shown:
@@ -240,7 +240,7 @@ def _task(kind: Kind, anomaly_weights: list[float] | None, override_weight: floa
 
 
 def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[str]) -> None:
-    """Follow the training that runs; where none does, start one and follow that."""
+    """Follow the running training, or start one and follow it."""
     from pickroom.learn import progress
 
     started = None
@@ -267,14 +267,14 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
 
 
 def _stops_by_signal(told: ProgressReporter) -> None:
-    """Ctrl-C, or a polite kill, stops at the end of the epoch instead of in the middle."""
+    """Let SIGINT and SIGTERM stop at the end of the epoch."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, told.ask_to_stop)
         signal.signal(signal.SIGTERM, told.ask_to_stop)
 
 
 class _Shown:
-    """Progress on stderr: one line that is rewritten in a terminal, else a line a phase and ten of the training."""
+    """Progress on stderr: one rewritten line in a terminal, else one line per phase and ten per training."""
 
     def __init__(self) -> None:
         self._console = console.messages
@@ -295,7 +295,7 @@ class _Shown:
             self._status.update(console.printable([status.line]))
             return
         tenth = status.done * _LINES // status.of if status.of else 0
-        # the fits that only measure its confidence are a line each
+        # one line for each fit that only measures the confidence
         if status.phase != self._phase or (tenth > self._said and "measuring" not in status.phase):
             self._said, self._phase = tenth, status.phase
             console.say(status.line)

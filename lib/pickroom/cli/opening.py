@@ -1,4 +1,4 @@
-"""Commands that begin with a folder: open, index, which is what open leaves to the background, and the demo."""
+"""The commands open, index (which open runs in the background) and demo."""
 
 import shlex
 import signal
@@ -26,7 +26,7 @@ def open_folder(
     with console.progress_bar("Reading the first images") as progress:
         project = opening.open_folder(workspace, folder, progress)
     start_command(workspace, opening.job_name(project.id), ["index", project.id])
-    from pickroom.app.server import app_server  # seconds of imports, while the background has begun
+    from pickroom.app.server import app_server  # takes seconds to import, while the background is already running
 
     app_server.run(workspace, project.id, port=port, browser=browser)
 

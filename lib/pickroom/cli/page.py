@@ -129,7 +129,7 @@ def example_line(command: str) -> str | None:
 
 
 def next_step(error: Any) -> str:
-    """What to do after wrong use, for the end of its one line: the command's example, and where there is more.
+    """The end of the line about wrong use: the command's example, and its --help.
 
     Args:
         error: one of click's usage errors; it knows the command up to which the line could be parsed.
@@ -144,16 +144,16 @@ def next_step(error: Any) -> str:
     return f"{example}see: {' '.join(('pickroom', *words))} --help"
 
 
-# what ends a suggested command, as the end of its line does; one with words after it is written in backticks.
-# tests/cli/test_hints.py holds every text of the package to that
+# characters that end a suggested command, besides the end of its line; with words after it, it needs backticks.
+# tests/cli/test_hints.py checks all texts of the package
 ENDS = "`,;:()<\n"
 
 
 def with_home(text: str, home: str | None, commands: Iterable[str]) -> str:
-    """A text whose suggested commands carry ` --home HOME`; as it is where no workspace was named.
+    """The text with ` --home HOME` added to suggested commands; unchanged without a home.
 
     Args:
-        commands: the full names of those that know --home, as "auto apply".
+        commands: the full names of those that take --home, as "auto apply".
     """
     if home is None or "pickroom " not in text:
         return text

@@ -1,4 +1,4 @@
-"""Commands of a project's life: start, groups, status, alias, relocate; and lab, app, doctor."""
+"""The commands start, groups, status, alias, relocate, lab, app and doctor."""
 
 from collections import defaultdict
 from datetime import timedelta
@@ -13,7 +13,7 @@ from pickroom.core.quantities import percent, plural
 
 _LONGEST_GAP = 365 * 24 * 60  # minutes
 _SHOWN = 20  # images that are listed by name
-_NAMED = 3  # images of one reason that are named with it; more are counted, and --json lists them
+_NAMED = 3  # images named per reason; more are only counted, and --json lists them
 
 
 @console.command(has_json=True)
@@ -58,7 +58,7 @@ def start(
 
 
 def next_line(project_id: str) -> str:
-    """The one command to go on with in a project, by what waits there."""
+    """The next command for a project, by what waits there."""
     from pickroom.indexing import projects
 
     project = console.project_of(project_id)
@@ -78,7 +78,7 @@ def next_line(project_id: str) -> str:
 
 
 def scan_lines(report: Any) -> list[str]:
-    """What a scan found, in words; the reasons of what was left out, each with its count."""
+    """The result of a scan in lines: counts, and the reasons of ungrouped and skipped files."""
     grouped = report.images - len(report.ungrouped)
     made = plural(len(report.groups), "group")
     lines = [f"{plural(report.images, 'image')} = {grouped} in {made} + {len(report.ungrouped)} ungrouped"]

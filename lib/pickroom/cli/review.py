@@ -1,4 +1,4 @@
-"""Commands of the review and the crop desk without a browser; recover, undo."""
+"""The commands review, crop, recover and undo."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def recover(
 
 
 def _return(opened: Project, execute: bool) -> None:
-    """Return the images that nothing explains, or show where they would go."""
+    """Return unexplained images, or show where they would go."""
     from pickroom.files import returning
     from pickroom.files.journal import Outcome
     from pickroom.store.connect import connect
@@ -180,7 +180,7 @@ def crop(
         raise UsageError("--boxes and --apply-ai exclude each other", doing="cropping", hint="give one of them")
     wanted = read_boxes(console.read_text(boxes, "reading boxes")) if boxes is not None else []
     with closing(CropSession(console.project_of(project))) as session:
-        if session.state.message:  # what was recovered or rebuilt as it opened
+        if session.state.message:  # what was recovered or rebuilt at the start
             console.say(session.state.message)
         if not apply_ai and boxes is None:
             shown = session.view()
@@ -190,7 +190,7 @@ def crop(
         if apply_ai:
             result = session.apply_ai()
         else:
-            # a line names a file, not its folder: it lies in one of the two that wait
+            # a line names a file without its folder, which is one of the two waiting folders
             folders = {card.filename: card.directory for card in session.waiting}
             folders |= {Path(path).name: folder_of(path) for path in session.problems}
             result = session.submit([Order(folders.get(name, "crop"), name, box) for name, box in wanted])
@@ -204,7 +204,7 @@ def crop(
 
 
 def read_boxes(text: str) -> list[tuple[str, CropBox | None]]:
-    """(file name, box or None for delete) of each line; raises UsageError naming the first line that is not good."""
+    """(file name, box or None for delete) of each line; raises UsageError naming the first invalid line."""
     try:
         wanted = [order for _, order in parse_lines(_read_order, text)]
     except ValueError as error:

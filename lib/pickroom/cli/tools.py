@@ -1,4 +1,4 @@
-"""The tools around the loop, without a browser: the sorter, the folder viewer, and duplicates."""
+"""The commands sort, browse and duplicates."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def read_marks(text: str, field: str, folder_of: Callable[[str], str] = str) -> 
     """(file name, folder it lies in or None, what is wanted) of each line.
 
     Raises:
-        UsageError: a line is not good; the message gives its number.
+        UsageError: a line is invalid; the message gives its number.
     """
     kind = msgspec.defstruct("Mark", [("filename", str), (field, str), ("directory", str | None, None)])
 
@@ -123,7 +123,7 @@ def _finish(
     words: list[str],
     mark: Callable[[Mapping[str, str]], object],
 ) -> None:
-    """Say what would be done with `routes` (None: with the marks made in the browser), and do it if asked."""
+    """Print what would be done with `routes` (None: with the marks made in the browser), and do it if `execute`."""
     placements = session.plan(routes)
     batch, going = None, [p for p in placements if p.held is None]
     held = {p.mark.path: p.held for p in placements if p.held is not None}
@@ -215,7 +215,7 @@ def duplicates(
     found = find(gathered.copies, thresholds)
     for note in gathered.notes:
         console.say(note)
-    kept = set()  # (project, pair of which a person said that both stay)
+    kept = set()  # (project, pair of which the user kept both)
     for project in chosen:
         with open_read_only(project.database) as connection:
             kept |= {(project.id, pair) for pair in marks.kept_pairs(connection)}
@@ -240,7 +240,7 @@ def duplicates(
 
 
 def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool) -> None:
-    """Say what would be set aside, what was marked at the desk among it; and do it if asked."""
+    """Print what would be set aside, marks of the desk included, and do it if asked."""
     from pickroom.sessions.duplicates.session import DuplicatesSession
 
     with console.progress_bar("Hashing") as progress:
@@ -283,7 +283,7 @@ def _words(pair: dict[str, Any], several: bool) -> str:
 
 
 def _values(pair: DuplicatePair, kept_both: bool) -> dict[str, Any]:
-    """FORMATS.md's four fields, `a` being the one to keep; then what they rest on."""
+    """The four fields of FORMATS.md, `a` being the one to keep, then their evidence."""
     from pickroom.sessions.duplicates.finding import why
 
     return {
