@@ -32,7 +32,7 @@ _MOST_BYTES = 1 << 20  # it holds one line
 
 
 class SidecarError(ValueError):
-    """A sidecar that cannot be believed; the message says why, the image is left waiting."""
+    """A sidecar that cannot be used; the message says why, and the image still waits."""
 
 
 @dataclass(frozen=True, slots=True)
