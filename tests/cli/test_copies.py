@@ -56,4 +56,4 @@ def test_batch_whose_copy_fails_has_succeeded(
     ran = pickroom(*REVIEW, stdin=KEYS)
     assert ran.code == 0
     said = [line for line in ran.err.splitlines() if "no copy of the database" in line]
-    assert len(said) == 1 and "its decisions stand" in said[0]
+    assert len(said) == 1 and "all decisions are saved" in said[0]

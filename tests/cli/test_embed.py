@@ -76,7 +76,7 @@ def test_ctrl_c_is_one_line_and_the_next_run_goes_on(
         patch.setattr(VectorStore, "append", interrupted)
         code, out, err = run(project, *arguments)
     assert (code, out) == (130, "") and "Traceback" not in err
-    assert err.splitlines()[-1] == "pickroom: interrupted; what was saved stays saved (run it again, and it goes on)"
+    assert err.splitlines()[-1] == "pickroom: interrupted; what was saved is kept (run it again to go on)"
 
     code, out, _ = run(project, *arguments, "--json")
     found = json.loads(out)

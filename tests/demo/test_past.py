@@ -57,7 +57,7 @@ def test_a_group_that_the_reviewer_does_not_know_is_one_line(workspace: Workspac
     assert rows(project, DECIDED) == []
 
 
-def test_learning_scores_each_decision_and_recommends_for_the_rest(workspace: Workspace) -> None:
+def test_learning_scores_each_decision_and_recommends_the_rest(workspace: Workspace) -> None:
     project, _ = start_demo(workspace, CONFIG, decided=9)
     with pytest.raises(ConflictError, match="it was interrupted"):
         require_learned(project)

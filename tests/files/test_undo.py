@@ -112,7 +112,7 @@ def test_undoing_twice_is_one_clear_line(project: Project) -> None:
     before = snapshot(project)
     with pytest.raises(UsageError) as refused:
         undo(project)
-    assert refused.value.line == "batch 1 is undone already while undoing in p"
+    assert refused.value.line == "batch 1 is already undone while undoing in p"
     assert snapshot(project) == before
 
 

@@ -259,7 +259,7 @@ def test_command_groups_by_similarity(run: Callable, workspace: Workspace, image
         (("--hash-distance", "3"), "add --by similarity"),
         (("--by", "similarity", "--cosine", "1.5"), "a cosine lies in"),
         (("--by", "similarity", "--hash-distance", "-1"), "0-64 bits"),
-        (("--by", "similarity", "--gap", "0"), "groups nothing well"),
+        (("--by", "similarity", "--gap", "0"), "minutes is not possible"),
         (("--by", "similarity"), "pickroom embed p"),
     ],
 )

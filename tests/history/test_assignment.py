@@ -103,7 +103,7 @@ def test_a_mapped_folder_goes_where_it_is_told(workspace: Workspace, tmp_path: P
 
 def test_a_map_without_rows_or_with_a_bad_project(workspace: Workspace, tmp_path: Path) -> None:
     log = small_log(tmp_path, "anna/a.png")
-    with pytest.raises(UsageError, match=r"no row lies in this folder .*: ana "):
+    with pytest.raises(UsageError, match=r"no row has this folder .*: ana "):
         run_import(workspace, log, folders={"ana": "p"})
     with pytest.raises(ProjectError, match="is not a name"):
         run_import(workspace, log, folders={"anna": "a/b"})

@@ -59,7 +59,7 @@ def test_a_word_on_crop_or_none_is_only_given_where_it_counts(trained: Project, 
         assert all(row["crop_coords"] is not None and 0 <= row["crop_confidence"] <= 1 for row in found)
         with closing(ReviewSession(trained)) as session:
             shown = session.group_at(0)
-            assert shown is not None and "no word on whether to crop" in str(shown)
+            assert shown is not None and "whether to crop is not predicted" in str(shown)
             assert "no crop needed" not in str(shown)
     else:
         assert {row["crop_needed"] for row in found} <= {0, 1}

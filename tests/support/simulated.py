@@ -105,7 +105,7 @@ def _crop(truth: Truth, rng: np.random.Generator) -> tuple[bool | None, CropBox 
     found, missed = round(float(rng.beta(12, 3)), 3), round(float(rng.beta(6, 4)), 3)
     x, y, scale = rng.uniform(0.05, 0.25), 0.0, rng.uniform(0.68, 0.8)
     if unsure < _UNSURE_OF_CROP:
-        return None, None, None, "no word on a crop"
+        return None, None, None, "no prediction whether to crop"
     if truth.box is not None and hit < _FINDS_CROP:
         wanted = truth.box
         box = square_box(wanted.x1 + shift_x, max(0.0, wanted.y1 + shift_y), wanted.x2 - wanted.x1 + grow)

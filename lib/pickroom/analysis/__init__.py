@@ -1,1 +1,1 @@
-"""Questions over every project at once: DuckDB on typed views, named queries, figures, sheets. Only ever reads."""
+"""Analysis of all projects: DuckDB on typed views, named queries, figures, contact sheets. Read-only."""

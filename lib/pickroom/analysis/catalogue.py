@@ -37,7 +37,7 @@ _MODEL_SUFFIX = "_metadata.json"
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What the views read that is in no database.
+    """The sources of views outside the databases.
 
     Attributes:
         encoders: those with vectors, the one with most files first.
@@ -55,7 +55,7 @@ class Catalogue:
 
 
 def collect(workspace: Workspace) -> tuple[Catalogue, list[Problem]]:
-    """The catalogue of a workspace, and what stands in the way of a complete one."""
+    """The catalogue of a workspace, and problems with what it lacks."""
     problems, projects = [], []
     for project_id in workspace.project_ids():
         try:
@@ -70,7 +70,7 @@ def collect(workspace: Workspace) -> tuple[Catalogue, list[Problem]]:
 
 
 def define(engine: duckdb.DuckDBPyConnection, view: str, catalogue: Catalogue) -> None:
-    """Make a view over `source.*` and other views, in place of the one that is there."""
+    """Create or replace a view over `source.*` and other views."""
     name = "scanned_images" if view == "images" else view
     boxes = ", ".join(f"{column}::DOUBLE[4] AS {column}" for column in _BOXES.get(view, ()))
     columns = f"* REPLACE ({boxes})" if boxes else "*"
@@ -80,7 +80,7 @@ def define(engine: duckdb.DuckDBPyConnection, view: str, catalogue: Catalogue) -
 
 
 def define_tables(engine: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
-    """Make `projects` and `models`, and say which views there are."""
+    """Create `projects`, `models` and the list of views."""
     fill(engine, "manifests", _PROJECT_COLUMNS, [list(row.values()) for row in catalogue.projects])
     times = "utc(created_at) AS created_at, utc(finished_at) AS finished_at"
     engine.execute(f"CREATE OR REPLACE VIEW projects AS SELECT * REPLACE ({times}) FROM manifests")
@@ -143,7 +143,7 @@ def _encoders(workspace: Workspace) -> tuple[tuple[Encoder, ...], list[Problem]]
 
 
 def _models(folder: Path) -> tuple[tuple[dict[str, Any], ...], list[Problem]]:
-    """One row a model version: `<name>_v<N>_metadata.json`, whatever it holds, and whether its weights are there.
+    """One row per model version: `<name>_v<N>_metadata.json`, whatever it holds, and whether its weights exist.
 
     Files of other names are other programs' models: their version is NULL, and they need not be readable.
     """
@@ -154,7 +154,7 @@ def _models(folder: Path) -> tuple[tuple[dict[str, Any], ...], list[Problem]]:
         known = bool(name) and version.isdecimal()
         metadata: Any = None
         try:
-            if not path.is_file():  # a pipe of that name would never end
+            if not path.is_file():  # reading a pipe would never end
                 raise ValueError("it is not a plain file")
             metadata = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(metadata, Mapping):
@@ -170,15 +170,15 @@ def _models(folder: Path) -> tuple[tuple[dict[str, Any], ...], list[Problem]]:
 
 
 def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_id: str | None = None) -> None:
-    """Make the tables `files` (project_id, directory, filename, is_image) and `listed` (project_id) anew.
+    """Create the tables `files` (project_id, directory, filename, is_image) and `listed` (project_id) again.
 
-    No file is opened. A project whose folder is not there, or whose manifest is damaged, is in neither.
+    No file is opened. A project without its folder, or with a damaged manifest, is in neither.
     """
     found, listed = [], []
     for own_id in [project_id] if project_id else workspace.project_ids():
         try:
             project = workspace.project(own_id)
-        except PickroomError:  # named among the problems already
+        except PickroomError:  # already named among the problems
             continue
         if project.root.is_dir():
             listed.append([own_id])

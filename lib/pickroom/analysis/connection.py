@@ -1,4 +1,4 @@
-"""Ask every project at once, from a notebook, a report or a command: typed views on what the databases hold now.
+"""Query all projects from a notebook, a report or a command: typed views on the live databases.
 
 The queries run in a helper process (`server`), one for all connections of this process: here the store may have the
 same databases open (DESIGN.md, invariant 10).
@@ -42,7 +42,7 @@ _ATTACH = re.compile(
 
 
 class Rows:
-    """What a query gave, as Arrow (`table`)."""
+    """The result of a query, as Arrow (`table`)."""
 
     def __init__(self, table: pyarrow.Table) -> None:
         self.table = table
@@ -66,8 +66,8 @@ class Rows:
     def df(self) -> pandas.DataFrame:
         """The rows as a data frame; times are numpy's, and a column of numbers with NULL is of floats.
 
-        A column that holds what neither numpy nor pandas has (years before 1 and after 9999, infinite times, 24:00,
-        maps, structures, unions) is of Python's values, as `fetchall` gives them.
+        A column with values that neither numpy nor pandas has (years before 1 and after 9999, infinite times, 24:00,
+        maps, structures, unions) has Python's values, as from `fetchall`.
         """
         import pandas
 
@@ -92,7 +92,7 @@ def _python(column: pyarrow.ChunkedArray) -> list[Any]:
 
 
 def _is_special(kind: pyarrow.DataType) -> bool:
-    """Whether values of this type are not what pyarrow makes of them."""
+    """Whether values of this type differ from what pyarrow makes of them."""
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
         return _is_special(kind.value_type)
     return bool(types.is_nested(kind) or types.is_temporal(kind) or (types.is_decimal(kind) and kind.scale == 0))
@@ -151,21 +151,21 @@ def _is_beyond(column: pyarrow.ChunkedArray) -> bool:
 
 
 class Helper:
-    """The helper process, and what is asked of it: one request at a time."""
+    """The helper process, which answers one request at a time."""
 
     def __init__(self) -> None:
-        # a session of its own: an interrupt is for this process, which then ends the helper
+        # a session of its own: an interrupt reaches this process only, which then ends the helper
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
         self._owner, self._lock = os.getpid(), threading.Lock()
 
     @property
     def is_usable(self) -> bool:
-        """Whether it runs, and is this process's own and not that of the one it was forked from."""
+        """Whether it runs, and was started by this process and not by its parent before a fork."""
         return self._owner == os.getpid() and self._process.poll() is None
 
     def stop(self) -> None:
-        """Kill it, from any thread; whoever waits for its answer is told that it died."""
+        """Kill it, from any thread; a waiting caller gets the error that it died."""
         self._process.kill()
 
     def end(self) -> None:
@@ -174,7 +174,7 @@ class Helper:
             self._process.communicate()
 
     def ask(self, request: dict[str, Any], *, rows: bool = False) -> tuple[dict[str, Any], Rows | None]:
-        """The answer to a request, with the rows of a query.
+        """Send a request; returns the answer, with the rows of a query.
 
         Raises:
             UsageError: the query cannot be answered. StoreError: the process died.
@@ -191,7 +191,7 @@ class Helper:
                         found = Rows(stream.read_all())
             except (OSError, ValueError, pyarrow.ArrowException):  # it ended in the middle of its answer, or before
                 raise self._died() from None
-            except BaseException:  # an interrupt: what it says from here on answers nothing
+            except BaseException:  # an interrupt: later answers would belong to no request
                 self.end()
                 raise
         if "refused" in answer:
@@ -262,11 +262,11 @@ class Analysis:
         return [file for encoder in self.encoders for file in encoder.files if file.split("/")[-2] == project_id]
 
     def refresh(self) -> None:
-        """Bring in what was decided, added or repaired since; every query does so itself."""
+        """Read what was decided, added or repaired since; every query does this itself."""
         self._ask("refresh")
 
     def execute(self, sql: str, parameters: Any = None) -> Rows:
-        """Run SQL on what the databases hold now. `ATTACH` of a project's database opens a snapshot of it.
+        """Run SQL on the live databases. `ATTACH` of a project's database opens a snapshot of it.
 
         Raises:
             UsageError: the query cannot be answered. StoreError: the helper process died.
@@ -307,7 +307,7 @@ class Analysis:
         return rows
 
     def _with_snapshot(self, sql: str) -> str:
-        """`ATTACH` of a project's database with the path of a copy, as of one moment, made by SQLite's backup."""
+        """Replace the path in an `ATTACH` of a project's database by a snapshot made by SQLite's backup."""
         match = _ATTACH.fullmatch(sql)
         if match is None:
             return sql
@@ -325,7 +325,7 @@ class Analysis:
 
 
 def read_state(answer: dict[str, Any]) -> tuple[tuple[Problem, ...], tuple[Encoder, ...], dict[str, str]]:
-    """What an answer says of the views: problems, encoders, stamps."""
+    """Read the views' problems, encoders and stamps from an answer."""
     encoders = tuple(Encoder(e["encoder_id"], e["dimension"], tuple(e["files"])) for e in answer["encoders"])
     return tuple(Problem(**problem) for problem in answer["problems"]), encoders, answer["stamps"]
 

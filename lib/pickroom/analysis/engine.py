@@ -1,4 +1,4 @@
-"""A DuckDB that fetches nothing, keeps nothing in the home folder, and can read SQLite where its extension is there."""
+"""DuckDB without downloads or files in the home folder, with SQLite where the extension is installed."""
 
 import shutil
 from functools import cache
@@ -14,7 +14,7 @@ from pickroom.storage.leftovers import Folder
 # DuckDB 1.5 takes two scans of tables with the same columns for one and gives the first one's rows for both, and
 # projects' tables all have the same columns (https://github.com/duckdb/duckdb/issues/24781, also 25819)
 _UNSOUND = "common_subplan"
-# a text that is not UTF-8 is in the message of the error that it causes, which Python then cannot read
+# the error about a text that is not UTF-8 contains it, and Python cannot read the message
 ERRORS = (duckdb.Error, UnicodeDecodeError)
 
 
@@ -36,7 +36,7 @@ def open_engine(spill: Path | None = None, **settings: str | int) -> duckdb.Duck
     connection = duckdb.connect(config={**offline, **settings})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(read_sql("macros"))
-    # one grammar of file names for Python and for SQL (LESSONS.md: two parsers gave two answers)
+    # one pattern of file names for Python and SQL (LESSONS.md: two parsers gave two results)
     staged = naming.STAGED.pattern.replace(r"\d", r"\p{Nd}")
     stem = r"regexp_replace(filename, '(?s)^(.+)\.[^.]*$', '\1')"
     found = f"regexp_extract({stem}, {quoted(f'(?s)^(?:{staged})$')}, 2)"
@@ -63,7 +63,7 @@ def load_sqlite(connection: duckdb.DuckDBPyConnection) -> bool:
     file = sqlite_extension()
     if file is None:
         return False
-    # DuckDB calls an extension by its file's name, and this one calls itself otherwise than its package's file
+    # DuckDB expects an extension's own name as file name, and the package's file has another
     with Folder("pickroom-extension-") as folder:
         link = folder / "sqlite_scanner.duckdb_extension"
         try:

@@ -1,7 +1,7 @@
-"""The few figures: each one question, drawn from the rows of a named query; and two sheets of pictures.
+"""Figures from the rows of named queries, and two contact sheets of pictures.
 
-Blue keeps, red rejects; colour-blind safe. Their ground is transparent, so that they lie on paper and in a dark
-notebook alike. Every function returns a new matplotlib Figure; an empty one says that there is nothing yet.
+Blue keeps, red rejects; colour-blind safe. The background is transparent, for paper and dark notebooks. Every function
+returns a new matplotlib Figure; without rows it shows a line that there is nothing yet.
 """
 
 import io
@@ -26,7 +26,7 @@ Preview = Callable[
 KEEP, REJECT = "#1f6fb4", "#c62f2d"
 CROP, WHOLE = "#8ab8de", "#8a8a8a"
 INK = "#222222"  # on light colours
-QUIET = "#7a7a7a"  # text and axes: reads on paper and in a dark notebook, whose ground shows through
+QUIET = "#7a7a7a"  # text and axes: readable on paper and on a dark notebook
 _GRID = "#80808040"
 _SIZE = (7.0, 2.8)  # inches
 _HALF = (3.3, 3.0)  # two of them fit side by side on paper
@@ -37,7 +37,7 @@ _WHOLE = CropBox(0, 0, 1, 1)
 
 
 def shares(rows: Rows) -> Figure:
-    """What became of the finalised groups, a bar a project; rows of `shares`."""
+    """Outcomes of finalised groups, one bar per project; rows of `shares`."""
     figure, axes = _figure(height=0.9 + 0.45 * max(len(rows), 1))
     parts = (
         ("kept", KEEP, "kept"),
@@ -66,10 +66,10 @@ def shares(rows: Rows) -> Figure:
 
 
 def rolling(rows: Rows) -> Figure:
-    """How often the recommended pick was taken over the last 100 decisions, a line a project; rows of `rolling_100`.
+    """Agreement with recommendations over the last 100 decisions, one line per project; rows of `rolling_100`.
 
-    A tick below marks where another version began to recommend (drawn for one project alone, of rows that say it).
-    Of rows with a `baseline` a dashed line shows that.
+    A tick below marks a new version (for a single project, where rows have it). For rows with a `baseline` a dashed
+    line shows it.
     """
     figure, axes = _figure()
     if not rows:
@@ -101,7 +101,7 @@ def rolling(rows: Rows) -> Figure:
 
 
 def calibration(rows: Rows) -> Figure:
-    """How often the AI was right, by how sure it was, with 95 % intervals; rows of `performance_by_confidence`."""
+    """How often the AI was right, by confidence, with 95 % intervals; rows of `performance_by_confidence`."""
     figure, axes = _figure(*_HALF)
     if not rows:
         return _nothing(figure)
@@ -143,7 +143,7 @@ def normal_and_anomaly(rows: Rows) -> Figure:
 
 
 def pace(rows: Rows) -> Figure:
-    """Groups an hour, a bar a session; rows of `sessions`."""
+    """Groups per hour, one bar per session; rows of `sessions`."""
     figure, axes = _figure(height=2.3)
     rows = [row for row in rows if row["groups_per_hour"] is not None]
     if not rows:
@@ -220,7 +220,7 @@ def _shade(number: int, count: int) -> tuple[float, float, float]:
 
 
 def contact_sheet(rows: Rows, preview: Preview) -> Figure:
-    """One line a group: the user's pick framed in blue, the recommended one in dashed red; rows of `mistakes`.
+    """One line per group: the user's pick framed in blue, the recommended one in dashed red; rows of `mistakes`.
 
     Of rows with `final_crop_coords` and `ai_crop_coords` these boxes are drawn in the pick, likewise.
     """
@@ -241,7 +241,7 @@ def contact_sheet(rows: Rows, preview: Preview) -> Figure:
 def crop_sheet(rows: Rows, preview: Preview, most: int) -> Figure:
     """Images whole, the user's crop in blue, the AI's in dashed red; rows of the view `crops`.
 
-    Of more than `most` those of most and of least overlap, half of each.
+    Of more than `most` images, half are those with the most overlap, half those with the least.
     """
     ordered = sorted(rows, key=lambda row: (row["iou"] is None, row["iou"], row["filename"]))
     chosen = ordered if len(ordered) <= most else [*ordered[: most // 2], *ordered[-(most - most // 2) :]]
@@ -259,12 +259,12 @@ def crop_sheet(rows: Rows, preview: Preview, most: int) -> Figure:
 
 
 def recommender(source: str) -> str:
-    """What recommended, in words: a baseline is not an AI."""
+    """The source of a recommendation in words: a model or a baseline."""
     return "the baseline" if source == "baseline" else "the AI"
 
 
 def how_sure(source: str, confidence: float | None) -> str:
-    """How sure what recommended said it was, in words; a baseline never says."""
+    """The confidence of a recommendation in words; a baseline has none."""
     if confidence is None:
         return "" if source == "baseline" else "not said how sure"
     return f"{confidence:.0%} sure".replace("%", " %")

@@ -40,7 +40,7 @@ def text(name: str) -> str:
 
 
 def says(name: str) -> str:
-    """What one row of a named query is, in its own words."""
+    """What one row of a named query is, from its first comment."""
     lines = []
     for line in text(name).splitlines():
         if not line.startswith("--"):
@@ -51,9 +51,9 @@ def says(name: str) -> str:
 
 @cache
 def needed_by(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The views that a statement may ask, after those that they ask themselves; and the tables of `source` under them.
+    """The views that a statement may use, after those that they use; and the tables of `source` below them.
 
-    A word that only looks like a view's name counts; so does every view where the catalogue is asked.
+    A word that only looks like a view's name counts; for the catalogue all views count.
     """
     views: dict[str, None] = {}
 
@@ -86,7 +86,7 @@ def identifier(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something to know of one project: why it is left out, or how it had to be read."""
+    """A note on one project: why it is left out, or how it had to be read."""
 
     project_id: str
     what: str

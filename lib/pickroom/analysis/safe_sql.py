@@ -1,4 +1,4 @@
-"""SQL on the views of every project, of the command line and of notebooks.
+"""SQL on the views of all projects, for the command line and notebooks.
 
 `pickroom sql` runs a statement in a process that can only read (`server.Sealed`). In a notebook, after `%load_ext
 pickroom`, `%sql` and `%%sql` answer with a data frame, and `%%sql NAME` also keeps it as NAME; `%sql_home DIR` asks
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 LONGEST_S = 300  # seconds a statement may take
-MOST_ROWS = 1_000_000  # that it may give
+MOST_ROWS = 1_000_000  # rows that it may return
 _MEMORY = "2GB"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a statement gave."""
+    """The result of a statement."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]  # plain values: None, bool, int, float, str, list, dict; times as ISO 8601 UTC
@@ -52,7 +52,7 @@ def run(workspace: Workspace, text: str, *, longest_s: float = LONGEST_S) -> Res
     """
     request: dict[str, Any] = {"do": "sealed", "home": str(workspace.root.absolute()), "sql": text}
     request |= {"memory": _MEMORY, "most_rows": MOST_ROWS}
-    for thorough in (False, True):  # again where a database holds what DuckDB cannot read
+    for thorough in (False, True):  # again where a database holds values that DuckDB cannot read
         answer, rows = _ask({**request, "thorough": thorough}, longest_s)
         if rows is not None:
             break
@@ -105,20 +105,20 @@ def plain(value: Any) -> Any:
 
 
 class SqlMagics:
-    """The magics of one shell, with one connection."""
+    """The SQL magics of an IPython shell, with one connection."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._analysis: Analysis | None = None
 
     def home(self, line: str) -> None:
-        """`%sql_home DIR`: the workspace to ask; without DIR the one found from the current folder."""
+        """`%sql_home DIR`: set the workspace; without DIR the one found from the current folder."""
         if self._analysis is not None:
             self._analysis.close()
         self._analysis = connect(Workspace.find(line.strip() or None))
 
     def sql(self, line: str, cell: str | None = None) -> pandas.DataFrame:
-        """The rows that the cell, or the line, gives; raises PickroomError where it cannot be answered."""
+        """The rows of the cell's, or the line's, query; raises PickroomError where it cannot be answered."""
         if self._analysis is None:
             self.home("")
         assert self._analysis is not None

@@ -33,20 +33,20 @@ from pickroom.storage.leftovers import Folder
 from pickroom.store.workspace import Workspace
 
 SPILL = ".duckdb-"
-EVERY_VIEW = "information_schema"  # what a statement says that may ask any
-_MOST_FILES = 1 << 16  # open at once, where the system allows it: each database of a query takes three
+EVERY_VIEW = "information_schema"  # a word in statements that may use any view
+_MOST_FILES = 1 << 16  # open files, where the system allows it: each database of a query takes three
 _MOST_MEMORY = 4 << 30  # bytes of address space
 _MOST_THREADS = 8  # each takes up address space of its own
-_MOST_SECONDS = 3600  # of all processors together: whoever asked may be killed, and then nobody ends this process
+_MOST_SECONDS = 3600  # CPU seconds: if the calling process is killed, nothing else ends this one
 _MOST_BYTES = 256 << 20  # of a result
 _NOT_IN_ARROW = re.compile(r"\b(BIT|UHUGEINT|BIGNUM|VARINT|VARIANT|GEOMETRY|TIME WITH TIME ZONE)\b")
 _HINT = "one SELECT, or EXPLAIN of one, over the views; `pickroom sql` only reads"
-# errors that another way of reading a file cannot help
+# errors for which reading a file in another way does not help
 _MISTAKES = (
     *(duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException),
     *(duckdb.PermissionException, duckdb.OutOfMemoryException),
 )
-# table functions that read no file; the SQLite extension's own open any, whatever DuckDB is told
+# table functions that read no file; those of the SQLite extension open any file in spite of DuckDB's settings
 _TABLE_FUNCTIONS = frozenset(("range", "generate_series", "unnest", "repeat", "repeat_row", "pragma_table_info"))
 _TABLE_FUNCTIONS |= {f"duckdb_{what}" for what in ("columns", "functions", "keywords", "tables", "types", "views")}
 
@@ -95,7 +95,7 @@ class Session:
             self._spill.close()
 
     def refresh(self, pinned: Collection[Source] = ()) -> None:
-        """Bring in what was decided, added or repaired since; `pinned` as in `Sources.refresh`."""
+        """Read what was decided, added or repaired since; `pinned` as in `Sources.refresh`."""
         self.sources.refresh(pinned)
         found, problems = collect(self.workspace)
         self.problems = [*self.sources.problems, *problems]
@@ -105,7 +105,7 @@ class Session:
             self._made_of, self.catalogue, self._views = made_of, found, set()
 
     def prepare(self, text: str) -> None:
-        """Make the views that a statement asks, where they are not those of the files as they are read now."""
+        """Create the views that a statement uses, unless they are those of the current files."""
         assert self.catalogue is not None
         views, tables = queries.needed_by(text)
         for table in tables:
@@ -117,13 +117,13 @@ class Session:
         self._views |= {*views, *(f"source.{table}" for table in tables)}
 
     def state(self) -> dict[str, Any]:
-        """What the views hold: problems, projects, and the encoders with their files of vectors."""
+        """The state of the views: problems, projects, and the encoders with their files of vectors."""
         assert self.catalogue is not None
         encoders = [asdict(encoder) for encoder in self.catalogue.encoders]
         return {"problems": [asdict(p) for p in self.problems], "stamps": self.sources.stamps, "encoders": encoders}
 
     def run(self, text: str, parameters: Any = None) -> pyarrow.Table:
-        """Run statements on what the databases hold now; one that only reads sees no change half-way.
+        """Run statements on the live databases; one that only reads sees no change during its run.
 
         Raises:
             duckdb.Error: as DuckDB does.
@@ -166,10 +166,10 @@ class Session:
 
 
 def _spill_folder(workspace: Workspace) -> Folder:
-    """A private folder for what an engine cannot keep in memory: of the workspace, where its disk can be written to."""
+    """A private folder for data that does not fit into memory: in the workspace, if its disk is writable."""
     folder = workspace.processed_log.parent / "analysis"
     try:
-        if not (workspace.root / "data").is_dir():  # looking must not found one
+        if not (workspace.root / "data").is_dir():  # reading must not create a workspace
             raise FileNotFoundError
         folder.mkdir(parents=True, exist_ok=True)
         for copies in folder.glob("[!.]*"):  # of version 0.1
@@ -185,13 +185,13 @@ def _spill_folder(workspace: Workspace) -> Folder:
 class Sealed:
     """One statement of `pickroom sql`, in a process that can only read.
 
-    DuckDB's own locks keep it from writing a file or reading any but those of the views; the check of the statement
-    from the functions of the SQLite extension, which those locks do not hold; the kernel refuses every write to a file,
-    and bounds memory and time.
+    DuckDB's settings prevent writing files and reading other files than those of the views; the check of the statement
+    prevents calls of the SQLite extension's functions, which ignore those settings; the kernel refuses every write to a
+    file, and limits memory and time.
     """
 
     def __init__(self, workspace: Workspace, memory: str, text: str = EVERY_VIEW, *, thorough: bool = False) -> None:
-        """Make the views that `text` asks; `thorough`: what DuckDB cannot read, and what changes, is in memory."""
+        """Create the views that `text` uses; `thorough`: read unreadable and changing databases into memory."""
         settings: dict[str, Any] = {
             "python_enable_replacements": False,
             "allow_community_extensions": False,
@@ -204,7 +204,7 @@ class Sealed:
             self.session.refresh(self.session.sources.young())
         assert self.session.catalogue is not None
         self.engine = self.session.engine
-        # while the transaction lasts each database stays open: SQLite could not open its log after `limit_process`
+        # the transaction keeps each database open: SQLite could not open its log after `limit_process`
         self.engine.execute("BEGIN")
         self.session.sources.touch()
         self.session.prepare(text)
@@ -240,7 +240,7 @@ class Sealed:
         return pyarrow.Table.from_batches(batches, reader.schema)
 
     def execute(self, text: str) -> duckdb.DuckDBPyConnection:
-        """Run a statement that passes the check, in the engine that is locked."""
+        """Run a statement that passed the check, in the locked engine."""
         if not is_text(text):
             raise UsageError("it is not valid UTF-8", doing="reading a query", hint=_HINT)
         text = _readable(text)
@@ -255,7 +255,7 @@ class Sealed:
         raise UsageError(what, doing="reading a query", hint=_HINT)
 
     def _check(self, text: str) -> None:
-        """Refuse a query that calls any table function but those known to read no file, wherever it stands."""
+        """Refuse a query that calls, anywhere in it, a table function that is not known to read no file."""
         (serialised,) = self.engine.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone() or ("{}",)
         tree = json.loads(serialised)
         if tree.get("error", True):
@@ -289,14 +289,14 @@ def _explained(text: str) -> str:
 
 
 def limit_process() -> None:
-    """Let this process write no file, and end before it takes the machine's memory or time.
+    """Prevent this process from writing files, and limit its memory and CPU time.
 
-    Texts that a query builds are outside DuckDB's own limit of memory.
+    DuckDB's own limit of memory does not cover texts that a query builds.
     """
     for name, most in (("FSIZE", 0), ("CORE", 0), ("CPU", _MOST_SECONDS)):
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    with contextlib.suppress(ValueError, OSError):  # macOS knows the limit but does not keep it
+    with contextlib.suppress(ValueError, OSError):  # macOS has this limit but does not enforce it
         resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY if hard < 0 else min(_MOST_MEMORY, hard), hard))
 
 
@@ -314,7 +314,7 @@ class _NoPandas(MetaPathFinder):
 
 def main() -> None:
     """Answer the requests on stdin until it ends."""
-    # whatever a library prints must not stand between the answers
+    # output of libraries must not mix with the answers
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.meta_path.insert(0, _NoPandas())

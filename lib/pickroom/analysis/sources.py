@@ -1,8 +1,8 @@
-"""The projects' SQLite databases as DuckDB has them: large ones attached where they lie, small ones read into memory.
+"""The projects' SQLite databases in DuckDB: large ones are attached, small ones are read into memory.
 
-An attached database is read by every query; one in memory again whenever it has changed, since a file of a few rows
-takes DuckDB longer to open than `sqlite3` to read. A large one that holds an unsound row, or a value that DuckDB
-refuses, is read, too. Only the helper process may do either (DESIGN.md, invariant 10; docs/decisions/150 and 172).
+An attached database is read by every query, one in memory only after a change, since DuckDB takes longer to open a
+small file than `sqlite3` to read it. A large one with an unsound row, or with a value that DuckDB refuses, is read into
+memory, too. Only the helper process may do either (DESIGN.md, invariant 10; docs/decisions/150 and 172).
 """
 
 import hashlib
@@ -27,10 +27,10 @@ from pickroom.store.workspace import Workspace
 
 SMALL = 1 << 20  # bytes of a database with its log: a thousand decisions
 _PATIENCE_S = 5  # before a database that could not be read is tried again, if it has not changed
-_TICK_S = 0.05  # file times may stand still this long, so that a change could hide another
+_TICK_S = 0.05  # resolution of file times: a second change within it could be missed
 _COARSE_TICK_S = 2.0  # where times are whole seconds: exFAT
 _sound: dict[Path, str] = {}  # files without an unsound row, as of a stamp: for later connections of this process
-_OWN = ("file", "owner", "origin")  # columns of rows in memory: which source they are of
+_OWN = ("file", "owner", "origin")  # columns that name the source of rows in memory
 _UNSOUND = dict.fromkeys(("table_name", "failed_check", "row_of", "what"), "VARCHAR")
 _TABLES = {
     table: dict.fromkeys(_OWN, "VARCHAR") | columns
@@ -40,14 +40,14 @@ _TABLES = {
 
 @dataclass(slots=True, eq=False)
 class Source:
-    """One database file: a project's own (origin `project`), or what was imported for it (`legacy`).
+    """One database file: a project's own (origin `project`), or that of its imports (`legacy`).
 
     Attributes:
-        name: what the engine calls it, where it is attached.
-        stamp: of the file, when it was last looked at; "" before. young: whether it had changed just then.
+        name: in the engine, where it is attached.
+        stamp: of the file, when it was last checked; "" before. young: whether it had just changed then.
         present: table -> its columns that the file has.
         live: attached; else its rows are in memory, or it is left out.
-        problems: what is to be known of it.
+        problems: notes for the user.
         refused: why it cannot be read, with the time of that.
     """
 
@@ -73,7 +73,7 @@ class Source:
         return found
 
     def has_changed(self) -> bool:
-        """Whether the file may have changed since this was asked last; so young a file, that a change hides, has."""
+        """Whether the file may have changed since the last call; True if it had just changed then."""
         found = self.now()
         newest = max((mtime for _, mtime in found), default=0)
         stamp, before, young = hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16], self.stamp, self.young
@@ -87,7 +87,7 @@ class Source:
         self.problems.append(Problem(self.owner, said, left_out, unsound))
 
     def look(self, connection: sqlite3.Connection) -> None:
-        """Learn the file's schema; raises NoProjectError where it is not a project's database."""
+        """Read the file's schema; raises NoProjectError where it is not a project's database."""
         self.present = tables.present_in(connection, self.origin)
         if missing := tables.lacking(self.present, self.origin):
             self.note(f"an earlier schema, without {', '.join(missing)}: read as it is")
@@ -126,20 +126,20 @@ class Sources:
         return found
 
     def state(self) -> dict[Source, list[tuple[int, int]]]:
-        """Sizes and times of the attached files: where they change during a query, it may have read two moments."""
+        """Sizes and times of the attached files: if they change during a query, it may have mixed two states."""
         return {source: source.now() for source in self._files.values() if source.live}
 
     def young(self) -> list[Source]:
-        """The attached files that had changed just before they were looked at."""
+        """The attached files that had changed just before they were checked."""
         return [source for source in self._files.values() if source.live and source.young]
 
     def refresh(self, pinned: Collection[Source] = ()) -> None:
-        """Take in what has come, gone or changed; `define` then makes the views.
+        """Read databases that are new or have changed, and drop missing ones; `define` then creates the views.
 
         A database that cannot be read is left out, and its problem says why.
 
         Args:
-            pinned: files to be read into memory whatever their size, as of one moment.
+            pinned: files to read into memory whatever their size, each in one transaction.
         """
         listed = {path: (owner, origin) for owner, origin, path in _listed(self.workspace)}
         gone = [self._files.pop(path) for path in [path for path in self._files if path not in listed]]
@@ -159,7 +159,7 @@ class Sources:
         self._read([source for source in changed if not source.live or source in unsound], [*gone, *changed])
 
     def demote(self) -> bool:
-        """Read through `sqlite3` what DuckDB cannot read to its end; whether there was anything."""
+        """Read files that DuckDB cannot read completely through `sqlite3`; returns whether there were any."""
         found = []
         for source in [source for source in self._files.values() if source.live]:
             for table, columns in source.present.items():
@@ -193,7 +193,7 @@ class Sources:
                 self.engine.execute(f"ATTACH {quoted(source.path)} AS {source.name} ({options})")
                 source.live = True
         except (*ERRORS, sqlite3.Error, tables.NoProjectError, PickroomError):
-            self._detach(source)  # sqlite3 says what is wrong, or copes with it
+            self._detach(source)  # sqlite3 reports the problem, or can read it
         return source.live
 
     def _detach(self, source: Source) -> None:
@@ -202,7 +202,7 @@ class Sources:
             source.live = False
 
     def _unsound(self, changed: Sequence[Source]) -> list[Source]:
-        """Those with unsound rows: DuckDB sorts out what is certainly sound, `integrity.checks` judges the rest."""
+        """Files with unsound rows: DuckDB finds certainly sound rows, `integrity.checks` checks the others."""
         changed = [source for source in changed if _sound.get(source.path) != source.stamp]
         suspects: dict[str, dict[str, list[int]]] = {}
         found = []
@@ -236,7 +236,7 @@ class Sources:
             found.setdefault(file, {}).setdefault(table, []).append(row)
 
     def _read(self, sources: Sequence[Source], instead: Sequence[Source]) -> None:
-        """Read files through `sqlite3`, their unsound rows left out, in place of what is in memory of `instead`."""
+        """Read files through `sqlite3` without their unsound rows, in place of the rows of `instead` in memory."""
         if not instead:
             return
         made: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _TABLES}
@@ -246,7 +246,7 @@ class Sources:
             own = source.name, source.owner, source.origin
             try:
                 with attachable(source.path) as path, closing(tables.open_file(path)) as connection:
-                    connection.execute("BEGIN")  # every table as of one moment
+                    connection.execute("BEGIN")  # all tables in one transaction
                     source.look(connection)
                     found = {table: tables.read_rows(connection, source.present, table) for table in source.present}
             except (sqlite3.Error, tables.NoProjectError, PickroomError) as error:
@@ -275,14 +275,14 @@ class Sources:
         return [source for source in self._files.values() if source.owner not in left_out]
 
     def shape(self) -> list[Any]:
-        """What the views `source.*` are made of; as long as it stays, they stay."""
+        """The definition of the views `source.*`; they stay as long as it does not change."""
         return [self._left_out(), *((s.name, s.present) for s in self._readable() if s.live)]
 
     def define(self, table: str) -> None:
         """Make the view `source.<table>` over all files."""
         columns = {name: kind for name, kind in _TABLES[table].items() if name not in _OWN}
         named = ", ".join(map(identifier, columns))
-        # without a cast for each file: parsing them takes longer than reading small ones
+        # without a cast per file: parsing casts takes longer than reading small files
         arms = [
             f"SELECT {quoted(s.owner)}, '{s.origin}', {tables.cells(s.present, table)} FROM {s.name}.{table}"
             for s in self._readable()

@@ -21,7 +21,7 @@ _ARROW = {_TEXT: pyarrow.string(), "JSON": pyarrow.string(), "BOOLEAN": pyarrow.
 _ARROW |= {_WHOLE: pyarrow.int64(), _REAL: pyarrow.float64()}
 WORDS = {_TEXT: "text", _WHOLE: "whole number", _REAL: "number"}
 _PYTHON: dict[str, tuple[type, ...]] = {_TEXT: (str,), _WHOLE: (int,), _REAL: (float, int)}
-BUSY_MS = 2000  # a writer keeps a reader waiting only in exclusive mode, which Pickroom never uses
+BUSY_MS = 2000  # a writer blocks a reader only in exclusive mode, which Pickroom never uses
 Present = Mapping[str, Sequence[str]]  # table -> those of its columns that a file has
 
 
@@ -74,12 +74,12 @@ TABLES_OF = {
     "project": tuple(table for table in TABLES if table not in _OF_IMPORTS),
     "legacy": ("ai_decisions", "decision_context", *_OF_IMPORTS),
 }
-# what every schema has had; the rest came with migrations
+# columns of every schema; the others came with migrations
 _EVER = {"ai_decisions": frozenset(TABLES["ai_decisions"]) - {"ai_crop_accepted"}}
 
 
 class NoProjectError(Exception):
-    """The file is a database, but none of Pickroom's."""
+    """The file is a database, but not Pickroom's."""
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -90,7 +90,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def present_in(connection: sqlite3.Connection, origin: str) -> dict[str, list[str]]:
-    """Table -> its columns; raises NoProjectError where even the earliest schema has more."""
+    """Table -> its columns; raises NoProjectError where columns of the earliest schema are missing."""
     wanted = ", ".join(f"'{table}'" for table in TABLES_OF[origin])
     query = f"SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.name IN ({wanted})"
     found = set(connection.execute(query))
@@ -125,7 +125,7 @@ def are_checked(present: Present, table: str) -> bool:
 def read_rows(
     connection: sqlite3.Connection, present: Present, table: str, numbers: Sequence[int] | None = None
 ) -> tuple[list[tuple[Any, ...]], list[Fault]]:
-    """The sound rows of a table, all its columns, and what is wrong with the others; or of some, by rowid."""
+    """The sound rows of a table with all columns, and what is wrong with the others; or only of some rowids."""
     where, values = "", list[str]()
     if numbers is not None:
         where, values = " WHERE rowid IN (SELECT value FROM json_each(?))", [json.dumps(numbers)]
@@ -141,7 +141,7 @@ def read_rows(
 def fill(
     engine: duckdb.DuckDBPyConnection, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]] = ()
 ) -> None:
-    """Make a table of rows anew."""
+    """Create a table of rows, or replace it."""
     structure = ", ".join(f"{identifier(name)} {kind}" for name, kind in types.items())
     engine.execute(f"CREATE OR REPLACE TABLE {table} ({structure})")
     insert(engine, table, types, rows)
@@ -150,7 +150,7 @@ def fill(
 def insert(
     engine: duckdb.DuckDBPyConnection, table: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]
 ) -> dict[str, list[int]]:
-    """Add rows to a table of these columns; column -> the places of values of another type, which became NULL."""
+    """Add rows to a table; returns column -> the places of values of another type, which became NULL."""
     if not rows:
         return {}
     strange: dict[str, list[int]] = {}
@@ -169,5 +169,5 @@ def insert(
 
 
 def _plain(value: Any) -> Any:
-    """A text that is not UTF-8 with its odd bytes spelled out."""
+    """A text with bytes that are not UTF-8 written as escapes."""
     return value.encode(errors="surrogateescape").decode(errors="backslashreplace") if type(value) is str else value

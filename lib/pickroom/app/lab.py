@@ -1,4 +1,4 @@
-"""JupyterLab on the user's copies of the notebooks, for this machine only: loopback, with a token."""
+"""Start JupyterLab with the user's copies of the notebooks, on this machine only: loopback, with a token."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from pickroom.store import written_files
 from pickroom.store.workspace import Workspace, package_notebooks
 
 REVIEW_NOTEBOOK = "20_review.ipynb"
-# what makes a server Pickroom's, whoever starts it; an option given here holds against the user's own Jupyter files
+# Pickroom's settings of the server; options given here override the user's Jupyter files
 SERVER_OPTIONS = (
     # never without a token, and never for another machine or another site's page
     "--ServerApp.identity_provider_class=pickroom.app.server.jupyter.OwnToken",
@@ -20,9 +20,9 @@ SERVER_OPTIONS = (
     "--ServerApp.allow_origin=",
     "--ServerApp.allow_origin_pat=",
     "--LabApp.extension_manager=readonly",  # no catalogue of extensions is fetched
-    # a key's answer is a few small messages, which must not wait for each other
+    # the answer to a key is a few small messages, which must not wait for each other
     "--ServerApp.kernel_websocket_connection_class=pickroom.app.server.jupyter.PromptConnection",
-    # what is not about the user stays out of their terminal; the address is printed at any level
+    # no log lines about code in the user's terminal; the address is printed at any level
     "--ServerApp.log_level=WARN",
     "--LabApp.log_level=WARN",
     "--MultiKernelManager.kernel_manager_class=pickroom.app.server.jupyter.QuietKernelManager",
@@ -35,7 +35,7 @@ def copy_notebooks(workspace: Workspace) -> list[str]:
     A missing one is made. One that the user has not changed since becomes the present version.
 
     Returns:
-        the names of those that the user changed and of which this package has another version than they began with.
+        the names of changed copies of which this package has a newer version.
     """
     outdated = []
     for source in package_notebooks():
@@ -72,7 +72,7 @@ def command(folder: Path, *, port: int, browser: bool) -> list[str]:
 
 
 def run(workspace: Workspace, *, port: int = 8888, browser: bool = True) -> NoReturn:
-    """Become JupyterLab on the workspace's notebooks, so that whoever stops this process stops it."""
+    """Replace this process by JupyterLab, so that stopping the process stops JupyterLab."""
     # its labconfig/ switches off the question whether to fetch news, which would lie over the deck at every start
     config = [str(Path(__file__).parent / "server"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     environment = {

@@ -1,8 +1,8 @@
-"""Apply and undo: the plan journalled and run by the one executor, as one unit: wholly, or not at all.
+"""Apply and undo: the plan is journalled and executed as one unit, completely or not at all.
 
 Crops are rendered next to their places first. Then one transaction writes every decision, crop and step; then the files
-move. An error puts everything back and takes the rows away; a crash is finished forward by whoever opens the project
-next (`finish`); `undo_last` puts it back later. What an apply or an undo teaches, and its log, follow it.
+move. After an error everything is rolled back and the rows are removed. After a crash the next command on the project
+finishes the plan (`finish`); `undo_last` undoes it later. New training decisions and the log are written afterwards.
 """
 
 import errno
@@ -37,7 +37,7 @@ def finish(target: AutomationTarget, connection: sqlite3.Connection, folder: Ima
     The caller holds the lock of the target's project.
 
     Raises:
-        ConflictError: a step can be neither taken nor put back.
+        ConflictError: a step can be neither done nor undone.
         StoreError: the database refused, or a step is of a kind that this program does not know.
     """
     outcome = recovery.finish_interrupted(target.project, connection, folder, sweep=True)
@@ -61,7 +61,7 @@ def finish_first(target: AutomationTarget) -> str:
 
 
 def unfinished_note(target: AutomationTarget) -> str:
-    """One line about steps that `finish` would take first, "" when there are none. Changes nothing."""
+    """One line about steps that `finish` would do first, "" when there are none. Changes nothing."""
     count = sum(one.count for one in recovery.unfinished(target.project))
     return f"{count} file operations were interrupted: applying finishes them first" if count else ""
 
@@ -79,7 +79,7 @@ def complete_logs(project: Project) -> None:
 
 
 def undone_by(connection: sqlite3.Connection) -> int | None:
-    """The batch that an interrupted undo of the automation is taking back, None when there is none."""
+    """The batch of an interrupted undo of the automation, None when there is none."""
     return next((op.batch for op in operations.planned(connection) if op.undoes and op.kind == AUTOMATION), None)
 
 
@@ -99,7 +99,7 @@ def complete_log(target: AutomationTarget, connection: sqlite3.Connection) -> st
 
 
 def _lacks(line: ApprovedDecision | None, row: Decision) -> bool:
-    """Whether the log has no line of this decision; a line of an apply that was undone does not count."""
+    """Whether the log lacks a line of this decision; lines of an undone apply do not count."""
     return line is None or (line.by == "auto" and line.timestamp != row.timestamp)
 
 
@@ -113,8 +113,8 @@ def _line(row: Decision) -> ApprovedDecision:
 def teach(target: AutomationTarget, copy: sqlite3.Connection) -> None:
     """Make what the user decided in the copy decisions of the project, after an apply or an undo (docs/decisions/151).
 
-    They train and count, and no file of the project moves for them. Machine decisions stay in the copy (DESIGN.md,
-    invariant 11), and a group whose crop still has to be drawn follows when it is. Does nothing in production.
+    They train and count, without moving files of the project. Machine decisions stay in the copy (DESIGN.md, invariant
+    11), and a group whose crop is still to be drawn follows once it is. Does nothing in production.
 
     Raises:
         StoreError: the project's database cannot be written; the next command on the copy does it again.
@@ -128,9 +128,9 @@ def teach(target: AutomationTarget, copy: sqlite3.Connection) -> None:
 
 
 def _taught(row: Decision, own_box: bool) -> Decision | None:
-    """The decision as the project takes it; None while its crop waits.
+    """The decision in the form stored in the project; None while its crop waits.
 
-    An apply cuts every AI box at once, but one that the user accepted was accepted by itself, before the apply.
+    An apply crops all AI boxes at once, but a box that the user accepted was accepted alone, before the apply.
     """
     if row.final_crop_coords is not None and not own_box and not row.ai_crop_accepted:
         return replace(row, final_crop_coords=None, crop_timestamp=None, crop_match=None, ai_crop_accepted=None)
@@ -143,10 +143,10 @@ _DOING = "applying the automation's decisions"
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply did."""
+    """The result of an apply."""
 
-    plan: ApplyPlan  # what was carried out, its crops' hashes known now
-    stuck: str = ""  # why some steps are still planned, "" when all are done: `pickroom recover` goes on
+    plan: ApplyPlan  # the executed plan, with the hashes of its crops
+    stuck: str = ""  # why some steps are still planned, "" when all are done; `pickroom recover` finishes them
     note: str = ""  # what went wrong after everything was done, "" when nothing did
 
     @property
@@ -159,22 +159,22 @@ class Applied:
 
 
 def dry_run(target: AutomationTarget) -> ApplyPlan:
-    """What `apply` would do now; changes nothing. Raises as `planning.plan`."""
+    """The plan of an `apply` now; changes nothing. Raises as `planning.plan`."""
     with closing(connect(target.project.database)) as connection:
         return planning.plan(target, connection)
 
 
 def apply(target: AutomationTarget, shown: ApplyPlan | None = None) -> Applied:
-    """Carry out what was approved.
+    """Execute what was approved.
 
     Args:
-        shown: the plan that the user said yes to; refused when something else would be done by now.
+        shown: the plan that the user confirmed; refused when the plan has changed since.
 
     Raises:
         UsageError, ConflictError: as `planning.plan`; nothing was touched.
         FileOperationError, ImageError: a crop could not be made; nothing was moved.
         ConflictError: a file could not be moved; everything was put back.
-        LockedError, StoreError: as `run_batch`; the next `apply` goes on, too.
+        LockedError, StoreError: as `run_batch`; the next `apply` can finish it, too.
     """
     project = target.project
     project.require_root()
@@ -205,14 +205,14 @@ def apply(target: AutomationTarget, shown: ApplyPlan | None = None) -> Applied:
 
 
 def undo_last(target: AutomationTarget) -> tuple[int, int]:
-    """Put the latest apply that stands back; returns (its batch, how many groups wait again).
+    """Undo the latest apply; returns (its batch, how many groups wait again).
 
     Raises:
-        UsageError: none stands.
+        UsageError: there is none to undo.
         ConflictError: a file has changed since, or a crop was made of one; nothing was moved.
     """
     with closing(connect(target.project.database)) as connection:
-        # an undo that was interrupted is the one that is asked for again: no other batch is taken back with it
+        # after an interrupted undo, this finishes that one, and undoes no other batch
         begun = undone_by(connection)
         waiting = [] if begun is None else decisions.batch_group_ids(connection, begun)
         with moving_files(target.project, "recovering") as folder:
@@ -233,7 +233,7 @@ def undo_last(target: AutomationTarget) -> tuple[int, int]:
 
 
 def _render(target: AutomationTarget, folder: ImageFolder, plan: ApplyPlan) -> ApplyPlan:
-    """Render every crop next to its target and put its hash in the plan. After a failure `run_batch` sweeps them."""
+    """Render every crop next to its target and add its hash to the plan. After a failure `run_batch` removes them."""
     root, wanted = target.project.root, [item for item in plan.items if item.box is not None]
     if not wanted:
         return plan

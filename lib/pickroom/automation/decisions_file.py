@@ -1,7 +1,7 @@
-"""The automation's files (FORMATS.md, Automation files): what is proposed, what was approved, and what may go unseen.
+"""The automation's files (FORMATS.md, Automation files): proposals, approvals, and the guarantee.
 
-No other module reads or writes them. Names, never indexes, decide. Anybody can write to these files, so a line that is
-damaged or contradicts itself makes the whole file unusable.
+No other module reads or writes them. Images are identified by name, never by index. Any program can write these files,
+so a damaged or contradictory line makes the whole file unusable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pickroom.storage import atomic, json_records
 from pickroom.storage.json_records import NonEmpty, Probability
 
 DECISIONS, APPROVED = "automation_decisions.jsonl", "approved_decisions.jsonl"
-SIMULATED = "simulated"  # what stands for every version of a recommendation that was simulated, as older demos had them
+SIMULATED = "simulated"  # the version of simulated recommendations, as older demos had them
 
 Verdict = Literal["approved", "rejected", "overridden"]
 By = Literal["person", "auto"]
@@ -33,7 +33,7 @@ _DOING = "reading decisions"
 
 @dataclass(frozen=True, slots=True)
 class AutomationDecision:
-    """One line of automation_decisions.jsonl: what is proposed for one undecided group. None: not known.
+    """One line of automation_decisions.jsonl: the proposal for one undecided group. None: unknown.
 
     Attributes:
         directory: POSIX path relative to the project's root, "" for the root itself.
@@ -100,7 +100,7 @@ class AutomationDecision:
         return json_records.from_values(cls, {"auto_approve": None, "models": None, **values, **flat})
 
     def recommendation(self, filenames: Sequence[str]) -> Recommendation:
-        """What is proposed, as the deck shows it and the database records it.
+        """The proposal as the recommendation that the deck shows and the database records.
 
         Args:
             filenames: the group's images in their order; the index follows from the name.
@@ -121,7 +121,7 @@ class AutomationDecision:
 
 @dataclass(frozen=True, slots=True)
 class ApprovedDecision:
-    """One line of approved_decisions.jsonl: what was said of one proposal.
+    """One line of approved_decisions.jsonl: the answer to one proposal.
 
     Attributes:
         action: approved as proposed (its crop may be left out); rejected: keep all images, do nothing; overridden.
@@ -165,12 +165,12 @@ class ApprovedDecision:
 
 
 class Approval(msgspec.Struct, frozen=True, rename={"explanation": "words", "risk": "promise"}):
-    """What may be approved unseen, as automation_guarantee.json keeps it next to the decisions.
+    """What may be approved unseen: the contents of automation_guarantee.json, next to the decisions.
 
     Attributes:
         threshold: the least confidence that is approved; None: nothing is.
         versions: of the models that this was calibrated for; no other recommendation is approved unseen.
-        seed: what the audit sample is drawn by.
+        seed: of the audit sample.
         explanation: why, a line each.
         by_hand: the user set the threshold: nothing is guaranteed.
         most_cut: the largest share of an image that an unseen crop may cut away, in [0, 1]; None: any.
@@ -186,7 +186,7 @@ class Approval(msgspec.Struct, frozen=True, rename={"explanation": "words", "ris
     most_cut: json_records.Probability | None = None
 
     def approves(self, recommendation: Recommendation) -> bool:
-        """Whether this recommendation may be carried out unseen, unless its group is drawn for the audit."""
+        """Whether this recommendation may be applied unseen, unless its group is in the audit sample."""
         confidence = approval_confidence(recommendation)
         if self.threshold is None or confidence is None or recommendation.versions != self.versions:
             return False
@@ -227,7 +227,7 @@ def read_approved(path: Path) -> dict[str, ApprovedDecision]:
 
 
 def read_approval(path: Path) -> Approval | None:
-    """What may be approved unseen by the last generate; None: nothing. Raises UsageError where it is damaged."""
+    """What may be approved unseen after the last generate; None: nothing. Raises UsageError where it is damaged."""
     return json_records.read(
         Approval,
         path,
@@ -239,7 +239,7 @@ def read_approval(path: Path) -> Approval | None:
 
 
 def write_lines(path: Path, lines: Iterable[AutomationDecision | ApprovedDecision]) -> None:
-    """Replace the file by these lines, whole or not at all; raises FileOperationError when the disk refuses."""
+    """Replace the file by these lines, completely or not at all; raises FileOperationError when the disk refuses."""
     try:
         atomic.write_text(path, "".join(line.to_json() + "\n" for line in lines))
     except OSError as error:
@@ -257,7 +257,7 @@ def source_of(models: Mapping[str, str]) -> RecommendationSource:
 def require_matching(
     path: Path, decisions: Iterable[AutomationDecision], groups: Mapping[str, Group], project_id: str
 ) -> None:
-    """Raise UsageError for the first line of the file at `path` that fits no group of this project."""
+    """Raise UsageError for the first line of the file at `path` that matches no group of this project."""
     for one in decisions:
         group = groups.get(one.group_id)
         if one.project_id != project_id:

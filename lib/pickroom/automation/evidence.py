@@ -1,8 +1,8 @@
-"""What the guarantee rests on, blind decisions and the audit sample; what each threshold would have approved wrongly.
+"""The evidence of the guarantee: blind decisions and the audit sample; and the errors of each threshold.
 
-Only decisions made under the versions in use count: they were made after those versions were trained. Past picks say
-something long before enough blind decisions exist, but no guarantee: they were made with the recommendation in sight,
-or without any, and no crop was looked at.
+Only decisions made under the versions in use count: they were made after those versions were trained. Past picks are
+available long before enough blind decisions, but give no guarantee: they were made with the recommendation visible, or
+without one, and without looking at a crop.
 """
 
 import json
@@ -46,7 +46,7 @@ def blind_decisions(
     for row in connection.execute(query):
         shown = wrap_row_errors("decision_context")(Recommendation.from_json)(row["shown"])
         action = row["outcome"] if row["user_action"] is None else row["user_action"]
-        # a box that the machine applied, or the default box, does not show what the user would have drawn
+        # a box applied by the machine, or the default box, does not show what the user would have drawn
         matches = bool(row["crop_match"]) if row["crop_match"] is not None and row["own_box"] else None
         overridden = overrides(Choice(action, row["user_selected_index"]), shown, matches)
         if overridden is not None and shown.versions == dict(versions) and row["group_id"] not in trained_on:
@@ -65,7 +65,7 @@ def blind_now(project: Project) -> tuple[list[BlindDecision], Versions]:
 def trained_on(workspace: Workspace, versions: Versions) -> frozenset[str]:
     """The ids of the groups in the training set of these versions' ranker; empty for one that was not trained here.
 
-    The guarantee rests on the pick's confidence, so the ranker's set may not calibrate it.
+    The guarantee uses the pick's confidence, so that groups of the ranker's training set must not calibrate it.
 
     Raises:
         StoreError: the version is there and its frozen training set is not, or was changed; or its metadata is damaged.
@@ -89,7 +89,7 @@ def trained_on(workspace: Workspace, versions: Versions) -> frozenset[str]:
 
 
 def audit_samples(connection: sqlite3.Connection, versions: Versions) -> list[bool]:
-    """Whether the user decided otherwise, for each drawn group looked at under these versions, oldest first.
+    """For each drawn group reviewed under these versions, whether the user decided otherwise; oldest first.
 
     No crop is drawn in the automation's review: whether one is needed counts, its box does not.
     """
@@ -101,9 +101,9 @@ def audit_samples(connection: sqlite3.Connection, versions: Versions) -> list[bo
 
 
 def overrides(choice: Choice, shown: Recommendation, box_matches: bool | None = None) -> bool | None:
-    """Whether a blind choice differs from what would have been done unseen; None where it is not known yet.
+    """Whether a blind choice differs from what would have been done unseen; None where unknown yet.
 
-    A crop refused, a crop asked for where none would have been made, and another box are overrides too.
+    A refused crop, a requested crop where none would have been made, and another box are overrides, too.
 
     Args:
         box_matches: the crop that the user drew matches the one proposed (FORMATS.md, `crop_match`); None: not drawn.
@@ -167,7 +167,7 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One threshold over `of` decisions: how many would have been approved, and how many of these wrongly."""
+    """One threshold on `of` decisions: how many would have been approved, and how many of these wrongly."""
 
     threshold: float
     of: int
@@ -178,7 +178,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdReport:
-    """Rows for blind decisions and for past picks; a note where one of them cannot be had."""
+    """Rows for blind decisions and for past picks; a note where one of them is missing."""
 
     project_id: str
     blind: tuple[Row, ...]

@@ -1,4 +1,4 @@
-"""Generate: what is proposed for every undecided group, written to automation_decisions.jsonl. No image is touched.
+"""Generate: write the proposal for every undecided group to automation_decisions.jsonl. No image is touched.
 
 `generate` reads recommendations from the database; `recommend_first` runs the models, which are imported late.
 """
@@ -26,7 +26,7 @@ from pickroom.store.workspace import Project, utc_now
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """What a generate wrote."""
+    """The result of a generate."""
 
     target: AutomationTarget
     proposals: tuple[files.AutomationDecision, ...]  # one for each waiting group, in the queue's order
@@ -36,7 +36,7 @@ class Generated:
 
     @property
     def approved(self) -> int:
-        """How many groups will be carried out unseen."""
+        """How many groups will be applied unseen."""
         return sum(p.auto_approve for p in self.proposals) - self.looked
 
     @property
@@ -48,7 +48,7 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
-    """Thresholds that the user sets, with no guarantee: the least confidence, and the most that a crop may cut away.
+    """Thresholds that the user sets, without a guarantee: lowest confidence, and largest share a crop may remove.
 
     Both are shares in [0, 1]; None leaves the confidence to the guarantee, or the crop without a limit.
     """
@@ -64,10 +64,10 @@ def generate(
     trained_on: frozenset[str] = frozenset(),
     by_hand: ByHand | None = None,
 ) -> Generated:
-    """Write the decisions of every undecided group, and what the guarantee rests on.
+    """Write the proposals for every undecided group, and the guarantee with its evidence.
 
     Args:
-        trained_on: group ids that calibrate nothing, besides those in the training set of the models in use.
+        trained_on: group ids that must not calibrate, besides those in the training set of the models in use.
         by_hand: thresholds in place of the guarantee's.
 
     Raises:
@@ -75,7 +75,7 @@ def generate(
         LockedError: a review is writing that file, or an apply is at work.
         FileOperationError, StoreError: the disk or the database refuses; the files are as they were.
     """
-    # a review that writes what was chosen, or an apply, would go on from what stood here before
+    # a review that writes choices, or an apply, would continue from the earlier contents
     with moving_files(target.project, "generating decisions") as folder:
         with closing(connect(target.project.database)) as connection:
             note = apply.finish(target, connection, folder)
@@ -117,7 +117,7 @@ def _generate(
         old, choice, line = before.get(group.group_id), chosen.get(group.group_id), approved.get(group.group_id)
         said = choice is not None and choice.choice not in (None, Choice())
         if old is not None and (said or (line is not None and line.by == "person")):
-            # what the user has decided on stays as it was; only the approval is judged anew
+            # proposals that the user has decided on stay as they were; only the approval is computed again
             approves = old.auto_approve and approval.approves(old.recommendation(old.images))
             proposals.append(replace(old, auto_approve=approves))
         else:
@@ -128,10 +128,10 @@ def _generate(
 
 
 def propose(group: Group, made: Recommendation | None, approval: files.Approval) -> files.AutomationDecision:
-    """The line of one group; without a recommendation it only says that none is known."""
+    """The line of one group; without a recommendation its fields are unknown."""
     line = files.AutomationDecision(group.group_id, group.project_id, group.directory, group.filenames)
     if made is None:
-        return replace(line, reason="no recommendation yet", crop_reason="no word on a crop")
+        return replace(line, reason="no recommendation yet", crop_reason="no prediction whether to crop")
     index = made.selected_index
     return replace(
         line,
@@ -150,7 +150,7 @@ def propose(group: Group, made: Recommendation | None, approval: files.Approval)
 
 # (whether a crop is needed, whether there is a box) -> the reason in the line
 _CROP_REASONS = {
-    (None, False): "no word on a crop",
+    (None, False): "no prediction whether to crop",
     (None, True): "a crop is possible",
     (False, False): "no crop needed",
     (False, True): "no crop needed",
@@ -178,7 +178,7 @@ def recommend_first(project: Project, progress: Callable[[int, int], None] | Non
 
 
 def seed_of(project: Project) -> str:
-    """What the audit sample is drawn by: the same at every run of a project, and in its copy."""
+    """The seed of the audit sample: the same at every run of a project, and in its copy."""
     return f"{project.id} {project.manifest.created_at}"
 
 
@@ -194,7 +194,7 @@ def _before(target: AutomationTarget, notes: list[str]) -> dict[str, files.Autom
 
 
 def _refresh(target: AutomationTarget, connection: sqlite3.Connection) -> list[str]:
-    """Take over the project's recommendations for the groups that the copy has; say what it lacks."""
+    """Copy the project's recommendations for the groups that the copy has; return notes on what it lacks."""
     with open_read_only(target.origin.database) as origin:
         theirs = {group.group_id: group for group in groups.queue(origin, target.origin.id)}
         made = recommendations.of_groups(origin, theirs)
@@ -218,13 +218,13 @@ def _write(
     approval: files.Approval,
     approved: Mapping[str, files.ApprovedDecision],
 ) -> None:
-    """Write the files; the machine's own lines about groups that wait are removed, since each apply makes them."""
+    """Write the files; automatic approvals of waiting groups are removed, since each apply makes them again."""
     waiting = {proposal.group_id for proposal in proposals}
     stand = [line for line in approved.values() if line.by == "person" or line.group_id not in waiting]
     if len(stand) < len(approved):
         files.write_lines(target.approved, stand)
     try:
-        if not target.is_copy:  # a copy's folder is never made anew here: it would hold no copy
+        if not target.is_copy:  # the copy's folder is not created here: it would hold no copy
             target.folder.mkdir(parents=True, exist_ok=True)
         # the old approval is removed first: it must never cover new decisions
         target.guarantee.unlink(missing_ok=True)

@@ -20,13 +20,13 @@ from scipy.special import betainc, betaincinv, betaln, expit
 
 from pickroom.core.records import Recommendation
 
-# Evenly spaced in log-odds from .9998 down to .5, since calibrated confidences crowd near 1. Below .5 a pick is more
-# likely wrong than right.
+# Evenly spaced in log-odds from .9998 down to .5, since calibrated confidences are dense near 1. Below .5 a pick is
+# more likely wrong than right.
 CANDIDATES = np.round(expit(np.linspace(8.5, 0.0, 171)), 6)
 # LESSONS.md, Picking: 24 of 1,000 groups; only to say how many decisions are needed before any anomaly was met
 ANOMALY_RATE = 0.024
 _SWITCHED_OFF: tuple[str, int | None] = "anomalies approved wrongly: no limit (switched off)", 0
-_MOST_DECISIONS = 10**6  # beyond this, more decisions are no answer
+_MOST_DECISIONS = 10**6  # beyond this, more decisions do not help
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Guarantee:
 
 
 def approval_confidence(recommendation: Recommendation) -> float | None:
-    """The confidence that is calibrated and compared with the threshold; None: the user always looks.
+    """The confidence that is calibrated and compared with the threshold; None: the group is always reviewed.
 
     None without a pick or a confidence, with an anomaly flag, or without a model.
     """
@@ -137,7 +137,7 @@ def upper_bound(bad: float | np.ndarray, of: float | np.ndarray, confidence: flo
 
 
 def least_number(limit: float, confidence: float, bad: int = 0) -> int:
-    """How many must be counted, `bad` of them bad, for the bound to reach `limit`: 59 for 5 %, 29 for 10 %."""
+    """How many must be counted, `bad` of them wrong, for the bound to reach `limit`: 59 for 5 %, 29 for 10 %."""
     low, high = bad, bad + 1
     while upper_bound(bad, high, confidence) > limit:
         low, high = high, high * 2
@@ -171,7 +171,7 @@ def calibrate(blind: Sequence[BlindDecision], risk: RiskTarget = RISK_TARGET) ->
 
     approved, bad, wrongly = map(at_or_above, (known, overridden, overridden & anomaly))
     anomalies = int(anomaly.sum())
-    # the start is chosen by the confidences alone, never by how the decisions came out: else the bounds would not hold
+    # the start depends on the confidences alone, never on the decisions: else the bounds would not hold
     least = max(risk.start * len(blind), least_number(risk.override, risk.confidence))
     start = int(next(iter(np.flatnonzero(approved >= least)), len(CANDIDATES) - 1))
     keeps_first = upper_bound(bad, approved, risk.confidence) <= risk.override
@@ -264,7 +264,7 @@ def percent(share: float) -> str:
 
 
 def _more(bad: int, of: int, n: int, limit: float, rate: float, confidence: float) -> int | None:
-    """How many more decisions it takes if they go on as before; None when that would never do.
+    """How many more decisions are needed if the rates stay the same; None when more do not help.
 
     Args:
         bad, of: counted among `n` decisions so far. rate: the expected of / n before any was counted.
@@ -290,7 +290,7 @@ _WORST = 0.5  # the bet is spread evenly over override rates from the limit up t
 
 
 def drawn(group_id: str, seed: str, share: float = SHARE) -> bool:
-    """Whether an approved group is in the audit sample: the same answer at every run, at random over groups.
+    """Whether an approved group is in the audit sample: random over groups, and the same at every run.
 
     Args:
         seed: any text that stays the same for a project, so that a second run draws the same sample.
@@ -302,22 +302,22 @@ def drawn(group_id: str, seed: str, share: float = SHARE) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What the drawn groups say of the guarantee."""
+    """The state of the guarantee by the drawn groups."""
 
     on: bool  # groups may still be approved unseen
     # looked, overridden: drawn groups decided so far, and how many of them otherwise than recommended
     looked: int
     overridden: int
-    evidence: float  # the most that the bet was ever worth, >= 1; at 1 / (1 - confidence) it is over
+    evidence: float  # the highest value of the bet, >= 1; at 1 / (1 - confidence) the guarantee ends
     explanation: str  # one line for the user
 
 
 def watch(overridden: Sequence[bool], risk: RiskTarget = RISK_TARGET) -> Drift:
-    """Judge the drawn groups decided so far under the versions in use.
+    """Test the guarantee on the drawn groups decided under the versions in use.
 
     A bet against "at most 5 % are overridden" is kept on them: its wealth, which cannot grow on average while that is
-    true, passes 20 with a chance of at most 5 % however often it is looked at (Ville, 1939; Waudby-Smith and Ramdas:
-    "Estimating means of bounded random variables by betting", 2024). Once it has passed, it stays so.
+    true, passes 20 with a probability of at most 5 %, however often it is checked (Ville, 1939; Waudby-Smith and
+    Ramdas: "Estimating means of bounded random variables by betting", 2024). Once it has passed, it stays so.
 
     Args:
         overridden: whether the user decided otherwise, in the order decided; that order may not depend on how sure the
@@ -335,7 +335,7 @@ def watch(overridden: Sequence[bool], risk: RiskTarget = RISK_TARGET) -> Drift:
 
 
 def wealth(overridden: np.ndarray, limit: float) -> np.ndarray:
-    """The worth of a bet of 1 against "the rate is at most `limit`", after each decision.
+    """The value of a bet of 1 against "the rate is at most `limit`", after each decision.
 
     The likelihood of what was seen, averaged over rates between `limit` and one half, by its likelihood at `limit`: an
     e-process, since under any smaller rate the ratio shrinks further.

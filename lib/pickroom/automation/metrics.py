@@ -1,7 +1,7 @@
 """Metrics of the automation: approvals, overrides, crops accepted, time saved; by confidence, with the goals.
 
-Rates are over what a user looked at. What was approved unseen counts in the time saved alone: the machine's own
-decisions are never its accuracy (DESIGN.md, invariant 11).
+Rates are over the groups that the user looked at. Groups approved unseen count only in the time saved: the machine's
+own decisions never count as its accuracy (DESIGN.md, invariant 11).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _BANDS = 10  # a tenth of confidence wide, as in the analysis
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One proposal, and what became of it.
+    """One proposal with its outcome.
 
     Attributes:
         confidence: of the pick, in [0, 1]; None when not known.
         by_person: False: carried out unseen.
-        crop_accepted: the crop shown was taken as it was; None: none was shown, or the pick was another.
-        seconds: that the user looked at it; None when not known.
+        crop_accepted: the shown crop was accepted unchanged; None: none was shown, or another image was picked.
+        seconds: how long the user looked at it; None when unknown.
     """
 
     action: Verdict
@@ -93,8 +93,8 @@ class Metrics:
     Attributes:
         bands: (low, high) of confidence -> counts, rising; those without an outcome are left out, and (None, None)
             holds what had no confidence.
-        own_seconds: median look of the user's own review without automation; None before the first.
-        spent_seconds: looks at proposals altogether, pauses left out; timed: those looked at whose time is known.
+        own_seconds: median time per group of the user's own review without automation; None before the first.
+        spent_seconds: total time spent on proposals, without pauses; timed: reviewed proposals with a known time.
         gates: goal -> whether it is reached; None: not measured yet.
     """
 
@@ -146,14 +146,14 @@ class Metrics:
 
 
 def measure(outcomes: Sequence[Outcome], own_seconds: float | None) -> Metrics:
-    """Count outcomes, altogether and by tenths of confidence.
+    """Count outcomes, in total and by tenths of confidence.
 
     Args:
         own_seconds: that the user takes for a group without automation, > 0; None when not known.
     """
     by_band: dict[int, list[Outcome]] = {}
     for outcome in outcomes:
-        # 1.0 belongs to the last band, and what has no confidence comes last
+        # 1.0 belongs to the last band; outcomes without a confidence come last
         tenth = _BANDS if outcome.confidence is None else min(int(outcome.confidence * _BANDS + 1e-9), _BANDS - 1)
         by_band.setdefault(tenth, []).append(outcome)
     bands: dict[tuple[float, float] | tuple[None, None], Counts] = {

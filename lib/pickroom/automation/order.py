@@ -14,7 +14,7 @@ from pickroom.store.recommendations import Waiting
 
 Order = Literal["worth", "folder"]
 _Way = Literal["worth", "conflict", "random"]
-# what these three in ten cost in corrections found: benchmarks/order.py
+# the cost of these three in ten, in overrides found: benchmarks/order.py
 PATTERN: tuple[_Way, ...] = (
     *("worth", "conflict", "worth", "worth", "random"),
     *("worth", "conflict", "worth", "worth", "worth"),
@@ -32,7 +32,7 @@ def next_groups(
 ) -> list[str]:
     """The ids of the next `count` groups to review.
 
-    A group with a choice stays among them whatever a model says meanwhile. Skipped groups come after all others. Blind
+    A group with a choice stays among them, even if recommendations change. Skipped groups come after all others. Blind
     decisions calibrate the guarantee, so they come at random. Without any confidence the order is that of the folder.
 
     Args:
@@ -54,14 +54,14 @@ def next_groups(
             ranked += by_worth(some, seed)
     chosen = ranked[:count]
     taken = set(chosen)
-    # in folder order, which does not depend on how many others wait
+    # in folder order, which does not depend on the number of waiting groups
     staying = [one.group_id for one in waiting if one.group_id in touched and one.group_id not in taken]
     giving_way = [group_id for group_id in chosen if group_id not in touched][-len(staying) :] if staying else []
     return [g for g in chosen if g not in set(giving_way)] + staying[: len(giving_way)]
 
 
 def by_worth(waiting: Sequence[Waiting], seed: str = "") -> list[str]:
-    """All ids in the order of PATTERN; a way that has run out leaves its turns to worth. Unknown confidence is last."""
+    """All ids in the order of PATTERN; `worth` takes the turns of a kind that has run out. Unknown ones last."""
     ranked = sorted(waiting, key=_certainty)
     ways: dict[_Way, Iterator[Waiting]] = {
         "worth": iter(ranked),
@@ -69,25 +69,25 @@ def by_worth(waiting: Sequence[Waiting], seed: str = "") -> list[str]:
         "random": iter(_at_random(waiting, seed)),
     }
     taken: dict[str, None] = {}
-    for way in islice(cycle(PATTERN), len(waiting)):  # worth knows every group, so that each turn finds one
+    for way in islice(cycle(PATTERN), len(waiting)):  # `worth` has every group, so that each turn finds one
         left = (group for one in (ways[way], ways["worth"]) for group in one if group.group_id not in taken)
         taken[next(left).group_id] = None
     return list(taken)
 
 
 def shuffled(ids: Sequence[str], those: Collection[str], seed: str = "") -> list[str]:
-    """The ids in their order, but `those` among them in random order in their places: `guarantee.watch` needs that."""
+    """The ids in their order, with `those` among them shuffled within their places, as `guarantee.watch` needs."""
     mixed = iter(sorted((one for one in ids if one in those), key=lambda one: sampling_key(one, seed)))
     return [next(mixed) if one in those else one for one in ids]
 
 
 def _certainty(group: Waiting) -> tuple[float, float]:
-    """Least sure of the pick first; among equals least sure of the crop. Unknown picks come last, in their order."""
+    """Sort key: least confident pick first, then least confident crop. Unknown picks come last, in their order."""
     if group.confidence is None:
         return 2.0, 0.0
     return group.confidence, 1.0 if group.crop_confidence is None else group.crop_confidence
 
 
 def _at_random(waiting: Sequence[Waiting], seed: str) -> list[Waiting]:
-    """The same at every call, and a group keeps its place among the others when some are decided."""
+    """Random order that is the same at every call, also when some groups are decided."""
     return sorted(waiting, key=lambda group: sampling_key(group.group_id, seed))

@@ -1,4 +1,4 @@
-"""The planner of the dry run and of the real run: approved decisions become routes, rows and steps. Changes nothing.
+"""Plan an apply, for the dry run and the real run: routes, rows and steps from approved decisions. Changes nothing.
 
 Everything is compared with the disk and the database first; any difference refuses the whole plan.
 """
@@ -30,36 +30,36 @@ _DOING = "planning what the automation does"
 
 @dataclass(frozen=True, slots=True)
 class PlannedGroup:
-    """One group that will be carried out."""
+    """One group that will be applied."""
 
     group: Group
     by: files.By  # whether the user or the guarantee approved it
-    shown: Recommendation | None  # what was proposed, None when the user has overridden a group without a proposal
+    shown: Recommendation | None  # the proposal, None when the user has overridden a group without one
     route: Route
     row: Decision | None  # its decision, None for a group that is kept whole
     ops: tuple[FileOp, ...]
-    # the crop rendered at apply, None without one; `own_box`: the user's own, not the one proposed
+    # the crop rendered at apply, None without one; `own_box`: it is the user's, not the proposed one
     box: CropBox | None = None
     own_box: bool = False
-    saved: SavedChoice | None = None  # what the review saved of it, None when nobody looked
-    left_out: str = ""  # what its crop cannot have of its source, with the image's name; "" for nothing
+    saved: SavedChoice | None = None  # its saved review, None when the user has not looked at it
+    left_out: str = ""  # what its crop cannot keep of its source, with the image's name; "" for nothing
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyPlan:
     """What an apply does, as data: a dry run prints it, a real run journals it."""
 
-    batch: int  # the number it will carry, for `undo --batch`
+    batch: int  # its number, for `undo --batch`
     items: tuple[PlannedGroup, ...]
-    left: Mapping[str, int] = field(default_factory=dict)  # reason -> how many groups stay as they are for it
-    notes: tuple[str, ...] = ()  # what the user should know of the approval of unseen groups
+    left: Mapping[str, int] = field(default_factory=dict)  # reason -> how many groups are left out for it
+    notes: tuple[str, ...] = ()  # notes for the user on the approval of unseen groups
 
     @property
     def ops(self) -> tuple[FileOp, ...]:
         return tuple(op for item in self.items for op in item.ops)
 
     def lines(self) -> list[str]:
-        """Every step, a line each, in the order it will be journalled."""
+        """One line per step, in the order of the journal."""
         return [line_of(op) for op in self.ops]
 
     def summary(self) -> list[str]:
@@ -83,10 +83,10 @@ def line_of(op: FileOp) -> str:
 
 
 def plan(target: AutomationTarget, connection: sqlite3.Connection, now: str | None = None) -> ApplyPlan:
-    """What applying the files of decisions would do now.
+    """Plan what applying the files of decisions would do now.
 
     Args:
-        now: the time its rows will carry; not used in a dry run.
+        now: the time of its rows; not used in a dry run.
 
     Raises:
         UsageError: a line is damaged, contradicts the project, or leads out of the sandbox.
@@ -122,13 +122,13 @@ def plan(target: AutomationTarget, connection: sqlite3.Connection, now: str | No
 
 
 class _Refused(Exception):
-    """Why one group cannot be carried out."""
+    """The reason why one group cannot be applied."""
 
 
 def _contradiction(
     line: files.ApprovedDecision, group: Group | None, proposal: files.AutomationDecision | None
 ) -> str | None:
-    """Why a line of approved_decisions.jsonl cannot be believed, None when it can."""
+    """Why a line of approved_decisions.jsonl is contradictory, None when it is not."""
     if group is None:
         return f"it names an unknown group: {line.group_id!r}"
     if line.final_choice is not None and line.final_choice not in group.filenames:
@@ -154,7 +154,7 @@ def _wanted(
     waiting: set[str],
     saved: Mapping[str, SavedChoice],
 ) -> tuple[list[files.ApprovedDecision], dict[str, int], tuple[str, ...]]:
-    """The lines to carry out, why the others are not, and notes on the approval of unseen groups."""
+    """The lines to apply, why the others are left out, and notes on the approval of unseen groups."""
     notes: tuple[str, ...] = ()
     approval = files.read_approval(target.guarantee)
     on = approval is not None and approval.threshold is not None
@@ -185,7 +185,7 @@ def _wanted(
         elif approval is not None and approval.drawn(group_id):
             left["drawn for a blind look"] += 1
         else:
-            # nobody looks at it: exactly what is proposed
+            # without a look: exactly the proposal
             needs_crop = unseen.needs_crop is True
             said = (unseen.chosen, needs_crop, unseen.crop if needs_crop else None)
             lines.append(files.ApprovedDecision(group_id, "approved", *said, "auto", utc_now()))
@@ -195,7 +195,7 @@ def _wanted(
 def _require_covered(
     target: AutomationTarget, proposal: files.AutomationDecision, approval: files.Approval | None
 ) -> None:
-    """Raise UsageError for an auto_approve that the guarantee does not cover: somebody wrote it by hand."""
+    """Raise UsageError for an auto_approve that the guarantee does not cover: it was written by another program."""
     if approval is None or not approval.approves(proposal.recommendation(proposal.images)):
         threshold = "none is set" if approval is None or approval.threshold is None else f"{approval.threshold:.3f}"
         reason = f"auto_approve, but its confidence {proposal.confidence} is not covered by the threshold ({threshold})"
@@ -251,7 +251,7 @@ def _planned(
 def _missing_companion(
     group: Group, companions: Mapping[str, list[tuple[str, str]]], origin: DiskSnapshot | None
 ) -> str | None:
-    """A companion that an image has in the project and not in its copy: it would be left behind without a word."""
+    """A companion that an image has in the project and not in its copy, and that would be left behind."""
     here = {name for found in companions.values() for name, _ in found}
     if origin is not None:
         for one in group.images:
@@ -267,12 +267,12 @@ def _require(problem: str | None) -> None:
 
 
 def unit_of(batch: int) -> str:
-    """The one unit of an apply: its steps happen together or not at all."""
+    """The unit of an apply: its steps happen together or not at all."""
     return f"automation-{batch}"
 
 
 def _choice(line: files.ApprovedDecision, group: Group, own_box: bool) -> Choice:
-    """The line as a choice of the review, so that one routing serves both."""
+    """The line as a choice of the review, so that both use the same routing."""
     if line.final_choice is None:
         return Choice("keep")
     index = group.filenames.index(line.final_choice)

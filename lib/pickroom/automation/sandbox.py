@@ -1,10 +1,10 @@
-"""Where automation may act: the project's copy under `sandbox/`, or with `--production` the project itself.
+"""The target of the automation: the project's copy in `sandbox/`, or with `--production` the project itself.
 
 The copy is a whole project: images and companions under the same relative paths, and in `.pickroom/` (which no scan
 enters) a workspace with manifest and database. Review, files and crops use the same code on both.
 
-Images and companions are copied verified by hash, the database by SQLite's backup. The manifest is written last: a copy
-without one was interrupted, is made again, and keeps what is there already.
+Images and companions are copied and verified by hash, the database by SQLite's backup. The manifest is written last: a
+copy without one was interrupted, and is completed.
 """
 
 import errno
@@ -42,7 +42,7 @@ _DOING = "opening the sandbox"
 class AutomationTarget:
     """The project that automation acts on, and where its files are."""
 
-    project: Project  # the copy, or the user's own project where that lies in the sandbox or `production` is set
+    project: Project  # the copy, or the user's own project if that is in the sandbox or `production` is set
     origin: Project  # the user's own project, which has the previews, the vectors and the decisions to calibrate on
     folder: Path  # `sandbox/<project>/`: the files of decisions
     production: bool = False  # the user's own files are moved; asked for explicitly
@@ -60,7 +60,7 @@ class AutomationTarget:
 
     @property
     def guarantee(self) -> Path:
-        """What was approved unseen in the decisions, and why."""
+        """The approval of unseen groups in the decisions, with the reasons."""
         return self.folder / GUARANTEE
 
     @property
@@ -89,7 +89,7 @@ class AutomationTarget:
                     folders[folder] = self._holds(root, folder)
                 if not folders[folder] or Path(path).is_absolute() or filename_of(path) in ("", ".", ".."):
                     raise _outside(self.project.root / path)
-            # a file that is not there is the planner's concern
+            # the planner reports missing files
             if op.op == "move" and op.source is not None and os.path.islink(self.project.root / op.source):
                 raise _outside(self.project.root / op.source, "this is a link, not a file of the sandbox")
 
@@ -104,7 +104,7 @@ class NoCopyError(ProjectError):
 
 
 def locate(project: Project, sandbox: Path | None = None, *, production: bool = False) -> AutomationTarget:
-    """Where automation acts on a project whose copy has been made, or needs none.
+    """The target for a project whose copy exists, or that needs none.
 
     Args:
         sandbox: the folder of all sandboxes, None for the workspace's own.
@@ -113,7 +113,7 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
         NoDatabaseError: the copy has lost its database.
         NoCopyError: the copy does not exist yet. ProjectError: it or the list of sandboxes is damaged.
         FileOperationError: a sandbox elsewhere cannot be added to that list.
-        UsageError: the sandbox lies where it cannot be one, or leads elsewhere by a link.
+        UsageError: the sandbox is in an impossible place, or leads elsewhere by a link.
     """
     target = _planned(project, sandbox, production)
     if not target.is_copy:
@@ -131,7 +131,7 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
 def prepare(
     project: Project, sandbox: Path | None = None, *, production: bool = False, progress: Progress | None = None
 ) -> AutomationTarget:
-    """`locate`, making the copy first where there is none; one that was interrupted is completed.
+    """As `locate`, but make the copy first where there is none, or complete an interrupted one.
 
     Raises:
         FileOperationError: the disk is full, or a file cannot be read or copied.
@@ -174,8 +174,8 @@ def copy_project(project: Project, copy: Project, folder: Path, progress: Progre
     """Copy a project's images, companions and database into `folder`.
 
     Raises:
-        ConflictError: file operations of the project are unfinished, or the folder holds what is not a copy.
-        FileOperationError: not enough room, or a file cannot be read, or reads differently the second time.
+        ConflictError: file operations of the project are unfinished, or the folder holds other files.
+        FileOperationError: not enough room, or a file cannot be read, or changes while it is read.
         LockedError: the project's files are being moved.
     """
     inner = copy.workspace.root
@@ -192,10 +192,10 @@ def copy_project(project: Project, copy: Project, folder: Path, progress: Progre
             inner.mkdir(parents=True, exist_ok=True)
             _copy_all(project.root, folder, paths, progress)
             copy.database.parent.mkdir(parents=True, exist_ok=True)
-            for leftover in copy.database.parent.glob(f"{copy.database.name}*"):  # of an interrupted copying
+            for leftover in copy.database.parent.glob(f"{copy.database.name}*"):  # of an interrupted copy
                 leftover.unlink()
             backup(connection, copy.database)
-            os.sync()  # one for all: the manifest must not outlive a power cut that its files did not
+            os.sync()  # one sync for all: after a power cut the manifest must not exist without its files
             copy.workspace.save_new(copy)
         except OSError as error:
             hints = {
@@ -255,7 +255,7 @@ def _copy_all(root: Path, folder: Path, paths: list[str], progress: Progress | N
 def copy_file(source: Path, destination: Path) -> str:
     """Copy one file with its times, verified by reading the copy again; returns its sha256.
 
-    A destination with the same content stays, any other is replaced: only an interrupted copying has left one.
+    A destination with the same content stays, any other is replaced: it was left by an interrupted copy.
 
     Raises:
         FileOperationError: the copy differs from what was read.

@@ -1,4 +1,4 @@
-"""Commands that look, and hand on: sql, check, report, export; and the last one of a project, finish.
+"""The commands sql, check, report, export and finish.
 
 The options of `export` come from `exports/formats.py`.
 """
@@ -26,8 +26,10 @@ _LONGEST = 16  # values of a list that are shown in one
 
 
 @console.command(has_json=True)
-def sql(query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT, or EXPLAIN of one.")]) -> None:
-    """Ask every project at once in SQL: decisions crops groups images recommendations operations models."""
+def sql(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT statement, or EXPLAIN of one.")],
+) -> None:
+    """Query all projects with SQL. Some views: decisions, crops, groups, images, recommendations, models."""
     from pickroom.analysis import safe_sql
 
     result = safe_sql.run(console.workspace_here(), query)
@@ -59,10 +61,10 @@ def _shown(value: Any) -> Any:
 def check(
     project: console.ProjectName,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Write lost sidecars again, and close rows cropped without one.")
+        bool, typer.Option("--repair", help="Write lost sidecars again, complete rows cropped without one.")
     ] = False,
 ) -> None:
-    """Whether decisions are fit to train on and to finish, and images where they say; writes the inspection report."""
+    """Check decisions, crops and the places of images, and write the inspection report."""
     from pickroom import integrity
     from pickroom.features import blocks
     from pickroom.integrity.whereabouts import in_words
@@ -71,7 +73,7 @@ def check(
     opened = console.project_of(project)
     repaired = _repair_crops(opened) if repair else []
     found, *imports = inspect_all(opened)
-    faults = [] if found.errors else _crop_faults(opened)  # rows that are not sound cannot be held against files
+    faults = [] if found.errors else _crop_faults(opened)  # unsound rows cannot be compared with files
     finishing = integrity.inspect(opened, purpose="finishing")
     lies = integrity.whereabouts(opened)
     path = integrity.save_report(opened.workspace, [found, *imports])
@@ -92,7 +94,7 @@ def check(
     lines += [f"  repaired: {line}" for line in repaired]
     lines += [f"  waiting crop: {fault.line}" for fault in faults]
     if any(fault.repairable for fault in faults):
-        lines.append(f"  put right what the database knows: pickroom check {opened.id} --repair")
+        lines.append(f"  repair what the database knows: pickroom check {opened.id} --repair")
     lines += [f"  {line}" for line in in_words(lies.to_dict(), opened.id)]
     if not any(one.findings for one in (found, *imports)) and not faults and lies.is_sound:
         lines.append("  every check passes")
@@ -115,7 +117,7 @@ def _repair_crops(project: Project) -> list[str]:
 
 
 def _crop_faults(project: Project) -> list[Fault]:
-    """What is wrong with crops that wait; nothing is said while files are on their way, or the folder is not there."""
+    """Problems of waiting crops; none while file operations are unfinished, or the image folder is missing."""
     from pickroom.files import sidecars
     from pickroom.store import operations
     from pickroom.store.connect import open_read_only
@@ -128,7 +130,7 @@ def _crop_faults(project: Project) -> list[Fault]:
 
 @console.command()
 def report(project: console.ProjectName) -> None:
-    """Run the report notebooks for a project; finishing does that too."""
+    """Run a project's report notebooks; `finish` does this, too."""
     from pickroom.analysis.reports import render
 
     opened = console.project_of(project)
@@ -142,10 +144,10 @@ def report(project: console.ProjectName) -> None:
 @console.command()
 def finish(
     project: console.ProjectName,
-    execute: Annotated[bool, typer.Option("--execute", help="Do it; else only say what would happen.")] = False,
-    originals: Annotated[bool, typer.Option("--originals", help="Also archive what the crops were made from.")] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it (default: only show what would happen).")] = False,
+    originals: Annotated[bool, typer.Option("--originals", help="Also archive the originals of crops.")] = False,
 ) -> None:
-    """Report on a project, archive it and mark it as finished; refuses while anything is half done."""
+    """Report on a project, archive it and mark it as finished; refuses while work is unfinished."""
     from pickroom.analysis.reports import finish as finishing
 
     opened = console.project_of(project)
@@ -166,10 +168,10 @@ _OPTIONS = {option.name: option for known in FORMATS for option in known.options
 
 
 def export(
-    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Default: all.")] = None,
     **given: Any,
 ) -> None:
-    """Give your picks and crops to other programs: data sets, or ratings next to the images."""
+    """Export picks and crops for other programs: as data sets, or as ratings next to the images."""
     wanted = [known for known in FORMATS if given[known.name]]
     if len(wanted) != 1:
         names = " and ".join(f"--{known.name}" for known in wanted)

@@ -1,4 +1,4 @@
-"""Commands of the automation: generate, review, apply, undo; in the sandbox unless `--production` says otherwise."""
+"""The commands of `auto`: generate, review, apply, undo; in the sandbox, or with `--production` outside."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ if TYPE_CHECKING:
     from pickroom.automation.sandbox import AutomationTarget
 
 auto = typer.Typer(
-    help="Decide, review and apply by recommendation, on a copy of the project under sandbox/.", no_args_is_help=True
+    help="Decide, review and apply by the recommendations, on a copy of the project in sandbox/.", no_args_is_help=True
 )
 console.app.add_typer(auto, name="auto")
 
-Sandbox = Annotated[Path | None, typer.Option("--sandbox", help="The folder of sandboxes; else sandbox/.")]
+Sandbox = Annotated[Path | None, typer.Option("--sandbox", help="The folder of sandboxes (default: sandbox/).")]
 Production = Annotated[
-    bool, typer.Option("--production", help="The project's own files instead of the copy; asks for its name.")
+    bool, typer.Option("--production", help="Use the project's own files, not the copy; asks for the project's name.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
 @console.command(of=auto)
 def generate(
     project: console.ProjectName,
     overrides_only: Annotated[
-        bool, typer.Option("--overrides-only", help="Approve unseen on the first promise alone.")
+        bool, typer.Option("--overrides-only", help="Guarantee the limit on overrides only, not that on anomalies.")
     ] = False,
     confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Approve unseen from here on; not guaranteed.")
+        float | None, typer.Option(min=0, max=1, help="Approve unseen from this confidence on; not guaranteed.")
     ] = None,
     most_cut: Annotated[
-        float | None, typer.Option(min=0, max=1, help="No unseen crop that cuts away more than this share.")
+        float | None, typer.Option(min=0, max=1, help="Approve no crop unseen that removes more than this share.")
     ] = None,
     sandbox: Sandbox = None,
     production: Production = False,
 ) -> None:
-    """Propose pick and crop for every undecided group; copies the project to the sandbox first. Moves nothing."""
+    """Copy the project to the sandbox and propose a pick and crop for each undecided group. Moves no file."""
     from dataclasses import replace
 
     from pickroom.automation import sandbox as places
@@ -71,14 +71,14 @@ def generate(
 @console.command(of=auto)
 def review(
     project: console.ProjectName,
-    keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
+    keys: Annotated[Path | None, typer.Option(help="A file of keys, one per line; - reads stdin.")] = None,
     order: Annotated[
-        Literal["worth", "folder"], typer.Option(help="worth: what a look most likely corrects first.")
+        Literal["worth", "folder"], typer.Option(help="worth: groups most likely to be overridden first.")
     ] = "worth",
     sandbox: Sandbox = None,
     production: Production = False,
 ) -> None:
-    """Review what is proposed, by keys; the deck itself is notebooks/50_automate.ipynb. Moves nothing."""
+    """Review the proposals by a file of keys; the deck is in 50_automate.ipynb. Moves no file."""
     from pickroom.automation import sandbox as places
     from pickroom.sessions.keys import read_keys
     from pickroom.sessions.review.auto_session import AutoSession
@@ -98,12 +98,12 @@ def review(
 @console.command(of=auto)
 def apply(
     project: console.ProjectName,
-    execute: Annotated[bool, typer.Option("--execute", help="Do it; without this it is only shown.")] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="Do it (default: only show it).")] = False,
     yes: Yes = False,
     sandbox: Sandbox = None,
     production: Production = False,
 ) -> None:
-    """Carry out what was approved: shows every step, and with --execute takes them, all or none."""
+    """Show every step of what was approved; with --execute do all steps, or none if one fails."""
     from pickroom.automation import apply as executor
 
     place = _place(project, sandbox, production)
@@ -118,7 +118,7 @@ def apply(
             return
         if not plan.items:
             return
-        _confirm(place, f"Take these {len(plan.ops)} steps in {place.project.root}?", yes)
+        _confirm(place, f"Do these {len(plan.ops)} steps in {place.project.root}?", yes)
         applied = executor.apply(place, plan)
     console.say(applied.line)
     console.fail_if(applied.stuck)
@@ -128,12 +128,12 @@ def apply(
 @console.command(of=auto)
 def undo(
     project: console.ProjectName,
-    execute: Annotated[bool, typer.Option("--execute", help="Of no account: an undo is always done.")] = False,
+    execute: Annotated[bool, typer.Option("--execute", help="No effect: an undo is always done.")] = False,
     yes: Yes = False,
     sandbox: Sandbox = None,
     production: Production = False,
 ) -> None:
-    """Put the latest apply that stands back: files, rows, crops."""
+    """Undo the latest apply: files, rows and crops."""
     from pickroom.automation import apply as executor
 
     place = _place(project, sandbox, production)
@@ -146,7 +146,7 @@ def undo(
 
 @console.command(has_json=True, of=auto)
 def metrics(project: console.ProjectName, sandbox: Sandbox = None, production: Production = False) -> None:
-    """Approvals, overrides, crops taken, time saved and goals so far; written to automation_metrics.json."""
+    """Show approvals, overrides, accepted crops and time saved, and write automation_metrics.json."""
     from pickroom.automation import metrics as measuring
 
     place = _place(project, sandbox, production)
@@ -159,10 +159,10 @@ def metrics(project: console.ProjectName, sandbox: Sandbox = None, production: P
 def thresholds(
     project: console.ProjectName,
     confidence: Annotated[
-        list[float] | None, typer.Option(min=0, max=1, help="One more threshold; repeatable.")
+        list[float] | None, typer.Option(min=0, max=1, help="A further threshold; repeatable.")
     ] = None,
 ) -> None:
-    """What each threshold would have approved and got wrong, on blind decisions and past picks."""
+    """Show what each threshold would have approved and got wrong, on blind decisions and past picks."""
     from pickroom.automation import evidence
 
     with console.progress_bar("Reading past picks") as progress:

@@ -1,4 +1,4 @@
-"""Commands over the disk: backup, restore, reclaim; and what of the token budget is spent."""
+"""The commands backup, restore, reclaim and tokens."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _SHOWN = 20
 
 @console.command("backup", has_json=True)
 def backup_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file; or a folder: then named by the time.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file; in a folder it is named by the time.")],
     no_vectors: Annotated[
-        bool, typer.Option("--no-vectors", help="Leave out vectors and features; says how large they are.")
+        bool, typer.Option("--no-vectors", help="Leave out vectors and features, and show their size.")
     ] = False,
 ) -> None:
     """Save decisions, models, vectors and logs of every project in one verified file."""
@@ -52,17 +52,17 @@ def backup_command(
 def restore_command(
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A file that `pickroom backup` made.")] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Set aside what is here and is not the backup's; first only say what.")
+        bool, typer.Option("--replace", help="Set aside other files that are here (default: only name them).")
     ] = False,
     project: Annotated[
-        str | None, typer.Option("--project", metavar="P", help="Instead of FILE: list the copies of its database.")
+        str | None, typer.Option("--project", metavar="P", help="Instead of FILE: list the project's copies.")
     ] = None,
     copy: Annotated[
-        str | None, typer.Option("--copy", metavar="NAME", help="With --project: restore it; first only say what.")
+        str | None, typer.Option("--copy", metavar="NAME", help="With --project: the copy to restore.")
     ] = None,
     execute: Annotated[bool, typer.Option("--execute", help="With --replace or --copy: do it.")] = False,
 ) -> None:
-    """Bring back a backup, or one of the copies that are kept of a project's database."""
+    """Restore a backup, or an automatic copy of a project's database."""
     if (file is None) == (project is None):
         what = "give a backup, or a project with --project" if file is None else "FILE and --project exclude each other"
         raise UsageError(what, doing="restoring", hint="as in: pickroom restore ~/pickroom-backup.zip")
@@ -190,13 +190,13 @@ _WORD = "delete"
 
 @console.command(has_json=True)
 def reclaim(
-    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
-    execute: Annotated[bool, typer.Option("--execute", help="Move it into the trash; else only say what.")] = False,
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Default: all.")] = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Move to the trash (default: only list).")] = False,
     permanent: Annotated[
         bool, typer.Option("--permanent", help="With --execute: delete for good; asks first.")
     ] = False,
 ) -> None:
-    """Free the disk of what is proved to be needless: archived or staged images, vectors of dropped encoders."""
+    """Free disk space: archived images, images that were set aside, and vectors of unused encoders."""
     from pickroom.maintenance.reclaim import delete
     from pickroom.maintenance.reclaim.planning import plan
 
@@ -205,7 +205,7 @@ def reclaim(
     workspace = console.workspace_here()
     planned = plan(workspace, projects or [])
     if execute and not planned.items:
-        delete.execute(planned, workspace)  # nothing is deleted, but what a kill left half recorded is completed
+        delete.execute(planned, workspace)  # deletes nothing, but completes the log after a kill
     if not execute or not planned.items:
         hint = ["Nothing has been done. Move it into the trash: add --execute"] if planned.items else []
         console.show([*planned.lines, *hint], {**planned.to_dict(), "reclaimed_bytes": 0})
@@ -225,9 +225,9 @@ def reclaim(
 
 @console.command(has_json=True)
 def tokens(
-    limit: Annotated[int | None, typer.Option(min=0, help="The day's limit, where yours is another one.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="The limit per day, if you set another one.")] = None,
 ) -> None:
-    """Tokens that a language model you plugged in has spent today, and what is left of the limit."""
+    """Show the tokens that your own language model has spent today, and how many are left."""
     from pickroom.maintenance.token_budget import DAILY_LIMIT, TokenLedger
 
     ledger = TokenLedger(console.workspace_here(), DAILY_LIMIT if limit is None else limit)

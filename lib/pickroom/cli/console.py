@@ -1,4 +1,4 @@
-"""What every command shares: the app, its options, how results and messages are shown, how failures end."""
+"""Shared by all commands: the app, its options, printing of results and messages, and exit codes."""
 
 import inspect
 import json
@@ -26,9 +26,9 @@ from pickroom.store import copies
 from pickroom.store.workspace import Project, Workspace
 
 app = typer.Typer(
-    help="Pick the best of every group of near-duplicate images, and teach a model to do it with you.",
+    help="Pick the best image of every group of near-duplicates, and train a model that recommends it.",
     cls=Page,
-    rich_markup_mode=None,  # plain text: a page to read, on any terminal and in a pipe
+    rich_markup_mode=None,  # plain text, on any terminal and in a pipe
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -50,7 +50,7 @@ def _name_home(value: Path | None) -> Path | None:
 
 
 # what `command` adds to the parameters of a command
-_HOME = typer.Option("--home", callback=_name_home, help="The workspace; else $PICKROOM_HOME, else found from here.")
+_HOME = typer.Option("--home", callback=_name_home, help="The workspace (default: $PICKROOM_HOME, else found).")
 _JSON = typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.")]
 
@@ -96,7 +96,7 @@ def main() -> None:
     try:
         _run()
     finally:
-        if databases := copies.asked():  # of what was moved, once its result is on screen; a failure fails nothing
+        if databases := copies.asked():  # after the result is on screen; a failure does not fail the command
             from pickroom.store import snapshot
 
             for line in snapshot.keep(databases):
@@ -105,10 +105,10 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        # without standalone mode click hands the code of an Exit back instead of raising it; Typer makes one of Ctrl-C
+        # without standalone mode click returns the code of an Exit instead of raising it; so does Typer for Ctrl-C
         code = app(standalone_mode=False) or 0
         if code == _INTERRUPTED:
-            say("pickroom: interrupted; what was saved stays saved (run it again, and it goes on)")
+            say("pickroom: interrupted; what was saved is kept (run it again to go on)")
         sys.exit(code)
     except PickroomError as error:
         told, code = error.line, error.exit_code
@@ -121,14 +121,14 @@ def _run() -> None:
     except sqlite3.Error as error:
         if isinstance(error, sqlite3.ProgrammingError):
             raise
-        # where a module knows the file it names it; a page that is damaged deep inside comes up anywhere
+        # modules name the file where they know it; damage deep inside a database can appear anywhere
         told, code = f"a database cannot be read or written: {error} (look at it: pickroom doctor)", 1
     except MemoryError:
-        told, code = "there is not enough memory (close other programs, then run it again, and it goes on)", 1
+        told, code = "there is not enough memory (close other programs, then run it again to go on)", 1
     except Exception as error:
         if not hasattr(error, "format_message"):  # click's usage errors have it; anything else is a defect
             raise
-        if type(error).__name__ == "NoArgsIsHelpError":  # Typer's own; it keeps its click to itself
+        if type(error).__name__ == "NoArgsIsHelpError":  # Typer's class, which is not public
             sys.stderr.write(error.format_message().rstrip() + "\n")
             sys.exit(2)
         what = " ".join(error.format_message().split())  # click lists choices on lines of their own
@@ -186,13 +186,13 @@ def _cell(value: Any) -> str:
 
 
 def fail_if(failed: object) -> None:
-    """End with exit code 1 where something could not be done: the rest is done (FORMATS.md, Exit codes)."""
+    """End with exit code 1 if something could not be done; everything else was (FORMATS.md, Exit codes)."""
     if failed:
         raise typer.Exit(1)
 
 
 def name_unsound(project: Project, databases: Sequence[Path] | None = None) -> int:
-    """Name the rows that are left out of what a command does with a project; how many there are.
+    """Name the rows that a command leaves out of a project; returns their number.
 
     Args:
         databases: those that the command reads; None is the project's own.
@@ -211,7 +211,7 @@ def name_unsound(project: Project, databases: Sequence[Path] | None = None) -> i
 
 @contextmanager
 def listing_items(prefix: str = "  ", skip: int = 0) -> Iterator[None]:
-    """Name what stands in the way, a line each, before a ConflictError's own line.
+    """Print the items of a ConflictError, one per line, before its own line.
 
     Args:
         skip: items at the start that its own line names already.
@@ -225,7 +225,7 @@ def listing_items(prefix: str = "  ", skip: int = 0) -> Iterator[None]:
 
 
 def _reachable(text: str) -> str:
-    """Words in which every suggested command is for the workspace that this run was given."""
+    """The text with `--home` added to suggested commands, if this run was given one."""
     home = _named_home.get()
     return with_home(text, str(home), commands_with_home()) if home is not None else text
 
@@ -245,16 +245,16 @@ def commands_with_home() -> tuple[str, ...]:
 
 @contextmanager
 def progress_bar(doing: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on stderr; what it gives moves it: (done, of) -> None."""
+    """A progress bar on stderr; yields a function (done, of) -> None that moves it."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # where nobody watches, a bar would only leave empty lines
+    # without a terminal a bar would only leave empty lines
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
         task = bar.add_task(doing, total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def workspace_here(folder: Path | None = None, default: Path | None = None) -> Workspace:
-    """The workspace of this run: of a folder that a command was given, of --home, by default, else found from here."""
+    """The workspace of this run: the command's folder, else --home, else `default`, else found from here."""
     return Workspace.find(folder or _named_home.get() or default)
 
 

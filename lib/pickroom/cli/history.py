@@ -1,4 +1,4 @@
-"""Commands over the past: import-csv, import-folders, backfill, anomalies."""
+"""The commands import-csv, import-folders, backfill and anomalies."""
 
 from __future__ import annotations
 
@@ -14,29 +14,25 @@ from pickroom.core.errors import UsageError
 if TYPE_CHECKING:
     from pickroom.history.staging import StagedImport
 
-Execute = Annotated[bool, typer.Option("--execute", help="Write; without it, only say what would be written.")]
+Execute = Annotated[bool, typer.Option("--execute", help="Write (default: only show what would be written).")]
 _DRY = "Nothing was written: add --execute"
 
 
 @console.command("import-csv", has_json=True)
 def import_csv(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Old logs, see docs/legacy-schemas.md.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Old logs (docs/legacy-schemas.md).")],
     project: Annotated[
-        str | None, typer.Option("--project", metavar="P", help="For rows whose paths and columns name no project.")
+        str | None, typer.Option("--project", metavar="P", help="The project of rows that name none.")
     ] = None,
-    by_folder: Annotated[
-        bool, typer.Option("--by-folder", help="Take the projects that the folders of the rows name.")
-    ] = False,
+    by_folder: Annotated[bool, typer.Option("--by-folder", help="Take the project of a row from its folder.")] = False,
     mapped: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="FOLDER=PROJECT", help="Whose rows these are; may be given several times."),
+        typer.Option("--map", metavar="FOLDER=PROJECT", help="The project of the rows of a folder; repeatable."),
     ] = None,
-    by_name: Annotated[
-        bool, typer.Option("--by-name", help="Take the projects that know the file names of the rows.")
-    ] = False,
+    by_name: Annotated[bool, typer.Option("--by-name", help="Take the project of a row from its file names.")] = False,
     dates: Annotated[
         list[str] | None,
-        typer.Option(metavar="P=FIRST..LAST", help="Whose rows without a project are of these days; may be repeated."),
+        typer.Option(metavar="P=FIRST..LAST", help="The project of rows of these days that name none; repeatable."),
     ] = None,
     execute: Execute = False,
 ) -> None:
@@ -79,18 +75,18 @@ def _import(found: StagedImport, execute: bool) -> None:
         text = f"Written: {names}" + (f"; registered: {registered}" if registered else "")
         text = (text if written or registered else "Nothing new to write") if execute else _DRY
         console.show(text, {**found.to_dict(), "written": written})
-        # skipped rows with their reasons are a result; a file of which nothing could be used is none
+        # skipped rows with reasons are a result; a file without a usable row is a failure
         console.fail_if(any(file.is_useless for file in found.report.files))
 
 
 @console.command("import-folders", has_json=True)
 def import_folders(
-    original: Annotated[Path, typer.Argument(help="The images there were: a folder or a zip.")],
+    original: Annotated[Path, typer.Argument(help="The original images: a folder or a zip.")],
     final: Annotated[Path, typer.Argument(help="The images that were kept: a folder or a zip.")],
-    project: Annotated[str, typer.Option("--project", metavar="P", help="Whose images these are.")],
+    project: Annotated[str, typer.Option("--project", metavar="P", help="The project of these images.")],
     execute: Execute = False,
 ) -> None:
-    """Read picks and crops off two folders: what there was, and what was kept of it."""
+    """Import picks and crops from two folders: the original images and those that were kept."""
     from pickroom.history.extraction import read_pair
 
     with console.progress_bar("Comparing images") as progress:
@@ -100,7 +96,7 @@ def import_folders(
 
 @console.command(has_json=True)
 def backfill(project: console.ProjectName, execute: Execute = False) -> None:
-    """Say of older rows whether the AI's crop was accepted, by where their images lie; a dry run first."""
+    """Fill in whether older rows accepted the AI's crop, by the folders of their images."""
     from pickroom.history import backfill as filling
 
     opened = console.project_of(project)
@@ -113,10 +109,10 @@ def backfill(project: console.ProjectName, execute: Execute = False) -> None:
 
 @console.command(has_json=True)
 def anomalies(
-    projects: Annotated[list[str] | None, typer.Argument(metavar="[P]...", help="Else every project.")] = None,
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[P]...", help="Default: all.")] = None,
     execute: Execute = False,
 ) -> None:
-    """Count by project where a lower stage was chosen; --execute writes the cases to data/training/."""
+    """Count, by project, picks of a lower stage; --execute writes the cases to data/training/."""
     from pickroom.history import anomalies as looking
     from pickroom.store import legacy
 

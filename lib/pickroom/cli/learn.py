@@ -24,29 +24,27 @@ def embed(
     project: console.ProjectName,
     encoder: Annotated[
         str | None,
-        typer.Option(help="bundled, or openclip[:MODEL/TAG]; else the project's own, and bundled for a new one."),
+        typer.Option(help="bundled or openclip[:MODEL/TAG] (default: the project's; for a new project bundled)."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="OpenCLIP's architecture and weights; downloads them.", metavar="MODEL/TAG")
+        str | None, typer.Option(help="OpenCLIP's architecture and weights, which are downloaded.", metavar="MODEL/TAG")
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="A local OpenCLIP folder: open_clip_config.json and weights.", metavar="FOLDER")
     ] = None,
-    change_encoder: Annotated[bool, typer.Option("--change-encoder", help="Embed all images by another one.")] = False,
-    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; else the best one here.")] = None,
+    change_encoder: Annotated[bool, typer.Option("--change-encoder", help="Embed all with another encoder.")] = False,
+    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu (default: the best of this machine).")] = None,
     dtype: Annotated[str | None, typer.Option(hidden=True)] = None,  # of version 0.1
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="ray: on several machines.")] = "local",
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster's; else Ray is started here.")] = None,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="local, or ray for several machines.")] = "local",
+    address: Annotated[str | None, typer.Option(help="The address of a Ray cluster (default: start Ray here).")] = None,
     regions: Annotated[bool, typer.Option(hidden=True)] = True,  # of version 0.1
     verify: Annotated[bool, typer.Option("--verify", help="Check the vectors, and make 20 of them again.")] = False,
     import_legacy: Annotated[
         Path | None,
-        typer.Option(
-            help="Only import the vectors of an earlier system; --encoder says what made them.", metavar="JSONL"
-        ),
+        typer.Option(help="Only import vectors of an earlier system; --encoder names what made them.", metavar="JSONL"),
     ] = None,
 ) -> None:
-    """Give every image its vector, once. Stop it at any time: run again, it goes on."""
+    """Make a vector of every image, once. It can be interrupted: the next run goes on from there."""
     opened = console.project_of(project)
     if dtype not in (None, "float32"):
         raise UsageError(f"vectors are not computed in {dtype} any more", doing="embedding", hint="leave --dtype out")
@@ -72,8 +70,10 @@ def embed(
 
 
 @console.app.command()
-def install(what: Annotated[Literal["faces"], typer.Argument(help="faces: eyes, mouth and pose of people.")]) -> None:
-    """Install optional packages that pip takes for needing more than they do."""
+def install(
+    what: Annotated[Literal["faces"], typer.Argument(help="faces: measures eyes, mouth and pose of people.")],
+) -> None:
+    """Install optional packages without the dependencies that they declare and do not need."""
     from pickroom.features import faces
 
     if not faces.installed():
@@ -106,11 +106,11 @@ if TYPE_CHECKING:
     from pickroom.learn.progress import ProgressReporter, Status
     from pickroom.learn.training_sets import Kind
 
-_LINES = 10  # of progress a training, where a line cannot be rewritten
+_LINES = 10  # lines of progress per training, without a terminal
 
 Projects = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[PROJECT]...", help="Whose decisions to learn from; else all that have vectors."),
+    typer.Argument(metavar="[PROJECT]...", help="Projects to learn from (default: all that have vectors)."),
 ]
 
 
@@ -118,22 +118,24 @@ Projects = Annotated[
 def train(
     model: Annotated[str, typer.Argument(metavar="ranker|crop_proposer", help="Which model.")],
     projects: Projects = None,
-    holdout: Annotated[str | None, typer.Option(metavar="PROJECT", help="Hold out this whole project.")] = None,
+    holdout: Annotated[
+        str | None, typer.Option(metavar="PROJECT", help="Test on this project, and do not train on it.")
+    ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Follow it in another process: the one that runs, else one started now.")
+        bool, typer.Option("--watch", help="Show the progress of the running training; if none runs, start one.")
     ] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Ask the one that runs to stop.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the running training.")] = False,
     anomaly_weight: Annotated[
         list[float] | None,
-        typer.Option(help="Compare with groups of a lower pick weighed so; never used to recommend."),
+        typer.Option(help="Compare with a fit that weights picks of a lower stage; never used to recommend."),
     ] = None,
     override_weight: Annotated[
-        float, typer.Option(help="Compare with groups of an override weighed so; never used to recommend.")
+        float, typer.Option(help="Compare with a fit that weights overrides; never used to recommend.")
     ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the model; the same one gives the same model.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 1,
     device: Annotated[str, typer.Option(hidden=True, help="No effect: both models are trained on the CPU.")] = "cpu",
 ) -> None:
-    """Train a model on decisions; it recommends once it has been shown to be better."""
+    """Train a model on decisions; it recommends once it has been shown to be better than the present one."""
     from pickroom.learn import progress
     from pickroom.learn.splits import SplitConfig
     from pickroom.learn.training import train
@@ -166,12 +168,12 @@ def train(
 @console.command(has_json=True)
 def evaluate(
     projects: Annotated[
-        list[str], typer.Argument(metavar="PROJECT...", help="Whose decisions to hold models against.")
+        list[str], typer.Argument(metavar="PROJECT...", help="Projects whose decisions to score the models on.")
     ],
-    sample: Annotated[int, typer.Option(min=0, help="Also so many random held-out groups, side by side.")] = 0,
-    seed: Annotated[int | None, typer.Option(help="Of the sample; else another one each time.")] = None,
+    sample: Annotated[int, typer.Option(min=0, help="Also show this many random held-out groups.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="The seed of the sample (default: random).")] = None,
 ) -> None:
-    """How every version of the models does on decisions that it was not trained on."""
+    """Score every version of the models on decisions that it was not trained on."""
     from pickroom.learn import evaluation
     from pickroom.learn.evaluation import evaluate
 
@@ -185,7 +187,7 @@ def evaluate(
 
 @console.command(has_json=True)
 def recommend(project: console.ProjectName) -> None:
-    """Recommend for every undecided group, by the current models, else by the baseline."""
+    """Recommend for every undecided group, with the current models or else the baseline."""
     from pickroom.learn.recommending import recommend
 
     opened = console.project_of(project)
@@ -203,7 +205,7 @@ def retrain(
     project: console.ProjectName,
     versions: Annotated[bool, typer.Option("--versions", help="Make a new version of each model.")] = False,
 ) -> None:
-    """Learn what was decided in all projects that go together with this one, then recommend: what the deck starts."""
+    """Learn the decisions of all projects with this one's encoder, then recommend; the deck starts this."""
     from pickroom.learn.retraining import retrain
 
     with _Shown() as shown:
@@ -238,7 +240,7 @@ def _task(kind: Kind, anomaly_weights: list[float] | None, override_weight: floa
 
 
 def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[str]) -> None:
-    """Follow the training that runs; where none does, start one and follow that."""
+    """Follow the running training, or start one and follow it."""
     from pickroom.learn import progress
 
     started = None
@@ -257,7 +259,7 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
         console.say(f"pickroom: the training goes on; stop it: pickroom train {kind} --stop")
         raise
     if started is not None and started.process.wait() != 0:
-        console.say(console.printable(started.words.splitlines()[-1:]) or "pickroom: it ended without a word")
+        console.say(console.printable(started.words.splitlines()[-1:]) or "pickroom: it ended without a message")
         raise typer.Exit(started.process.returncode if started.process.returncode > 0 else 1)
     if last is None or last.state != "done":
         raise typer.Exit(1)
@@ -265,14 +267,14 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
 
 
 def _stops_by_signal(told: ProgressReporter) -> None:
-    """Ctrl-C, or a polite kill, stops at the end of the epoch instead of in the middle."""
+    """Let SIGINT and SIGTERM stop at the end of the epoch."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, told.ask_to_stop)
         signal.signal(signal.SIGTERM, told.ask_to_stop)
 
 
 class _Shown:
-    """Progress on stderr: one line that is rewritten in a terminal, else a line a phase and ten of the training."""
+    """Progress on stderr: one rewritten line in a terminal, else one line per phase and ten per training."""
 
     def __init__(self) -> None:
         self._console = console.messages
@@ -293,7 +295,7 @@ class _Shown:
             self._status.update(console.printable([status.line]))
             return
         tenth = status.done * _LINES // status.of if status.of else 0
-        # the fits that only measure its confidence are a line each
+        # one line for each fit that only measures the confidence
         if status.phase != self._phase or (tenth > self._said and "measuring" not in status.phase):
             self._said, self._phase = tenth, status.phase
             console.say(status.line)

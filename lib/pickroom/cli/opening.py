@@ -1,4 +1,4 @@
-"""Commands that begin with a folder: open, index, which is what open leaves to the background, and the demo."""
+"""The commands open, index (which open runs in the background) and demo."""
 
 import shlex
 import signal
@@ -15,10 +15,10 @@ from pickroom.core.quantities import plural
 @console.command("open")
 def open_folder(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images.")],
-    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8866,
+    port: Annotated[int, typer.Option(help="The port to listen on; if taken, the next free one.")] = 8866,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
-    """Pick from a folder in the browser, at once: its project is made, or found again; the rest is read meanwhile."""
+    """Review a folder of images in the browser: make or find its project, and read the images meanwhile."""
     from pickroom.indexing import opening
     from pickroom.learn.progress import start_command
 
@@ -26,14 +26,14 @@ def open_folder(
     with console.progress_bar("Reading the first images") as progress:
         project = opening.open_folder(workspace, folder, progress)
     start_command(workspace, opening.job_name(project.id), ["index", project.id])
-    from pickroom.app.server import app_server  # seconds of imports, while the background has begun
+    from pickroom.app.server import app_server  # takes seconds to import, while the background is already running
 
     app_server.run(workspace, project.id, port=port, browser=browser)
 
 
 @console.command(has_json=True)
 def index(project: console.ProjectName) -> None:
-    """Read a project's new images, make their vectors, group them. Stop it at any time: run again, it goes on."""
+    """Read a project's new images, make their vectors and group them. It can be interrupted and run again."""
     from pickroom.indexing import opening
     from pickroom.learn.progress import ProgressReporter, training_lock
 
@@ -53,21 +53,21 @@ def index(project: console.ProjectName) -> None:
 @console.command()
 def demo(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="The demo's own folder; else pickroom-demo.")
+        Path | None, typer.Argument(metavar="[DIR]", help="The demo's folder (default: pickroom-demo).")
     ] = None,
-    groups: Annotated[int, typer.Option(min=1, help="How many groups to make.")] = 160,
+    groups: Annotated[int, typer.Option(min=1, help="The number of groups to make.")] = 160,
     decided: Annotated[
-        int, typer.Option(min=0, help="Groups that a simulated user decides, for the model to learn from.")
+        int, typer.Option(min=0, help="The number of groups that a simulated user decides, to train on.")
     ] = 120,
-    long_side: Annotated[int, typer.Option(help="Pixels of the first stage; more takes longer.")] = 432,
+    long_side: Annotated[int, typer.Option(help="Length of the first stage in pixels; more takes longer.")] = 432,
     seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 1,
     review: Annotated[
         bool, typer.Option("--review/--no-review", help="Open the review, or only make the demo.")
     ] = True,
-    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8866,
+    port: Annotated[int, typer.Option(help="The port to listen on; if taken, the next free one.")] = 8866,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
-    """Make images damaged on purpose, train on 120 simulated decisions, and open the review."""
+    """Make a demo of photographs damaged on purpose, train on simulated decisions, and open the review."""
     from pickroom.demo.plan import DemoConfig
     from pickroom.demo.project import PROJECT_ID, start_demo
     from pickroom.demo.simulated_user import learn, require_learned

@@ -1,4 +1,4 @@
-"""What `pickroom --help` shows: the commands in the order of a day's work, a line each, and an example of every one.
+"""The page of `pickroom --help`: the commands in the order of a day's work, one line and one example each.
 
 A new command gets its line here; `tests/cli/test_help.py` finds those that have none.
 """
@@ -13,66 +13,68 @@ from typer.core import TyperGroup
 
 # title -> (command, its line, an example)
 SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "Begin": (
-        ("demo", "a project of real photographs to try everything on", "demo"),
-        ("open", "pick from a folder in the browser: one command", "open ~/Pictures/holiday"),
-        ("start", "make a project of a folder of images; moves nothing", "start holiday --images ~/Pictures"),
-        ("lab", "open JupyterLab on the notebooks, on this machine only", "lab"),
-        ("app", "the pages in the browser: no notebook is needed", "app"),
-        ("doctor", "is everything here that is needed, and what to do if not", "doctor"),
+    "Start": (
+        ("demo", "make a demo project of real photographs and open its review", "demo"),
+        ("open", "review a folder of images in the browser, with one command", "open ~/Pictures/holiday"),
+        ("start", "make a project of a folder of images; moves no file", "start holiday --images ~/Pictures"),
+        ("lab", "open JupyterLab with the notebooks, on this machine only", "lab"),
+        ("app", "open the pages in the browser, without notebooks", "app"),
+        ("doctor", "check this machine and the workspace, and say what to do", "doctor"),
     ),
     "Every day": (
-        ("status", "what waits, what is decided, what is unfinished", "status holiday"),
-        ("index", "read new images, make vectors, group: all that open does", "index holiday"),
+        ("status", "show what waits, what is decided and what is unfinished", "status holiday"),
+        ("index", "read new images, make their vectors and group them", "index holiday"),
         ("groups", "look for new images and group them", "groups holiday"),
-        ("review", "pick by a file of keys (the deck: 20_review.ipynb)", "review holiday --keys my.keys"),
-        ("crop", "crop from a file of boxes (the desk: 30_crop.ipynb)", "crop holiday --boxes boxes.jsonl"),
-        ("undo", "put a finalised batch back: files, choices, rows", "undo holiday --batch 1"),
-        ("recover", "finish what a crash interrupted", "recover holiday"),
+        ("review", "review by a file of keys (the deck: 20_review.ipynb)", "review holiday --keys my.keys"),
+        ("crop", "crop by a file of boxes (the desk: 30_crop.ipynb)", "crop holiday --boxes boxes.jsonl"),
+        ("undo", "put a finalised batch back: files, choices and rows", "undo holiday --batch 1"),
+        ("recover", "finish file operations that a crash interrupted", "recover holiday"),
     ),
-    "Beside the review": (
-        ("sort", "images into named folders (70_sort.ipynb)", "sort holiday --by character"),
+    "Sort and compare": (
+        ("sort", "sort images into named folders (70_sort.ipynb)", "sort holiday --by character"),
         ("browse", "mark images in whole folders (71_browse.ipynb)", "browse holiday --marks marks.jsonl"),
-        ("duplicates", "images that are there twice (72_duplicates.ipynb)", "duplicates holiday"),
+        ("duplicates", "find duplicate images (72_duplicates.ipynb)", "duplicates holiday"),
     ),
-    "Let it learn": (
-        ("embed", "a vector for every image, once; stop it at any time", "embed holiday"),
-        ("install", "what measures faces: eyes, mouth, pose", "install faces"),
-        ("train", "a model of your picks, or of your crops", "train ranker holiday"),
-        ("recommend", "what the deck shows: by the models, else the baseline", "recommend holiday"),
-        ("evaluate", "how each version does on what it was not trained on", "evaluate holiday"),
+    "Learn": (
+        ("embed", "make a vector of every image, once; can be interrupted", "embed holiday"),
+        ("install", "install the optional packages that measure faces", "install faces"),
+        ("train", "train a model on your picks or crops", "train ranker holiday"),
+        ("recommend", "recommend for groups that wait, by models or the baseline", "recommend holiday"),
+        ("evaluate", "score each model version on data it was not trained on", "evaluate holiday"),
         ("import-csv", "import old logs of picks and crops as training data", "import-csv old.csv --by-folder"),
-        ("import-folders", "read picks and crops off two folders", "import-folders before/ after/ --project holiday"),
-        ("backfill", "older rows: was the AI's crop accepted? a dry run first", "backfill holiday --execute"),
-        ("anomalies", "count where a lower stage was chosen over a higher one", "anomalies holiday"),
-        ("check", "are the decisions fit to train on, and to finish", "check holiday"),
+        (
+            "import-folders",
+            "import picks and crops from a folder and its results",
+            "import-folders before/ after/ --project holiday",
+        ),
+        ("backfill", "fill in whether older rows accepted the AI's crop", "backfill holiday --execute"),
+        ("anomalies", "count picks of a lower stage than the highest", "anomalies holiday"),
+        ("check", "check decisions, crops and files of a project", "check holiday"),
     ),
-    "Let it decide": (
-        ("auto", "on a copy: generate, review, apply, undo (50_automate.ipynb)", "auto generate holiday"),
+    "Automate": (("auto", "automate on a copy of the project (50_automate.ipynb)", "auto generate holiday"),),
+    "Query, report, export": (
+        ("sql", "query all projects with SQL", "sql 'SELECT project_id, count(*) FROM decisions GROUP BY 1'"),
+        ("report", "run a project's report notebooks, as HTML pages", "report holiday"),
+        ("export", "export COCO, imagefolder, pairs, Parquet or XMP sidecars", "export holiday --coco ~/coco"),
     ),
-    "Look, and hand on": (
-        ("sql", "ask every project at once, in SQL", "sql 'SELECT project_id, count(*) FROM decisions GROUP BY 1'"),
-        ("report", "the report notebooks of a project, as pages", "report holiday"),
-        ("export", "COCO, imagefolder, preference pairs, Parquet, XMP sidecars", "export holiday --coco ~/coco"),
-    ),
-    "Keep house": (
+    "Manage projects": (
         ("finish", "report on a project, archive it, mark it as finished", "finish holiday"),
-        ("alias", "names that old logs have for a project", "alias holiday 'old/holiday_final'"),
-        ("relocate", "tell a project that its folder of images has moved", "relocate holiday /mnt/holiday"),
-        ("reclaim", "free the disk of what is proved to be needless", "reclaim"),
-        ("tokens", "what a language model of yours has spent today", "tokens"),
-        ("backup", "decisions, models and logs in one file; never images", "backup ~/pickroom-backup.zip"),
-        ("restore", "and back from it", "restore ~/pickroom-backup.zip"),
+        ("alias", "list, add or remove names of a project in old logs", "alias holiday 'old/holiday_final'"),
+        ("relocate", "tell a project that its image folder has moved", "relocate holiday /mnt/holiday"),
+        ("reclaim", "free disk space: what is archived or can be made again", "reclaim"),
+        ("tokens", "show what your own language model has spent today", "tokens"),
+        ("backup", "save decisions, models, vectors, logs in one file, no images", "backup ~/pickroom-backup.zip"),
+        ("restore", "restore a backup, or a copy of a project's database", "restore ~/pickroom-backup.zip"),
     ),
 }
 # commands within a group: full name -> (its line, an example)
 GROUPED = {
-    "auto generate": ("copy the project, propose pick and crop for every group", "auto generate holiday"),
-    "auto review": ("look at what needs a look, by keys", "auto review holiday --keys my.keys"),
-    "auto apply": ("every step it would take; --execute takes them, all or none", "auto apply holiday --execute"),
-    "auto metrics": ("approvals, overrides, time saved and goals so far", "auto metrics holiday"),
-    "auto thresholds": ("what each threshold would have got wrong", "auto thresholds holiday"),
-    "auto undo": ("put the latest apply back", "auto undo holiday"),
+    "auto generate": ("copy the project and propose a pick and crop for each group", "auto generate holiday"),
+    "auto review": ("review the proposals by a file of keys", "auto review holiday --keys my.keys"),
+    "auto apply": ("show every step; --execute does them, all or none", "auto apply holiday --execute"),
+    "auto metrics": ("show approvals, overrides and time saved", "auto metrics holiday"),
+    "auto thresholds": ("show what each threshold would have got wrong", "auto thresholds holiday"),
+    "auto undo": ("undo the latest apply", "auto undo holiday"),
 }
 EXAMPLES = {name: example for lines in SECTIONS.values() for name, _, example in lines}
 EXAMPLES |= {name: example for name, (_, example) in GROUPED.items()}
@@ -108,7 +110,7 @@ class Page(TyperGroup):
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Click's lookup of the command, by a name of version 0.1 too."""
+        """Click's lookup of the command; also accepts names of version 0.1."""
         arguments, notices = with_new_names(args)
         for notice in notices if "--json" not in arguments else ():
             typer.echo(f"pickroom: {notice}", err=True)
@@ -118,7 +120,7 @@ class Page(TyperGroup):
         """Click's list of commands, in sections and with lines of their own."""
         names = {name for name in self.list_commands(ctx) if not self.commands[name].hidden}
         formatter.write(page(names))
-        formatter.write("\npickroom COMMAND --help says more, with an example.\n")
+        formatter.write("\npickroom COMMAND --help shows its options and an example.\n")
 
 
 def example_line(command: str) -> str | None:
@@ -127,10 +129,10 @@ def example_line(command: str) -> str | None:
 
 
 def next_step(error: Any) -> str:
-    """What to do after wrong use, for the end of its one line: the command's example, and where there is more.
+    """The end of the line about wrong use: the command's example, and its --help.
 
     Args:
-        error: one of click's usage errors; it knows how far the command line made sense.
+        error: one of click's usage errors; it knows the command up to which the line could be parsed.
     """
     words: list[str] = []
     context = getattr(error, "ctx", None)
@@ -142,16 +144,16 @@ def next_step(error: Any) -> str:
     return f"{example}see: {' '.join(('pickroom', *words))} --help"
 
 
-# what ends a suggested command, as the end of its line does; one with words after it is written in backticks.
-# tests/cli/test_hints.py holds every text of the package to that
+# characters that end a suggested command, besides the end of its line; with words after it, it needs backticks.
+# tests/cli/test_hints.py checks all texts of the package
 ENDS = "`,;:()<\n"
 
 
 def with_home(text: str, home: str | None, commands: Iterable[str]) -> str:
-    """A text whose suggested commands carry ` --home HOME`; as it is where no workspace was named.
+    """The text with ` --home HOME` added to suggested commands; unchanged without a home.
 
     Args:
-        commands: the full names of those that know --home, as "auto apply".
+        commands: the full names of those that take --home, as "auto apply".
     """
     if home is None or "pickroom " not in text:
         return text

@@ -1,4 +1,4 @@
-"""Commands of a project's life: start, groups, status, alias, relocate; and lab, app, doctor."""
+"""The commands start, groups, status, alias, relocate, lab, app and doctor."""
 
 from collections import defaultdict
 from datetime import timedelta
@@ -13,7 +13,7 @@ from pickroom.core.quantities import percent, plural
 
 _LONGEST_GAP = 365 * 24 * 60  # minutes
 _SHOWN = 20  # images that are listed by name
-_NAMED = 3  # images of one reason that are named with it; more are counted, and --json lists them
+_NAMED = 3  # images named per reason; more are only counted, and --json lists them
 
 
 @console.command(has_json=True)
@@ -21,15 +21,15 @@ def start(
     project: console.ProjectName,
     images: Annotated[Path | None, typer.Option("--images", help="The folder of images.")] = None,
     finished: Annotated[
-        bool, typer.Option("--finished", help="A project of the past, without images: for imported decisions.")
+        bool, typer.Option("--finished", help="Register a finished project without images, for imported decisions.")
     ] = False,
     aliases: Annotated[
-        list[str] | None, typer.Option("--alias", metavar="NAME", help="Another name for it in old logs.")
+        list[str] | None, typer.Option("--alias", metavar="NAME", help="Its name in old logs; repeatable.")
     ] = None,
-    title: Annotated[str | None, typer.Option(help="A name to show.")] = None,
-    rename_duplicates: Annotated[bool, typer.Option(help="Put the folder's name in front of names met twice.")] = False,
+    title: Annotated[str | None, typer.Option(help="The title that is shown.")] = None,
+    rename_duplicates: Annotated[bool, typer.Option(help="Put the folder before duplicate names.")] = False,
 ) -> None:
-    """Make a project of a folder of images: scan, group, recommend the baseline."""
+    """Make a project of a folder of images: scan and group them, recommend the baseline."""
     from pickroom.history.logged_paths import new_aliases
     from pickroom.indexing import projects
 
@@ -58,7 +58,7 @@ def start(
 
 
 def next_line(project_id: str) -> str:
-    """The one command to go on with in a project, by what waits there."""
+    """The next command for a project, by what waits there."""
     from pickroom.indexing import projects
 
     project = console.project_of(project_id)
@@ -78,7 +78,7 @@ def next_line(project_id: str) -> str:
 
 
 def scan_lines(report: Any) -> list[str]:
-    """What a scan found, in words; the reasons of what was left out, each with its count."""
+    """The result of a scan in lines: counts, and the reasons of ungrouped and skipped files."""
     grouped = report.images - len(report.ungrouped)
     made = plural(len(report.groups), "group")
     lines = [f"{plural(report.images, 'image')} = {grouped} in {made} + {len(report.ungrouped)} ungrouped"]
@@ -102,18 +102,18 @@ def scan_lines(report: Any) -> list[str]:
 def groups(
     project: console.ProjectName,
     by: Annotated[
-        str, typer.Option(help="stage: by the stages in the names; similarity: by how images look.")
+        str, typer.Option(help="stage: by the stages in file names; similarity: by how images look.")
     ] = "stage",
     gap: Annotated[
-        float | None, typer.Option(help="Minutes from one stage to the next, at most: 5. By similarity: no limit.")
+        float | None, typer.Option(help="Most minutes from one stage to the next (default: 5; by similarity no limit).")
     ] = None,
-    cosine: Annotated[float | None, typer.Option(help="By similarity: least cosine of two images' vectors.")] = None,
+    cosine: Annotated[float | None, typer.Option(help="By similarity: lowest cosine of two images' vectors.")] = None,
     hash_distance: Annotated[
-        int | None, typer.Option("--hash-distance", metavar="BITS", help="By similarity: most bits of 64 that differ.")
+        int | None, typer.Option("--hash-distance", metavar="BITS", help="By similarity: most differing bits of 64.")
     ] = None,
-    tune: Annotated[bool, typer.Option("--tune", help="By similarity: as your own decisions suggest.")] = False,
+    tune: Annotated[bool, typer.Option("--tune", help="By similarity: fit to your decisions.")] = False,
 ) -> None:
-    """Scan the project's folder again and group what is new. By similarity groups what the stages left out."""
+    """Scan the project's folder again and group new images; by similarity, those that are in no group."""
     from pickroom.groups.stages import DEFAULT_GAP
     from pickroom.groups.strategies import Similarity
     from pickroom.indexing import projects
@@ -121,9 +121,9 @@ def groups(
     if by not in ("stage", "similarity"):
         raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage or similarity")
     if by == "stage" and (tune or cosine is not None or hash_distance is not None):
-        raise UsageError("this is for groups by similarity", doing="grouping", hint="add --by similarity")
+        raise UsageError("these options are for groups by similarity", doing="grouping", hint="add --by similarity")
     if gap is not None and not 0 < gap <= _LONGEST_GAP:
-        raise UsageError(f"a gap of {gap:g} minutes groups nothing well", doing="grouping", hint="use --gap 5")
+        raise UsageError(f"a gap of {gap:g} minutes is not possible", doing="grouping", hint="use --gap 5")
     limit = None if gap is None else timedelta(minutes=gap)
     opened = console.project_of(project)
     with console.progress_bar("Reading images") as progress:
@@ -137,10 +137,10 @@ def groups(
 
 
 @console.command(has_json=True)
-def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]")] = None) -> None:
-    """What is waiting, decided, unfinished: of one project, or of all.
+def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]", help="Default: all.")] = None) -> None:
+    """Show what waits, what is decided and what is unfinished, in one project or in all.
 
-    Exits 1 if images lie where neither the journal nor a row says, or a project cannot be read.
+    Exits 1 if Pickroom's folders hold images that no record explains, or a project cannot be read.
     """
     from pickroom.indexing import projects
 
@@ -202,7 +202,7 @@ def status_words(entry: dict[str, Any]) -> str:
     lines += [f"  held back: {group_id}: {reason}" for group_id, reason in entry["held"].items()]
     accuracy = entry["performance"].get("selection_accuracy")
     if accuracy is not None:
-        lines.append(f"  recommended images that were picked, where any was: {percent(accuracy)}")
+        lines.append(f"  recommended images that were picked: {percent(accuracy)}")
     return "\n".join(lines)
 
 
@@ -210,9 +210,9 @@ def status_words(entry: dict[str, Any]) -> str:
 def alias(
     project: console.ProjectName,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Further names; none lists them.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Names to add (none: list them).")
     ] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Take these names away.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove these names.")] = False,
 ) -> None:
     """List, add or remove the names that old logs and caches have for a project, such as "training data/anna_final"."""
     from pickroom.history.logged_paths import new_aliases
@@ -231,7 +231,7 @@ def alias(
 
 
 @console.command()
-def relocate(project: console.ProjectName, folder: Annotated[Path, typer.Argument()]) -> None:
+def relocate(project: console.ProjectName, folder: Annotated[Path, typer.Argument(help="The new folder.")]) -> None:
     """Tell a project that its image folder has moved."""
     from pickroom.indexing import projects
 
@@ -241,10 +241,10 @@ def relocate(project: console.ProjectName, folder: Annotated[Path, typer.Argumen
 
 @console.command()
 def lab(
-    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8888,
+    port: Annotated[int, typer.Option(help="The port to listen on; if taken, the next free one.")] = 8888,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
-    """Open JupyterLab on your copies of the notebooks: on this machine only, behind a token."""
+    """Open JupyterLab with your copies of the notebooks: on this machine only, with a token."""
     from pickroom.app import lab as jupyter
 
     workspace = console.workspace_here()
@@ -259,11 +259,11 @@ def lab(
 
 @console.command("app")
 def picking_app(
-    project: Annotated[str, typer.Argument(metavar="[PROJECT]", help="Open this one; else choose on the page.")] = "",
-    port: Annotated[int, typer.Option(help="Where to listen; the next free one if it is taken.")] = 8866,
+    project: Annotated[str, typer.Argument(metavar="[PROJECT]", help="Default: choose on the page.")] = "",
+    port: Annotated[int, typer.Option(help="The port to listen on; if taken, the next free one.")] = 8866,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
-    """Pick and crop in the browser without a notebook: on this machine only, behind a token."""
+    """Review and crop in the browser without notebooks: on this machine only, with a token."""
     from pickroom.app.server import app_server
 
     app_server.run(console.workspace_here(), project, port=port, browser=browser)
@@ -271,10 +271,10 @@ def picking_app(
 
 @console.command(has_json=True)
 def doctor() -> None:
-    """Check this machine and the workspace: each line ok, warn or fail, what it means, and what to do.
+    """Check this machine and the workspace. Each line has ok, warn or fail, the reason, and what to do.
 
-    Changes nothing, fetches nothing; what a disk can do is tried in a hidden folder, which is removed.
-    Exits 1 if anything failed.
+    Changes nothing and downloads nothing. The functions of a disk are tried in a hidden folder, which is
+    removed. Exits 1 if a check failed.
     """
     from pickroom.cli.doctor import machine, workspaces
 

@@ -1,4 +1,4 @@
-"""Commands of the review and the crop desk without a browser; recover, undo."""
+"""The commands review, crop, recover and undo."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 @console.command()
 def review(
     project: console.ProjectName,
-    keys: Annotated[Path | None, typer.Option(help="A file of keys, one a line; - reads stdin.")] = None,
+    keys: Annotated[Path | None, typer.Option(help="A file of keys, one per line; - reads stdin.")] = None,
     blind: Annotated[bool, typer.Option(help="Hide each recommendation until you have chosen.")] = False,
-    no_ai: Annotated[bool, typer.Option("--no-ai", help="No recommendation at all, shown or recorded.")] = False,
+    no_ai: Annotated[bool, typer.Option("--no-ai", help="Neither show nor record recommendations.")] = False,
     order: Annotated[
-        Literal["folder", "worth"], typer.Option(help="worth: what a look most likely corrects first.")
+        Literal["folder", "worth"], typer.Option(help="worth: groups most likely to be overridden first.")
     ] = "folder",
 ) -> None:
-    """Review by keys without a browser; the deck itself is notebooks/20_review.ipynb."""
+    """Review by a file of keys, without a browser; the deck is in 20_review.ipynb."""
     from pickroom.sessions.keys import read_keys
     from pickroom.sessions.review.session import ManualSession, ReviewSession
 
@@ -62,16 +62,16 @@ def review(
 def recover(
     project: console.ProjectName,
     unexplained: Annotated[
-        bool, typer.Option("--unexplained", help="Return images in Pickroom's folders that nothing explains.")
+        bool, typer.Option("--unexplained", help="Return images in Pickroom's folders that no record explains.")
     ] = False,
     give_up: Annotated[
-        bool, typer.Option("--give-up", help="Close what waits for files that are gone for good.")
+        bool, typer.Option("--give-up", help="Close operations on files that are gone for good.")
     ] = False,
     execute: Annotated[
-        bool, typer.Option("--execute", help="With --unexplained, --give-up: do it; else only show it.")
+        bool, typer.Option("--execute", help="With --unexplained or --give-up: do it (default: only show it).")
     ] = False,
 ) -> None:
-    """Finish, forward, what a crash interrupted."""
+    """Finish file operations that a crash interrupted."""
     from pickroom.automation import apply
     from pickroom.files.batch import recover as finish
     from pickroom.store.connect import connect
@@ -94,7 +94,7 @@ def recover(
 
 
 def _return(opened: Project, execute: bool) -> None:
-    """Return the images that nothing explains, or show where they would go."""
+    """Return unexplained images, or show where they would go."""
     from pickroom.files import returning
     from pickroom.files.journal import Outcome
     from pickroom.store.connect import connect
@@ -124,7 +124,7 @@ def _return(opened: Project, execute: bool) -> None:
 def undo_command(
     project: console.ProjectName, batch: Annotated[int, typer.Option(help="The number that finalise and status print.")]
 ) -> None:
-    """Put a finalised batch back: files, choices, rows."""
+    """Put a finalised batch back: files, choices and rows."""
     from pickroom.files.batch import undo_in_words
     from pickroom.store.connect import connect
 
@@ -168,9 +168,11 @@ def crop(
         Path | None,
         typer.Option(help='JSON lines {"filename", "box"} or {"filename", "action": "delete"}; - is stdin.'),
     ] = None,
-    apply_ai: Annotated[bool, typer.Option("--apply-ai", help="Crop all of crop_auto/ as the AI proposed.")] = False,
+    apply_ai: Annotated[
+        bool, typer.Option("--apply-ai", help="Crop all images in crop_auto/ as the AI proposed.")
+    ] = False,
 ) -> None:
-    """Make the crops that wait; the desk itself is notebooks/30_crop.ipynb."""
+    """Crop the images that wait, by a file of boxes; the desk is in 30_crop.ipynb."""
     from pickroom.files.cropping import Order
     from pickroom.sessions.crop.session import CropSession
 
@@ -178,7 +180,7 @@ def crop(
         raise UsageError("--boxes and --apply-ai exclude each other", doing="cropping", hint="give one of them")
     wanted = read_boxes(console.read_text(boxes, "reading boxes")) if boxes is not None else []
     with closing(CropSession(console.project_of(project))) as session:
-        if session.state.message:  # what was recovered or rebuilt as it opened
+        if session.state.message:  # what was recovered or rebuilt at the start
             console.say(session.state.message)
         if not apply_ai and boxes is None:
             shown = session.view()
@@ -188,7 +190,7 @@ def crop(
         if apply_ai:
             result = session.apply_ai()
         else:
-            # a line names a file, not its folder: it lies in one of the two that wait
+            # a line names a file without its folder, which is one of the two waiting folders
             folders = {card.filename: card.directory for card in session.waiting}
             folders |= {Path(path).name: folder_of(path) for path in session.problems}
             result = session.submit([Order(folders.get(name, "crop"), name, box) for name, box in wanted])
@@ -202,7 +204,7 @@ def crop(
 
 
 def read_boxes(text: str) -> list[tuple[str, CropBox | None]]:
-    """(file name, box or None for delete) of each line; raises UsageError naming the first line that is not good."""
+    """(file name, box or None for delete) of each line; raises UsageError naming the first invalid line."""
     try:
         wanted = [order for _, order in parse_lines(_read_order, text)]
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The tools around the loop, without a browser: the sorter, the folder viewer, and duplicates."""
+"""The commands sort, browse and duplicates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pickroom.storage.json_records import from_json, parse_lines
 if TYPE_CHECKING:
     from pickroom.sessions.marking.session import BoardSession
 
-Execute = Annotated[bool, typer.Option("--execute", help="Move the files; else only say what would be done.")]
+Execute = Annotated[bool, typer.Option("--execute", help="Move the files (default: only show what would be done).")]
 _SHOWN = 20  # images held back that are listed by name
 
 
@@ -28,7 +28,7 @@ _SHOWN = 20  # images held back that are listed by name
 def sort(
     project: console.ProjectName,
     folder: Annotated[
-        list[str] | None, typer.Option(help="Folder of the project; repeatable; else selected and crop_cropped.")
+        list[str] | None, typer.Option(help="A folder; repeatable (default: selected and crop_cropped).")
     ] = None,
     by: Annotated[str | None, typer.Option(help="Sort by a field of YAML, caption or PNG text.")] = None,
     assign: Annotated[
@@ -36,7 +36,7 @@ def sort(
     ] = None,
     execute: Execute = False,
 ) -> None:
-    """Sort images into named character folders: a dry run first; the grid itself is notebooks/70_sort.ipynb."""
+    """Sort images into named character folders, without a browser; the grid is in 70_sort.ipynb."""
     from pickroom.sessions.sorting.session import SortSession
 
     if by is not None and assign is not None:
@@ -60,13 +60,13 @@ def sort(
 @console.command(has_json=True)
 def browse(
     project: console.ProjectName,
-    folder: Annotated[list[str] | None, typer.Option(help="Folder of the project; repeatable; else all.")] = None,
+    folder: Annotated[list[str] | None, typer.Option(help="A folder; repeatable (default: all).")] = None,
     marks: Annotated[
         Path | None, typer.Option(help='JSON lines {"filename", "mark": "keep"|"crop"|"staging"[, "directory"]}.')
     ] = None,
     execute: Execute = False,
 ) -> None:
-    """Mark images to keep, crop or set aside: a dry run first; the viewer is notebooks/71_browse.ipynb."""
+    """Mark images to keep, crop or set aside, by a file; the viewer is in 71_browse.ipynb."""
     from pickroom.sessions.marking.session import BrowseSession, destination, mark_word
 
     lines = (
@@ -89,7 +89,7 @@ def read_marks(text: str, field: str, folder_of: Callable[[str], str] = str) -> 
     """(file name, folder it lies in or None, what is wanted) of each line.
 
     Raises:
-        UsageError: a line is not good; the message gives its number.
+        UsageError: a line is invalid; the message gives its number.
     """
     kind = msgspec.defstruct("Mark", [("filename", str), (field, str), ("directory", str | None, None)])
 
@@ -123,7 +123,7 @@ def _finish(
     words: list[str],
     mark: Callable[[Mapping[str, str]], object],
 ) -> None:
-    """Say what would be done with `routes` (None: with the marks made in the browser), and do it if asked."""
+    """Print what would be done with `routes` (None: with the marks made in the browser), and do it if `execute`."""
     placements = session.plan(routes)
     batch, going = None, [p for p in placements if p.held is None]
     held = {p.mark.path: p.held for p in placements if p.held is not None}
@@ -169,22 +169,23 @@ _PAIRS_SHOWN = 40  # pairs listed in words; --json lists them all
 
 @console.command(has_json=True)
 def duplicates(
-    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Else every project.")] = None,
-    cosine: Annotated[float | None, typer.Option(help="Near from this cosine of the vectors on.")] = None,
+    projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Default: all.")] = None,
+    cosine: Annotated[float | None, typer.Option(help="Lowest cosine of the vectors of near duplicates.")] = None,
     hash_distance: Annotated[
-        int | None, typer.Option("--hash-distance", metavar="BITS", help="Near within so many of the hashes' 64 bits.")
+        int | None, typer.Option("--hash-distance", metavar="BITS", help="Highest number of differing bits, of 64.")
     ] = None,
     within_groups: Annotated[
-        bool, typer.Option("--within-groups", help="Near pairs inside one group too: these are meant to be alike.")
+        bool,
+        typer.Option("--within-groups", help="Also list near pairs within one group."),
     ] = False,
     move: Annotated[
-        bool, typer.Option("--move", help="Set the exact copies of one project aside: a dry run first.")
+        bool, typer.Option("--move", help="Set the exact copies of one project aside (add --execute).")
     ] = False,
-    near: Annotated[bool, typer.Option("--near", help="With --move: near duplicates too, without a look.")] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="Exact copies alone, by content; needs no vectors.")] = False,
+    near: Annotated[bool, typer.Option("--near", help="With --move: also near duplicates, without a look.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Only exact copies, by content; needs no vectors.")] = False,
     execute: Annotated[bool, typer.Option("--execute", help="With --move: move the files.")] = False,
 ) -> None:
-    """Find images that are there twice, in any folder of any project; the desk is notebooks/72_duplicates.ipynb."""
+    """Find duplicate images in all folders of projects; the desk is in 72_duplicates.ipynb."""
     from pickroom.sessions.duplicates.finding import Thresholds, find
     from pickroom.sessions.duplicates.gathering import gather, projects_of
     from pickroom.sessions.duplicates.session import kept_key
@@ -214,7 +215,7 @@ def duplicates(
     found = find(gathered.copies, thresholds)
     for note in gathered.notes:
         console.say(note)
-    kept = set()  # (project, pair of which a person said that both stay)
+    kept = set()  # (project, pair of which the user kept both)
     for project in chosen:
         with open_read_only(project.database) as connection:
             kept |= {(project.id, pair) for pair in marks.kept_pairs(connection)}
@@ -239,7 +240,7 @@ def duplicates(
 
 
 def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool) -> None:
-    """Say what would be set aside, what was marked at the desk among it; and do it if asked."""
+    """Print what would be set aside, marks of the desk included, and do it if asked."""
     from pickroom.sessions.duplicates.session import DuplicatesSession
 
     with console.progress_bar("Hashing") as progress:
@@ -282,7 +283,7 @@ def _words(pair: dict[str, Any], several: bool) -> str:
 
 
 def _values(pair: DuplicatePair, kept_both: bool) -> dict[str, Any]:
-    """FORMATS.md's four fields, `a` being the one to keep; then what they rest on."""
+    """The four fields of FORMATS.md, `a` being the one to keep, then their evidence."""
     from pickroom.sessions.duplicates.finding import why
 
     return {

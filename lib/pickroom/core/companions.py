@@ -15,7 +15,7 @@ T = TypeVar("T")
 _DUPLICATE = re.compile(r"(?P<stem>.+)_\d{2,}(?P<extension>\.[^.]+)\.xmp", re.DOTALL | re.IGNORECASE)
 _NUMBERED = re.compile(r"(?P<title>.+?)(?P<number>\(\d+\))?", re.DOTALL)
 _SUPPLEMENT = "supplemental-metadata"  # Google Takeout, since 2024
-_CUT = 44  # UTF-16 units: Takeout cuts what stands before ".json" at 46, and now and then a unit or two earlier
+_CUT = 44  # UTF-16 units: Takeout cuts the name before ".json" at 46, sometimes one or two units earlier
 _EDITED = (
     *("edited", "bearbeitet", "modifié", "modificato", "editado", "editada", "bewerkt", "redigeret", "redigerad"),
     *("redigert", "muokattu", "edytowane", "upraveno", "編集済み", "已修改", "ha editado"),
@@ -23,7 +23,7 @@ _EDITED = (
 _EDITION = re.compile(rf"(.+)-(?:{'|'.join(_EDITED)})(\(\d+\))?", re.DOTALL)
 _COVER = re.compile(r"(.+\.[A-Z_]+)-01(\.MP)?\.COVER(?:~\d+)?(\(\d+\))?", re.DOTALL)
 _APPLE = re.compile(r"(.*IMG_)(E?)(\d{4}.*)", re.DOTALL)
-# what a number in a Takeout name counts, apart from images
+# extensions besides those of images that Takeout numbers
 _MEDIA = frozenset(("3gp", "avi", "dng", "gif", "m4v", "mkv", "mov", "mp", "mp4", "mpg", "mts", "svg", "webm"))
 _MOST_STEPS = 4  # IMG_1.MOV.json is about IMG_1.MOV, which belongs to IMG_1.HEIC
 
@@ -41,8 +41,8 @@ class Companions:
         self._stems: dict[str, list[str]] = defaultdict(list)
         for image in self._images:
             self._stems[stem_of(image)].append(image)
-        self._others: dict[str, list[str]] = {}  # stems that an image answers to where no image has them
-        for image in sorted(self._images, key=lambda name: "IMG_E" in name):  # the original before its edition
+        self._others: dict[str, list[str]] = {}  # stems whose files belong to this image where no image has that stem
+        for image in sorted(self._images, key=lambda name: "IMG_E" in name):  # the original before its edited version
             for stem in _other_stems(stem_of(image)):
                 self._others.setdefault(stem, [image])
         # number -> (name without it, name), sorted; only made where names were cut
@@ -57,7 +57,7 @@ class Companions:
                 self._unowned.append(name)
 
     def of(self, image: str) -> tuple[str, ...]:
-        """The names of an image's companions, sorted; two images of one stem share those that name neither."""
+        """The names of an image's companions, sorted; images of one stem share the files that name none."""
         return tuple(self._owned.get(image, ()))
 
     def shares_stem(self, image: str) -> bool:
@@ -70,7 +70,7 @@ class Companions:
         return set().union(*self._owned.values())
 
     def left_beside(self, image: str) -> tuple[str, ...]:
-        """Files whose name begins as an image's stem, and that no rule gives to any image: they stay when it goes.
+        """Files whose name begins with an image's stem, and that no rule gives to any image: they stay when it goes.
 
         `IMG_1` does not begin `IMG_12.mov`, nor `cat` `catalogue.txt`.
         """
@@ -94,9 +94,9 @@ class Companions:
         return []
 
     def _about(self, name: str) -> list[str]:
-        """What a file is written about: another file, an image of its stem, the images that share it, or nothing."""
+        """What a file belongs to: another file, an image of its stem, the images that share a stem, or nothing."""
         direct = stem_of(name)
-        if name.startswith("._"):  # macOS keeps there what a disk cannot say of a file (AppleDouble)
+        if name.startswith("._"):  # macOS stores there the metadata that a disk cannot hold (AppleDouble)
             return [name[2:]] if name[2:] in self._names else []
         if direct == name or direct in self._names or direct in self._stems:
             return self._by_prefix(name)
@@ -112,7 +112,7 @@ class Companions:
         return self._by_prefix(name) or self._by_prefix(name.replace("_HEVC.", "."))
 
     def _by_prefix(self, name: str) -> list[str]:
-        """The longest name, or stem, that stands before a dot in a file's name, or is the whole of it.
+        """The longest known name or stem that ends before a dot of a file's name, or at its end.
 
         The longest: `stage1.5_x.yaml` belongs to `stage1.5_x.png`, not to `stage1.png` (docs/decisions/005).
         """
@@ -130,7 +130,7 @@ class Companions:
         return []
 
     def _takeout(self, body: str) -> list[str] | None:
-        """What a JSON file of Google Takeout is about; None where its name is not of that kind.
+        """The file that a JSON file of Google Takeout describes; None where its name is not of that kind.
 
         Args:
             body: its name without `.json`: the image's title, perhaps `.supplemental-metadata`, both cut at 46 units,
@@ -155,7 +155,7 @@ class Companions:
         return [] if number and counted else None
 
     def _cut(self, title: str, number: str) -> list[str]:
-        """The file of which a JSON file's title is the beginning, or, where its own name was cut, nearly the end."""
+        """The file whose name begins with a JSON file's title, also where the title itself was cut."""
         if not self._numbered:
             for name in sorted(self._names):
                 stem = stem_of(name)
@@ -169,7 +169,7 @@ class Companions:
 
 
 def renamed(companion: str, image: str, new: str) -> str:
-    """The name of a companion when its image gets a new one: it stays a companion.
+    """The new name of a companion when its image is renamed, so that it stays a companion.
 
     >>> renamed("a.hands.json", "a.png", "b.png"), renamed("a.jpg(1).json", "a(1).jpg", "c_a(1).jpg")
     ('b.hands.json', 'c_a.jpg(1).json')

@@ -1,7 +1,7 @@
-"""The errors that Pickroom raises on purpose, each with its fields and one line for the user.
+"""Errors that Pickroom raises on purpose: each has fields and gives one line for the user.
 
 The line says what went wrong, doing what, to which path or name, and what to do next. Any other exception is a defect
-and may show a traceback. One of them is that the packages of an extra are missing, which some commands need.
+and may show a traceback. Missing packages of an extra are one of these errors.
 """
 
 import importlib
@@ -40,7 +40,7 @@ class PickroomError(Exception):
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback: a cell that fails, and papermill with it, says why in a line."""
+        """The one line that IPython and papermill show in place of a traceback."""
         return [f"pickroom: {self.line}"]
 
 
@@ -49,7 +49,7 @@ class UsageError(PickroomError):
 
 
 class NotYetError(UsageError):
-    """There is not enough yet to do it with: too few decisions, no model. Pages say so where the result will be."""
+    """Not enough data yet: too few decisions, or no model. Pages show it in place of the result."""
 
 
 class ProjectError(PickroomError):
@@ -63,7 +63,7 @@ class StoreError(PickroomError):
 
 
 class NoDatabaseError(StoreError):
-    """A project's database is missing or empty: it is restored, never made anew."""
+    """A project's database is missing or empty. It must be restored; no command makes a new one."""
 
 
 class ImageError(PickroomError):
@@ -83,7 +83,7 @@ class ImageError(PickroomError):
 
 
 class FileOperationError(PickroomError):
-    """A file could not be moved, written, copied, packed or removed: by a desk, a backup, an export, `reclaim`."""
+    """A file could not be moved, written, copied, packed or removed."""
 
     exit_code = 1
 
@@ -93,18 +93,18 @@ class FileOperationError(PickroomError):
 
     @classmethod
     def of(cls, error: OSError, doing: str, path: Path, hint: str = "") -> Self:
-        """What the system refused; `path` is named where the error names none."""
+        """Make one from an OSError; `path` is used where the error has no file name."""
         return cls(error.strerror or str(error), doing, [Path(os.fsdecode(error.filename or path))], hint)
 
 
 class LockedError(PickroomError):
-    """Another process is at work on it: a project's files, its vectors, a model in training, a restore."""
+    """Another process uses it: a project's files, its vectors, a model in training, a restore."""
 
     exit_code = 1
 
 
 class ConflictError(PickroomError):
-    """Something was refused because other work depends on it; `items` lists what stands in the way."""
+    """Something was refused because it conflicts with other files or work; `items` lists the conflicts."""
 
     exit_code = 1
 
@@ -124,7 +124,7 @@ class MissingExtraError(PickroomError):
 
 
 def require_extra(extra: str, doing: str, *, instead: str = "") -> Any:
-    """The first module of an extra, imported.
+    """Import and return the first module of an extra.
 
     Args:
         extra: a key of `EXTRAS`.

@@ -1,4 +1,4 @@
-"""Box maths: pixels, overlap, aspect ratio, and the way between canvas and image coordinates. Pure.
+"""Box maths: pixels, overlap, aspect ratio, and conversion between canvas and image coordinates. Pure.
 
 Boxes are `CropBox` fractions of the EXIF-upright image; sizes are (width, height) in pixels; canvas
 coordinates are CSS pixels from the canvas' top left corner.
@@ -21,7 +21,7 @@ CORNER_TOLERANCE = 0.05  # FORMATS.md, crop_match: every corner within this of t
 
 
 def round_half_up(value: float) -> int:
-    """Nearest integer, halves away from minus infinity (FORMATS.md: "rounded half up")."""
+    """Nearest integer, with halves rounded up (FORMATS.md: "rounded half up")."""
     return math.floor(value + 0.5)
 
 
@@ -59,7 +59,7 @@ def from_pixels(pixels: PixelBox, width: int, height: int) -> CropBox:
 
 
 def with_ratio(box: CropBox, ratio: float | None, size: tuple[int, int]) -> CropBox:
-    """The box of another shape about the same centre, as large in area as it was where the image allows.
+    """A box with another aspect ratio, the same centre and, where the image allows, the same area.
 
     Args:
         ratio: width / height in pixels; None leaves the box as it is.
@@ -79,7 +79,7 @@ def default_box(size: tuple[int, int]) -> CropBox:
 
 
 def centred(x: float, y: float, wide: float, tall: float, size: tuple[int, int]) -> CropBox:
-    """A box in whole pixels about a centre, moved into the image where it would stick out; all in pixels."""
+    """A box in whole pixels around a centre, moved into the image where it would leave it; all in pixels."""
     x1 = min(max(x - wide / 2, 0.0), size[0] - wide)
     y1 = min(max(y - tall / 2, 0.0), size[1] - tall)
     return whole_pixels(x1, y1, x1 + wide, y1 + tall, size)

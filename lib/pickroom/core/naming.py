@@ -1,4 +1,4 @@
-"""The one file-name grammar: timestamp, stage, images, project ids. Pure."""
+"""Names of files and projects: timestamp, stage, extensions, ids. Pure."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 EARLIER_EXTENSIONS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "heic", "heif")  # those of version 0.1
 IMAGE_EXTENSIONS = (*EARLIER_EXTENSIONS, "avif", "jfif", "jpe", "hif")
 
-# What cameras write, as far as it is not an image here: digital negatives of which another program makes the picture.
+# RAW files of cameras, which are not images here: another program makes the picture.
 RAW_EXTENSIONS = (
     *("3fr", "arw", "bay", "cap", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "gpr", "iiq", "k25", "kdc", "mef"),
     *("mos", "mrw", "nef", "nrw", "orf", "ori", "pef", "ptx", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
@@ -33,7 +33,7 @@ STAGED = re.compile(r"(?:.*_)?(?P<stamp>\d{8}_\d{6})(?:_stage(?P<stage>1\.5|1|2|
 
 @dataclass(frozen=True, slots=True)
 class ParsedName:
-    """What a file name says of its image; None where it says nothing (never 0)."""
+    """The timestamp and stage in a file name; None where the name has none (never 0)."""
 
     taken_at: datetime | None
     stage: float | None
@@ -49,13 +49,13 @@ def parse_name(filename: str) -> ParsedName:
     """
     match = STAGED.fullmatch(stem_of(filename))
     taken_at = None
-    with suppress(ValueError):  # eight digits that are no date
+    with suppress(ValueError):  # eight digits that are not a date
         taken_at = datetime.strptime(match["stamp"], "%Y%m%d_%H%M%S") if match else None
     return ParsedName(taken_at, stage_of(filename))
 
 
 def stage_of(filename: str) -> float | None:
-    """The stage that `parse_name` reads, without the cost of its date: for names by the hundred thousand."""
+    """The stage as `parse_name` reads it, without parsing the date: for hundreds of thousands of names."""
     match = STAGED.fullmatch(stem_of(filename))
     return float(match["stage"]) if match is not None and match["stage"] else None
 
@@ -73,12 +73,12 @@ def extension_of(filename: str) -> str:
 
 
 def is_image_name(filename: str, extensions: Iterable[str] = IMAGE_EXTENSIONS) -> bool:
-    """Whether the extension is one of an image's, in any case; a hidden file is none."""
+    """Whether a file has the extension of an image, in upper or lower case; False for a hidden file."""
     return extension_of(filename) in extensions and not filename.startswith(".")
 
 
 def is_text(value: str) -> bool:
-    """Whether a string is Unicode text, which a database can hold: JSON can spell half of a surrogate pair.
+    """Whether a string is valid Unicode, which a database can hold: JSON can have half of a surrogate pair.
 
     >>> is_text("a.png"), is_text(chr(0xD800))
     (True, False)
@@ -148,9 +148,9 @@ def sidecar_name(filename: str) -> str:
 
 
 def marked_name(filename: str, mark: str, limit: int) -> str:
-    """A name of our own for an image that goes elsewhere: `<stem>.<mark>.<ext>`.
+    """A name that Pickroom gives to an image it moves: `<stem>.<mark>.<ext>`.
 
-    Where that has more than `limit` bytes, the stem is cut, and a hash of the whole name keeps it apart from others.
+    Where that has more than `limit` bytes, the stem is cut, and a hash of the whole name keeps it unique.
 
     >>> marked_name("a.png", "undone-2", 255), marked_name("a" * 251 + ".png", "undone-2", 30)
     ('a.undone-2.png', 'aaaaaaaa.e685282b.undone-2.png')
@@ -177,7 +177,7 @@ def group_id(project_id: str, made_at: datetime, place: int) -> tuple[str, int]:
 
 
 def sampling_key(group_id: str, seed: str) -> bytes:
-    """A group's place where groups are drawn at random: always the same, whatever becomes of the others."""
+    """A group's key for random draws: it never changes, and does not depend on other groups."""
     return hashlib.sha256(f"{seed}\n{group_id}".encode()).digest()
 
 

@@ -1,4 +1,4 @@
-"""Amounts as text for the user, and texts that a spreadsheet would calculate (docs/decisions/115). Pure."""
+"""Amounts as text for the user, and a check for spreadsheet formulas (docs/decisions/115). Pure."""
 
 
 def plural(count: int, noun: str) -> str:
@@ -11,7 +11,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in whole percent; none and all are said only of none and all.
+    """A share in whole percent; 0 % and 100 % only where the share is exactly that.
 
     >>> percent(0), percent(0.003), percent(0.125), percent(0.997), percent(1)
     ('0 %', 'under 1 %', '12 %', 'over 99 %', '100 %')
@@ -39,5 +39,5 @@ _STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # OWASP, CSV Injection
 
 
 def is_formula(text: str) -> bool:
-    """Whether a spreadsheet may take a cell of this text for a formula."""
+    """Whether a spreadsheet may read a cell with this text as a formula."""
     return text.startswith(_STARTS)

@@ -1,8 +1,8 @@
-"""What libraries print of their own accord, and who decides that nobody sees it.
+"""Suppress the warnings that libraries print.
 
-Warnings of Python libraries, log lines that no handler takes, and lines that codecs written in C print are about code,
-and name no image: whatever concerns the user is raised as an error or listed with its reason. A developer gets them
-back with `PICKROOM_WARNINGS=1`, `python -W` or `PYTHONWARNINGS`.
+Warnings of Python libraries, unhandled log lines, and lines printed by codecs written in C are about code and name no
+image; everything that concerns the user is raised as an error or listed with its reason. Developers see them with
+`PICKROOM_WARNINGS=1`, `python -W` or `PYTHONWARNINGS`.
 """
 
 import ctypes
@@ -14,21 +14,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _SHOWN = "PICKROOM_WARNINGS"
-# what a process started by Pickroom is given: Ray's workers, trainings, kernels, and their own children
+# set for processes that Pickroom starts (Ray's workers, trainings, kernels) and for their children
 _CHILDREN = {"PYTHONWARNINGS": "ignore", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 _TIFF_HANDLERS = ("TIFFSetErrorHandler", "TIFFSetWarningHandler")  # libtiff, TIFFError(3tiff): NULL prints nothing
 
 
 def wanted() -> bool:
-    """Whether somebody asked to see warnings; what this module itself told a parent's children is not such a wish."""
+    """Whether the user asked to see warnings; the variables that this module sets for child processes do not count."""
     return bool(os.environ.get(_SHOWN)) or sys.warnoptions not in ([], [_CHILDREN["PYTHONWARNINGS"]])
 
 
 def libraries() -> None:
-    """Print nothing that libraries warn of, here and in every process that this one starts.
+    """Suppress the warnings of libraries, in this process and in every process that it starts.
 
-    For a process whose standard error is the user's screen. A program that has put a stream of its own in that place (a
-    test, a kernel) decides by itself what it shows.
+    For processes whose standard error is the user's screen. A program that replaced the stream (a test, a kernel)
+    decides itself what it shows.
     """
     if wanted() or sys.stderr is not sys.__stderr__:
         return
@@ -44,16 +44,16 @@ def for_children() -> dict[str, str]:
 
 
 def codecs() -> None:
-    """Print nothing that a codec thinks of an image, in any process that decodes one: the reader says what matters."""
+    """Suppress what codecs print about an image, in each process that decodes one; the reader reports errors."""
     if wanted():
         return
     warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\.")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     from PIL import _imaging  # here, so that a command that opens no image does not load it
 
-    library = ctypes.CDLL(_imaging.__file__)  # by it the libtiff is found that Pillow decodes with
+    library = ctypes.CDLL(_imaging.__file__)  # to find the libtiff that Pillow uses
     for name in _TIFF_HANDLERS:
-        handler = getattr(library, name, None)  # none in a Pillow that was built without libtiff, or keeps its names in
+        handler = getattr(library, name, None)  # missing in a Pillow without libtiff, or with hidden symbols
         if handler is not None:
             handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
             handler(None)

@@ -1,4 +1,4 @@
-"""The nouns of Pickroom: frozen records that every other module passes around. Pure: no files, no SQL."""
+"""The frozen records that all modules share: image, group, recommendation, choice, decision. Pure: no files, no SQL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CropBox:
         ValueError: a coordinate is not finite, lies outside [0, 1], or the box is empty or reversed.
     """
 
-    # a whole number stays one: a frozen training set is written again as it was read
+    # an integer stays an integer: a frozen training set must be written exactly as it was read
     x1: int | float
     y1: int | float
     x2: int | float
@@ -70,7 +70,7 @@ class CropBox:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image file as the last scan met it. Identity is (project, filename), checked by `sha256`."""
+    """One image file as the last scan found it. Identity is (project, filename), checked by `sha256`."""
 
     filename: str
     directory: str  # POSIX path relative to the project's root, "" for the root itself
@@ -137,7 +137,7 @@ class Ungrouped:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Images of one folder, in stage order, of which the best is to be picked: 2-4, of a burst two or more."""
+    """Images of one folder, in stage order, of which one is to be picked: 2-4, in a burst two or more."""
 
     group_id: str
     project_id: str
@@ -152,7 +152,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What a model, a baseline or a simulation says of one group; unknown parts are None."""
+    """The recommendation of a model, a baseline or a simulation for one group; unknown parts are None."""
 
     group_id: str
     source: RecommendationSource
@@ -166,7 +166,7 @@ class Recommendation:
     reasons: tuple[str, ...] = ()
     anomaly_flags: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)  # model name -> version, e.g. {"ranker": "v3"}
-    ranking: tuple[int, ...] = ()  # of more than four images, every place, the best last; () where no model says it
+    ranking: tuple[int, ...] = ()  # of a burst of more than four, every place, the best last; () without a model
     keep_all: bool = False  # an exposure bracket: every image is to be kept
 
     def to_json(self) -> str:
@@ -186,7 +186,7 @@ class Recommendation:
 
     @property
     def advice(self) -> tuple[object, ...]:
-        """What is recommended, and how surely, without the words for it."""
+        """The recommendation without its texts."""
         sure = (self.confidence, self.crop_confidence)
         offered = (self.selected_index, self.crop, self.crop_needed, self.ranking, self.keep_all)
         return (self.source, *offered, *sure, self.anomaly_flags)
@@ -210,14 +210,14 @@ class Choice:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Choice:
-        """A choice from its JSON; earlier versions wrote no more than its first three fields."""
+        """A choice from its JSON; earlier versions wrote only its first three fields."""
         lists = {name: tuple(map(tuple, values.get(name, ()))) for name in ("rounds", "stars")}
         return cls(values["action"], values["index"], values["overlay"], kept=tuple(values.get("kept", ())), **lists)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """How a choice came about: in which kind of review, and the recommendation that was on screen then."""
+    """Where a choice was made: the kind of review, and the recommendation on screen."""
 
     input: InputKind
     shown: Recommendation | None
@@ -225,7 +225,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ReviewStep:
-    """One key of a review that changed something: where it led, and the choice of the group it was pressed on."""
+    """One key of a review that changed something: the place after it, and the choice of its group before and after."""
 
     key: str
     from_group: str

@@ -1,1 +1,1 @@
-"""The demo: stage series made from the photographs of `photos/`, and a hidden reviewer's choices."""
+"""The demo: stage series made from the photographs in `photos/`, and a simulated user's choices."""

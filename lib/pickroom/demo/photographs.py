@@ -1,6 +1,6 @@
-"""What the demo's pictures are made of: ten photographs of `photos/`, and colour grades.
+"""The sources of the demo's pictures: ten photographs in `photos/`, and colour grades.
 
-The README of `photos/` names their makers and licences. With grades sixty pictures of ten photographs look like sixty.
+The README of `photos/` names their makers and licences. With grades, ten photographs give sixty different pictures.
 """
 
 import functools
@@ -30,8 +30,8 @@ class Photograph:
     subjects: tuple[CropBox, ...]
     hue: int  # degrees its colours may turn either way and still look right: little for skin, any way for paint
     aspects: tuple[Aspect, ...]  # width : height that suit it
-    prompt: str  # what a person would have asked an image generator for
-    hides: tuple[str, ...] = ()  # kinds of defects that nobody could find in it
+    prompt: str  # a prompt for such a picture
+    hides: tuple[str, ...] = ()  # kinds of defects that would be invisible in it
 
     @property
     def name(self) -> str:

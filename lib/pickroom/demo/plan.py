@@ -1,4 +1,4 @@
-"""The demo's settings, and the plan of each group with the hidden reviewer's choice, made before any pixel. Pure."""
+"""The demo's settings, and the plan of each group with the simulated user's choice, before any rendering. Pure."""
 
 import json
 import math
@@ -32,7 +32,7 @@ class DemoConfig:
     long_side: int = 1024  # pixels, stages 1 and 1.5; stages 2 and 3 are 5/4 of it
     anomaly_rate: float = 0.45  # share of groups whose higher stages have a defect: the pick is a lower stage
     reject_rate: float = 0.05  # share of groups with defects in every stage
-    crop_rate: float = 0.3  # share of the rest that is framed loosely, so that the reviewer crops
+    crop_rate: float = 0.3  # share of the rest that is framed loosely, so that the user crops
     full_frame_rate: float = 0.08  # share of crops that keep the full frame (LESSONS: 7.8 % of 7,099 real crops)
     defect_kinds: tuple[str, ...] = DEFECT_KINDS  # the kinds to draw from
 
@@ -87,14 +87,14 @@ _SMALLEST_WINDOW = 0.5
 # LESSONS.md, Cropping: median scale .73, 64 % start at the top edge, the image's own aspect ratio.
 _CROP_SCALE, _CROP_SCALE_SD = 0.73, 0.08
 _CROP_SCALE_RANGE = (0.5, 0.95)
-_AIM_SD = 0.02  # fraction of the image: how far off the subject a careful hand ends
-_SUBJECT_HEIGHT = 0.45  # of the box's height: where the subject's centre comes to lie
+_AIM_SD = 0.02  # fraction of the image: inaccuracy of a careful hand
+_SUBJECT_HEIGHT = 0.45  # of the box's height: the place of the subject's centre
 _SNAP_TO_TOP = 0.17  # a box that would start above this starts at 0; set so that about 64 % do
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The hidden reviewer's choice for one group, a line of `demo_truth.jsonl`."""
+    """The simulated user's choice for one group, a line of `demo_truth.jsonl`."""
 
     images: tuple[str, ...]  # file names in stage order, no paths
     pick: int  # 0-based into `images`; 0, a placeholder, for a reject (as in `ai_decisions`)
@@ -109,11 +109,11 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class GroupPlan:
-    """What decides one group's files."""
+    """The plan of one group's files."""
 
     index: int
     photograph: Photograph
-    # (left, top, right, bottom), fractions of the photograph: what the picture shows
+    # (left, top, right, bottom), fractions of the photograph: the part in the picture
     window: tuple[float, float, float, float]
     flip: bool
     hue: float  # degrees by which the colours turn, before the grade
@@ -184,7 +184,7 @@ def _grade(seed: int, index: int, photograph: Photograph) -> Grade:
 
 
 def _share(seed: int, index: int, what: int) -> float:
-    """A number in [0, 1), spread evenly over each run of groups: compared with a rate, it says yes that often."""
+    """A number in [0, 1), evenly spread over each run of groups, so that a rate is met exactly."""
     run, place = divmod(index, _RUN)
     rng = stream(seed, run, _SHARE, what)
     return float((rng.permutation(_RUN)[place] + rng.random(_RUN)[place]) / _RUN)
@@ -235,7 +235,7 @@ def _frame(
 
 
 def crop_box(subject: CropBox, rng: np.random.Generator, full_frame_rate: float) -> CropBox:
-    """The box a reviewer draws around a subject: the image's aspect ratio, fractions to four decimals."""
+    """The box that the simulated user draws around a subject: the image's aspect ratio, fractions to four decimals."""
     full = rng.random() < full_frame_rate
     scale = float(np.clip(rng.normal(_CROP_SCALE, _CROP_SCALE_SD), *_CROP_SCALE_RANGE))
     x1 = (subject.x1 + subject.x2) / 2 + rng.normal(0, _AIM_SD) - scale / 2

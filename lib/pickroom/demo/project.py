@@ -1,8 +1,7 @@
 """The demo as a project of the workspace: images, groups, and if wanted recommendations and decisions.
 
-Images, companions and truth are made in a hidden folder first, and published whole or not at all. What lies next to and
-inside each image (YAML, caption, and the generation parameters that image tools embed) does not tell of defects: only
-the truth file does.
+Images, companions and truth are made in a hidden folder first, and published whole or not at all. The YAML, caption and
+embedded generation parameters of each image do not mention defects: only the truth file does.
 """
 
 import os
@@ -28,21 +27,21 @@ from pickroom.storage import atomic, leftovers
 from pickroom.store.workspace import Project, Workspace, already_started
 
 PROJECT_ID = "demo"
-SCANNED_AT = datetime(2025, 9, 1, tzinfo=UTC)  # what is drawn from group ids is the same in every demo
+SCANNED_AT = datetime(2025, 9, 1, tzinfo=UTC)  # fixed, so that random draws by group id are the same in every demo
 
 
 def start_demo(
     workspace: Workspace, config: DemoConfig, *, decided: int = 0, progress: Progress | None = None
 ) -> tuple[Project, ScanReport]:
-    """Make project `demo`: images in `demo_images/`, the hidden reviewer's choices in `demo_truth.jsonl`.
+    """Make project `demo`: images in `demo_images/`, the simulated user's choices in `demo_truth.jsonl`.
 
     Args:
-        decided: groups that the hidden reviewer has decided already: enough of them, and models can be trained.
+        decided: groups that the simulated user has decided; with enough of them models can be trained.
 
     Raises:
         ProjectError: there is a project `demo` already.
         UsageError: the images' folder is taken, `decided` is more than there are groups, or the workspace has projects
-            whose models would learn from what the hidden reviewer decided.
+            whose models would learn from the simulated user's decisions.
     """
     if decided > config.groups:
         what = f"{decided} decided of {config.groups} groups"
@@ -83,7 +82,7 @@ def make_images(home: Path, config: DemoConfig, progress: Progress | None = None
     `home` is made when it is missing. An interruption leaves no images behind.
 
     Returns:
-        the hidden reviewer's choice for each group, in the order of the file.
+        the simulated user's choice for each group, in the order of the file.
 
     Raises:
         UsageError: `demo_images` exists and is not an empty folder, `demo_truth.jsonl` exists with other choices, or a
@@ -103,7 +102,7 @@ def _make(home: Path, config: DemoConfig, progress: Progress | None) -> list[Tru
     empty = images.is_dir() and not images.is_symlink() and not any(images.iterdir())
     if os.path.lexists(images) and not empty:
         raise _taken(images)
-    # a run that was cut off leaves a truth file of the same content
+    # an interrupted run leaves a truth file of the same content
     if os.path.lexists(truth_file) and (not truth_file.is_file() or truth_file.read_bytes() != truth.encode()):
         raise _taken(truth_file, "a file of this name is there already")
     for photograph in PHOTOGRAPHS:  # before anything is written, and once rather than in every thread
@@ -135,7 +134,7 @@ def _make_groups(folder: Path, config: DemoConfig, progress: Progress | None) ->
                 truths.append(truth)
                 if progress is not None:
                     progress(len(truths), config.groups)
-        except BaseException:  # also an interrupt: what was not begun must not be finished first
+        except BaseException:  # also for an interrupt: do not start the remaining groups
             pool.shutdown(cancel_futures=True)
             raise
     return truths

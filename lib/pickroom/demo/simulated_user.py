@@ -1,4 +1,4 @@
-"""The hidden reviewer of the demo: decides groups blind, as a user would, so that a model learns on the spot."""
+"""The simulated user of the demo: decides groups blind, so that a model can be trained at once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -31,11 +31,11 @@ _PAST = 0x9A57  # a stream of its own: a demo with decisions has the pictures of
 
 
 def decide(project: Project, truths: Sequence[Truth], count: int, seed: int, progress: Progress | None = None) -> None:
-    """Decide the first `count` groups of the queue as the hidden reviewer would, blind, and make the crops.
+    """Decide the first `count` groups of the queue blind, as the simulated user, and make the crops.
 
     Raises:
-        ConflictError: a batch was held back, a crop not made, or a group not there or not known to the reviewer; what
-            was decided before stays.
+        ConflictError: a batch was held back, a crop was not made, or a group is missing or unknown; earlier decisions
+            stay.
     """
     by_names = {frozenset(known.images): known for known in truths}
     pace = _Pace(stream(seed, _PAST))
@@ -67,7 +67,7 @@ def decide(project: Project, truths: Sequence[Truth], count: int, seed: int, pro
 
 
 class _Pace:
-    """A clock that goes on by the time that a user would have looked at a group."""
+    """A clock that advances by the time that a user would have looked at a group."""
 
     def __init__(self, random: np.random.Generator) -> None:
         self._random, self._now = random, 0.0
@@ -123,7 +123,7 @@ def learn(project: Project, progress: Progress | None = None) -> str:
 
 
 def _clearest(waiting: Sequence[Group], made: Mapping[str, Recommendation]) -> str | None:
-    """The group of the surest pick below the highest stage, with a defect named; what is right is not looked at."""
+    """The group of the most confident pick below the highest stage with a named defect; does not use the truth."""
     named = [(made[g.group_id], len(g.images)) for g in waiting if made[g.group_id].anomaly_flags]
     lower = [one for one, count in named if one.selected_index is not None and one.selected_index < count - 1]
     return max(lower, key=lambda one: one.confidence or 0.0).group_id if lower else None

@@ -1,1 +1,1 @@
-"""A person's choices in other programs' formats: XMP sidecars, COCO, Hugging Face imagefolder, preference pairs."""
+"""The user's choices in other programs' formats: XMP sidecars, COCO, Hugging Face imagefolder, preference pairs."""

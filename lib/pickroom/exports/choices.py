@@ -1,7 +1,7 @@
 """What the user decided about each image, and where the image lies now. Read-only; what the machine did is left out.
 
 Picks are left out where the automation decided alone (DESIGN.md, invariant 11), boxes where `crop --apply-ai` cut
-without a look, and where they are the crop desk's default box, which nobody drew. Only the project's own database is
+without a look, and where they are the crop desk's unchanged default box. Only the project's own database is
 read: of imported logs the images are rarely there.
 """
 
@@ -78,7 +78,7 @@ class JudgedGroup:
 
 @dataclass(slots=True)
 class Choices:
-    """A project's groups that a person decided, in the order of the decisions."""
+    """A project's groups that the user decided, in the order of the decisions."""
 
     project: Project
     groups: list[JudgedGroup] = field(default_factory=list)
@@ -91,7 +91,7 @@ class Choices:
 
 
 def read(project: Project) -> Choices:
-    """Every choice of a person in one project; unsound rows are left out and counted.
+    """Every choice of the user in one project; unsound rows are left out and counted.
 
     Raises:
         ConflictError: no row can be relied on, or file operations are unfinished: files are not where the rows say.

@@ -1,4 +1,4 @@
-"""A folder that an export fills: pictures as links or copies, documents whole or not at all, nothing of others touched.
+"""The folder of an export: pictures as links or copies, documents written atomically, other files untouched.
 
 `.pickroom-export.json` names every file that an export has made here, and is on disk before they are. A file that it
 does not name, or that was changed since, is never replaced. One that a later run no longer makes is removed, unless it

@@ -71,32 +71,32 @@ class ExportFormat:
         return exported
 
 
-_COPY = ExportOption("copy", "Copy the pictures into DIR; else link to them.")
+_COPY = ExportOption("copy", "Copy the pictures into DIR (default: link to them).")
 FORMATS = (
-    ExportFormat("parquet", "Parquet of everything, vectors too; only what has changed.", "parquet"),
-    ExportFormat("coco", "COCO: picks, your crops as boxes.", "coco", (_COPY,)),
+    ExportFormat("parquet", "Parquet files of all views, with vectors; updates what has changed.", "parquet"),
+    ExportFormat("coco", "COCO data set: picks, and your crops as boxes.", "coco", (_COPY,)),
     ExportFormat(
         "hf",
         "Hugging Face imagefolder with metadata.",
         "imagefolder",
-        (ExportOption("metadata", "With --hf.", ("jsonl", "csv", "parquet")), _COPY),
+        (ExportOption("metadata", "With --hf: the format of the metadata.", ("jsonl", "csv", "parquet")), _COPY),
     ),
     ExportFormat(
         "pairs",
-        "Preference pairs as Pick-a-Pic and HPD v2 have them.",
+        "Preference pairs in the formats of Pick-a-Pic and HPD v2.",
         "pairs",
-        (_COPY, ExportOption("embed", "With --pairs: the pictures in the Parquet file too.")),
+        (_COPY, ExportOption("embed", "With --pairs: store the pictures in the Parquet file, too.")),
     ),
     ExportFormat(
         "xmp",
-        "Ratings and crops into XMP sidecars; a dry run first.",
+        "Ratings and crops in XMP sidecars (add --execute).",
         "sidecars",
         (
-            ExportOption("execute", "With --xmp: write them; else only say what."),
+            ExportOption("execute", "With --xmp: write the sidecars (default: only show them)."),
             ExportOption("undo", "With --xmp: undo the latest write."),
             ExportOption(
                 "naming",
-                "Of sidecars. stem: name.xmp (Lightroom, darktable); full: name.ext.xmp (digiKam).",
+                "With --xmp. stem: name.xmp (Lightroom, darktable); full: name.ext.xmp (digiKam).",
                 ("stem", "full"),
             ),
         ),

@@ -1,4 +1,4 @@
-"""Sibling consistency: where one member of a group departs from the others, although these agree with each other.
+"""Sibling consistency: where one image of a group differs from the others, although these agree with each other.
 
 Members show one scene. A local defect shows in one of them; what stages do on purpose (sharpen, grade, enlarge) shows
 everywhere. So the members are brought to one size, laid onto each other (`registration`: a drift of one pixel hides

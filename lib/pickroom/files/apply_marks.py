@@ -1,5 +1,4 @@
-"""Marked images to their folders, as one journalled batch: what sorter, folder viewer and
-duplicates leave behind.
+"""Move marked images to their folders as one journalled batch, for sorter, folder viewer and duplicates.
 
 The marks are read from the store, never from a screen. An image that cannot go is held back with its reason, with its
 companions; the others go on.

@@ -85,7 +85,8 @@ def run_batch(
         LockedError: another window or process is moving this project's files.
         ProjectError, FileOperationError: the image folder is not there.
         StoreError: the database refused, or a planned step is of a kind that this program does not know. Before the
-            commit no file has moved. After it the rows stand, and `pickroom recover` goes on; the hint says which.
+            commit no file has moved. After it the rows are kept, and `pickroom recover` finishes; the hint says which
+            case it is.
     """
     batch = None
     with moving_files(project, doing) as folder:
@@ -109,7 +110,7 @@ def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
     back with its reason.
 
     Raises:
-        LockedError: the process that planned them is still at it.
+        LockedError: the process that planned them is still running.
         ProjectError: the image folder is not there.
         StoreError: the database refused, or a step is of a kind that this program does not know.
     """
@@ -118,7 +119,7 @@ def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
 
 
 def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
-    """Finish what a crash interrupted as a tool opens, unless the process that planned it is still at it.
+    """Finish interrupted steps when a tool opens, unless the process that planned them is still running.
 
     Returns:
         One line for the user, "" when nothing was planned. Raises ProjectError and StoreError as `recover`.
@@ -151,7 +152,7 @@ def undo_batch(project: Project, connection: sqlite3.Connection, batch: int) -> 
 
 
 def undo_in_words(project: Project, connection: sqlite3.Connection, batch: int) -> tuple[Outcome, str]:
-    """`undo_batch`, and how far the batch is undone, what stands in its way first. Raises as `undo_batch`."""
+    """`undo_batch` with its result in words, problems first. Raises as `undo_batch`."""
     kinds = {op.unit: op.kind for op in operations.of_batch(connection, batch) if op.undoes is None}
     groups = len(decisions.batch_group_ids(connection, batch))
     outcome = undo_batch(project, connection, batch)
@@ -182,7 +183,7 @@ def plan_undo(project: Project, connection: sqlite3.Connection, batch: int, *, u
         raise UsageError(f"no batch has the number {batch}", doing=f"undoing in {project.id}", hint=f"batches: {known}")
     done = [op for op in steps if op.state == "done"]
     if not done:
-        raise UsageError(f"batch {batch} is undone already", doing=f"undoing in {project.id}")
+        raise UsageError(f"batch {batch} is already undone", doing=f"undoing in {project.id}")
     cropped = decisions.cropped_since(connection, batch)
     if cropped:
         what = f"batch {batch} has {len(cropped)} crop{'s' * (len(cropped) != 1)} made or dropped since"

@@ -118,7 +118,7 @@ def _submit(
 
 
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
-    """Compare one order with disk and database; raises when anything is not as it should be."""
+    """Compare one order with disk and database; raises on any difference."""
     source = project.path(order.directory, order.filename)
     plain = order.directory in WAITING_FOLDERS and Path(order.filename).name == order.filename
     if not plain or not is_image_name(order.filename) or source.is_symlink() or not source.is_file():

@@ -1,7 +1,7 @@
-"""Run what the journal has planned: forward, unit by unit, each unit wholly or not at all.
+"""Execute the planned steps of the journal, unit by unit, each unit completely or not at all.
 
-Every caller holds the project's lock. What else must change with a unit's files (a decision taken back, a reason
-noted) is in `HANDLERS`.
+Every caller holds the project's lock. Other changes that belong to a unit's files (a deleted decision, a stored reason)
+are in `HANDLERS`.
 """
 
 from __future__ import annotations

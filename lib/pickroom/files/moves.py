@@ -1,4 +1,4 @@
-"""One step of the journal on disk. Every step can be taken twice: the second time finds it done.
+"""Execute one step of the journal on disk. Every step can be repeated: the second time finds it done.
 
 Nothing is ever replaced: a destination that holds something else is an error. Where a file has to be copied, to another
 disk or on one that cannot rename (docs/decisions/123), the copy is verified and on the disk before the source goes.

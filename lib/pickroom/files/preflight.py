@@ -1,4 +1,4 @@
-"""What the disk says before anything is planned, and the image folder, held open while its files are moved."""
+"""Checks of files before a plan, and the image folder, which is held open while its files are moved."""
 
 import errno
 import os

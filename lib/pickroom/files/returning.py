@@ -1,4 +1,4 @@
-"""Images that go where they belong: those that nothing explains, and names that two folders share, made unique.
+"""Return unexplained images to where they belong, and make duplicate names unique.
 
 Nothing is deleted and nothing overwritten; the moves are one batch of the journal, so that `undo --batch` takes them
 back.

@@ -1,4 +1,4 @@
-"""Which image goes where: a choice becomes a route, a decision row and a file plan. Pure.
+"""Route the images of a group: from a choice to a decision row and a file plan. Pure.
 
 The table is REVIEW.md's, Routes. The dry run, the summary on the deck and the real run all come from here.
 """

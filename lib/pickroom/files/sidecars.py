@@ -32,7 +32,7 @@ _MOST_BYTES = 1 << 20  # it holds one line
 
 
 class SidecarError(ValueError):
-    """A sidecar that cannot be believed; the message says why, the image is left waiting."""
+    """A sidecar that cannot be used; the message says why, and the image still waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _box(values: dict[str, object]) -> CropBox | None:
     try:
         return CropBox.of(coordinates)
     except (ValueError, TypeError) as error:
-        raise SidecarError(f"its sidecar holds a box that is none ({error})") from None
+        raise SidecarError(f"its sidecar holds an invalid box ({error})") from None
 
 
 @dataclass(frozen=True, slots=True)

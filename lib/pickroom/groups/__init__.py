@@ -1,1 +1,1 @@
-"""Images become groups: by the stages in their names, or by similarity. Both say what was left out and why."""
+"""Group images by the stages in their names, by capture time, or by similarity; list ungrouped images with reasons."""

@@ -1,4 +1,4 @@
-"""Recommendations without a model: the highest stage, labelled so, and to keep every image of a bracket. Pure.
+"""Recommendations without a model: the highest stage, or keeping every image of an exposure bracket. Pure.
 
 LESSONS.md, Picking: "highest stage" alone gets about 96.6 % of groups whose stages parse, and no anomaly at all.
 """
@@ -12,10 +12,9 @@ NO_MODEL = "a baseline, no model has looked yet"
 
 
 def keep_all(group: Group, captures: Mapping[str, Capture]) -> Recommendation | None:
-    """To keep every image of an exposure bracket; None for any other group.
+    """A recommendation to keep every image of an exposure bracket; None for any other group.
 
-    The camera says of each image that it is one of a bracket (Exif 2.32, ExposureMode 2), and they differ in exposure
-    time, aperture or sensitivity.
+    In a bracket every image has ExposureMode 2 (Exif 2.32), and they differ in exposure time, aperture or sensitivity.
 
     Args:
         captures: by content.
@@ -34,7 +33,7 @@ def recommend(group: Group, why: str = NO_MODEL, captures: Mapping[str, Capture]
     """The highest stage, with no confidence and no crop; no pick where a stage is unknown or tied.
 
     Args:
-        why: why no model says anything, in words.
+        why: why no model recommends, in words.
         captures: by content; with them, `keep_all` comes first.
     """
     if (bracket := keep_all(group, captures or {})) is not None:

@@ -1,9 +1,9 @@
 """Bursts: photographs of one camera, close in time, that look alike (FORMATS.md, Groups by capture time). Pure.
 
-Time comes first and looks decide within, as in Loui and Savakis, "Automated event clustering and quality screening of
-consumer pictures for digital albuming" (IEEE Transactions on Multimedia 5, 2003). Only neighbours in time are compared,
-so that a burst is one stretch of the card: two bursts never interleave. The longer the pause, the more alike the next
-image must be; what is taken within two seconds is one scene unless its vector says otherwise.
+Images are divided by time first and by looks second, as in Loui and Savakis, "Automated event clustering and quality
+screening of consumer pictures for digital albuming" (IEEE Transactions on Multimedia 5, 2003). Only neighbours in time
+are compared, so that a burst is one run of consecutive images: two bursts never interleave. The longer the pause, the
+more similar the next image must be; images within two seconds belong together unless their vectors differ.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ ALONE = "no similar image within 5 minutes"
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """How alike two neighbours must be that lie at most `longest` apart."""
+    """How similar two neighbours that are at most `longest` apart must be."""
 
     longest: timedelta
     cosine: float  # of their vectors, at least
@@ -39,7 +39,7 @@ PAUSES = (
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """How images look, asked for only where it matters.
+    """Vectors and hashes of images, read only when needed.
 
     Attributes:
         vector: (D,) of an image, all of one encoder; None where there is none.
@@ -110,7 +110,7 @@ def _linked(before: Taken, after: Taken, looks: Looks) -> bool:
     if one is not None and two is not None:
         norm = float(np.linalg.norm(one) * np.linalg.norm(two))
         return norm > 0 and float(one @ two) / norm >= pause.cosine
-    if pause is PAUSES[0]:  # time alone: nothing of a hash would be against it
+    if pause is PAUSES[0]:  # by time alone: a hash could not contradict it
         return True
     first, second = looks.fingerprint(before[1]), looks.fingerprint(after[1])
     return first is not None and second is not None and (first ^ second).bit_count() <= pause.bits

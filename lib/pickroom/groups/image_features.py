@@ -1,4 +1,4 @@
-"""How a project's images look: their perceptual hashes and vectors, and what the user's decisions say of likeness.
+"""Perceptual hashes and vectors of a project's images, and the groups that the user has decided.
 
 Perceptual hashes and colours of previews are kept by content: made once, and read back the next time.
 """
@@ -25,12 +25,12 @@ from pickroom.storage import append_log
 from pickroom.store import decisions, groups
 from pickroom.store.workspace import Project, Workspace
 
-_DRAFT = 128  # pixels: four times what the hash is computed on, and a JPEG decodes to that in a fraction of the time
+_DRAFT = 128  # pixels: four times the size that the hash is computed on; a JPEG decodes to it in a fraction of the time
 
 
 FLAT = "it is of nearly one colour, with nothing to compare"
 _SIDE = 32  # squares a side that a picture is compared by
-_SPECK = 24  # of 255: what differs by more from most of the picture, in a few pixels alone, is dust or a dead pixel
+_SPECK = 24  # of 255: a few pixels that differ by more from most of the picture are dust or dead pixels
 _MOST_SPECKS, _MOST_SPECKED = 0.0005, 0.05  # of all pixels, and of the squares, which a speck may lie across
 _LEAST_SPREAD = 2.5  # of 255, standard deviation by the slowest waves alone; a gradient of 8 steps makes 2.3
 _ROUNDING = 1.6  # of 255, in a wave of unit norm: five times what rounding to whole numbers leaves
@@ -39,7 +39,7 @@ _LEAST_BITS = 12  # of 64 that noise does not decide; a gradient has 8
 
 
 def fingerprint(rgb: PillowImage.Image) -> int | None:
-    """The 64-bit perceptual hash (DCT) of an upright image; None where noise would decide most of its bits.
+    """The 64-bit perceptual hash (DCT) of an upright image; None where most of its bits would be noise.
 
     Source: `phash` of imagehash, bit for bit.
     """
@@ -53,7 +53,7 @@ def fingerprint(rgb: PillowImage.Image) -> int | None:
 
 
 def is_flat(rgb: PillowImage.Image) -> bool:
-    """Whether a picture is of one colour but for noise, specks and a faint gradient."""
+    """Whether a picture has one colour, apart from noise, specks and a faint gradient."""
     squares = _squares(rgb)
     if _is_plain(squares):
         return True
@@ -81,7 +81,7 @@ def _specks(pixels: np.ndarray) -> np.ndarray:
 def _is_plain(squares: np.ndarray) -> bool:
     waves = dctn(squares.astype(np.float64), axes=(0, 1), norm="ortho")[:8, :8]
     waves[0, 0] = 0
-    # of neighbours' differences the median, since drawings differ along their lines alone
+    # the median of neighbours' differences, since drawings differ only along their lines
     noise = 1.05 * np.median(np.abs(np.diff(squares.astype(np.int16), axis=0)), axis=(0, 1))
     spread = np.sqrt(np.square(waves).sum(axis=(0, 1))) / _SIDE
     decided = (np.abs(waves) > np.maximum(_ROUNDING, _NOISE * noise)).sum(axis=(0, 1))
@@ -89,7 +89,7 @@ def _is_plain(squares: np.ndarray) -> bool:
 
 
 def small_preview(folder: Path, sha256: str, source: Path) -> PillowImage.Image:
-    """An image's preview, as small as a fingerprint needs it.
+    """A small preview of an image, of the size that a fingerprint needs.
 
     Raises:
         ImageError: the image cannot be read. OSError: the preview cannot be written.
@@ -114,11 +114,11 @@ _ALIKE = 2  # steps of 256 between the colours of the squares of a picture that 
 
 
 class Fingerprint(NamedTuple):
-    """What a preview is compared by."""
+    """The hash and colours by which previews are compared."""
 
     phash: int | None  # 64 bits of the brightness alone; None where noise would decide them
     colours: bytes  # `colours_of`
-    flat: bool  # of nearly one colour: its vector, too, says nothing
+    flat: bool  # of nearly one colour: its vector means nothing, either
 
 
 def colours_of(rgb: PillowImage.Image) -> bytes:
@@ -128,16 +128,16 @@ def colours_of(rgb: PillowImage.Image) -> bytes:
 
 
 def log_path(workspace: Workspace) -> Path:
-    """The append log: one JSON line a content: `sha256`, `phash` (16 hex digits or null), `colours` (64), `flat`."""
+    """The append log: one JSON line per content: `sha256`, `phash` (16 hex digits or null), `colours` (64), `flat`."""
     return workspace.thumbnails.parent / "fingerprints.jsonl"
 
 
 def fingerprints(
     workspace: Workspace, places: Mapping[str, Path], progress: Progress | None = None
 ) -> dict[str, Fingerprint]:
-    """The fingerprint of each content (sha256 -> a file that has it); one that cannot be read is left out.
+    """Fingerprints by content (sha256 -> a file that has it); unreadable files are left out.
 
-    Those not in the log yet are made of the previews and appended.
+    Fingerprints that are not in the log yet are computed from previews and appended.
     """
     known = _read_log(log_path(workspace))
     found = {sha256: known[sha256] for sha256 in places if sha256 in known}
@@ -174,9 +174,9 @@ def fingerprints(
 
 
 def _read_log(path: Path) -> dict[str, Fingerprint]:
-    """What the log holds; a line torn by a crash, or of before the colours were kept, is made anew.
+    """The fingerprints in the log; incomplete lines, and those without colours, are computed again.
 
-    So is one of version 0.1, which did not look whether there is anything to compare, where the colours are all alike.
+    So are lines of version 0.1 with one colour everywhere, since it did not detect flat pictures.
     """
     found = {}
     for values in append_log.read(path):
@@ -192,9 +192,9 @@ def _read_log(path: Path) -> dict[str, Fingerprint]:
 
 
 def looks_of(project: Project, images: Sequence[Image], progress: Progress | None = None) -> dict[str, ImageFeatures]:
-    """How each image looks, by file name; one that cannot be read still has the vector it has, and the reverse.
+    """Hash and vector of each image, by file name; an unreadable image may still have a vector, and the reverse.
 
-    One of nearly one colour has neither: what is left of it is noise.
+    A picture of nearly one colour has neither, because both would be noise.
 
     Raises:
         StoreError: the project has no vectors yet.
@@ -214,9 +214,9 @@ def looks_of(project: Project, images: Sequence[Image], progress: Progress | Non
 
 
 def decided_groups(connection: sqlite3.Connection, project_id: str) -> tuple[list[Group], list[Group]]:
-    """The groups that a person decided, in folder order: those that stood, and those taken apart (key K).
+    """The groups that the user decided, in folder order: those that were accepted, and those taken apart (key K).
 
-    Bursts of more than four are left out: by similarity no group is as large.
+    Bursts of more than four are left out: groups by similarity are never as large.
     """
     outcomes = decisions.outcomes_by_person(connection)
     every = groups.every(connection, project_id)

@@ -17,8 +17,8 @@ import numpy as np
 
 from pickroom.core.records import MAX_GROUP, MIN_GROUP, Image, Ungrouped
 
-LEAST_GROUPS = 30  # with fewer a threshold would follow single groups
-# what is tried: cosines of near-duplicates and of mere likeness with the encoders there are, hashes of copies
+LEAST_GROUPS = 30  # with fewer, a threshold would depend on single groups
+# candidates: cosines from mere likeness to near-duplicates for the present encoders, and hashes of copies
 COSINES = tuple(round(0.70 + 0.02 * step, 2) for step in range(15))
 BITS = (0, 4, 8, 12)
 _ROWS = 256  # images compared with all others at a time: bounds memory, changes no result
@@ -26,7 +26,7 @@ _ROWS = 256  # images compared with all others at a time: bounds memory, changes
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From when on two images are linked.
+    """When two images are linked.
 
     Raises:
         ValueError: a number out of its range.
@@ -34,15 +34,15 @@ class Thresholds:
 
     # of their vectors, at least, in [-1, 1]. With the bundled encoder the takes of one photograph have .92 at the
     # median and .86 at the lowest, other photographs of the same thing .66 and .97 at the highest, of other things .25.
-    # Complete linkage bears a threshold below the best for pairs (benchmarks/similar.py, on 30 things photographed four
-    # times each)
+    # Complete linkage allows a threshold below the best for pairs (benchmarks/similar.py, on 30 things photographed
+    # four times each)
     cosine: float = 0.85
     # of 64 by which the perceptual hashes of copies may differ, at most; photographs of different things differ in 14
     # or more
     bits: int = 8
     # the longest time between two images of a group, None: any. An image without a timestamp is never too far
     gap: timedelta | None = None
-    neighbours: int = 32  # links kept of each image, the nearest: bounds the work where hundreds of images are alike
+    neighbours: int = 32  # the nearest links kept of each image: bounds the work where hundreds of images are alike
 
     def __post_init__(self) -> None:
         if not -1 <= self.cosine <= 1:
@@ -60,7 +60,7 @@ THRESHOLDS = Thresholds()
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
-    """What is known of how an image looks."""
+    """The hash and vector of an image."""
 
     fingerprint: int | None  # its 64-bit perceptual hash; None when it could not be made
     vector: np.ndarray | None  # (D,) float32, raw; None without one
@@ -210,7 +210,7 @@ def _unit_vectors(looks: Sequence[ImageFeatures]) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Pairs of images put together: by both, by the grouping alone, by the user alone.
+    """Pairs of images in one group: of both groupings, of the computed one only, of the user's only.
 
     Precision, recall and F1 over pairs; None where there is nothing to divide by.
     """
@@ -258,7 +258,7 @@ def agreement(
     """How well grouping these images at these thresholds agrees with the user's groups.
 
     Args:
-        wanted: the user's groups by file name; an image in none of them was put with no other.
+        wanted: the user's groups by file name; an image in none of them belongs to no other.
     """
     made, _ = group_by_similarity(images, looks, thresholds)
     return compare([[image.filename for image in group] for group in made], wanted)
@@ -272,8 +272,8 @@ def tune(
 ) -> Thresholds:
     """The thresholds whose groups agree best (F1 over pairs) with the user's; as given with fewer than 30 groups.
 
-    Whole groups are made and compared, since complete linkage bears a lower cosine than pairs by themselves would.
-    Between equals the ones nearest to `thresholds` win. Arguments as of `agreement`.
+    Whole groups are made and compared, since complete linkage allows a lower cosine than separate pairs do. Of equal
+    ones, the nearest to `thresholds` are taken. Arguments as of `agreement`.
     """
     if len(wanted) < LEAST_GROUPS:
         return thresholds

@@ -12,7 +12,7 @@ DEFAULT_GAP = timedelta(minutes=5)
 
 
 class Named(Protocol):
-    """What is grouped: an image of a project, or one that lies in some folder or zip."""
+    """An image to group: of a project, of a folder or of a zip."""
 
     @property
     def directory(self) -> str: ...
@@ -31,7 +31,7 @@ T = TypeVar("T", bound=Named)
 
 
 class _Known(NamedTuple, Generic[T]):
-    """An image whose name says both its time and its stage; in the order of a folder."""
+    """An image whose name has both a time and a stage; sorts in the order of a folder."""
 
     taken_at: datetime
     stage: float

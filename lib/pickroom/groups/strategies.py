@@ -23,11 +23,11 @@ Made = tuple[list[tuple[Image, ...]], list[Ungrouped]]
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """A rule ready to be used."""
+    """A rule with its notes, ready to use."""
 
     kind: Kind
     make: Callable[[Sequence[Image]], Made]  # images -> the groups, and every other image with its reason
-    notes: tuple[str, ...] = ()  # what the user should know of it
+    notes: tuple[str, ...] = ()  # notes for the user
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Similarity:
     """How to group by similarity; None takes the default of `groups.similar.Thresholds`.
 
     Attributes:
-        cosine: least cosine of two vectors, in [-1, 1]. bits: most bits of 64 in which copies differ.
+        cosine: the lowest cosine of two vectors, in [-1, 1]. bits: the most differing bits of copies, of 64.
         gap: the longest time between two images of a group, None: any.
         tune: take the cosine and the bits that agree best with the user's own decisions, where these are enough.
     """
@@ -47,18 +47,18 @@ class Similarity:
 
 
 def by_stage(gap: timedelta) -> Grouping:
-    """Rising stages, each at most `gap` after the one before."""
+    """Group rising stages, each at most `gap` after the one before."""
     return Grouping("stage", lambda images: group_by_stage(images, gap))
 
 
 def by_capture(project: Project, captures: Mapping[str, Capture], left_out: Sequence[Ungrouped]) -> Grouping:
-    """Bursts among the images that say when they were taken; looks by the project's vectors, where it has them.
+    """Group images with a capture time into bursts; with the project's vectors, where it has them.
 
     Args:
         captures: by content.
-        left_out: what the stages left out; an image that says no time keeps that reason.
+        left_out: images in no group by stage; those without a capture time keep that reason.
     """
-    # numpy, pyarrow and imagehash are no part of a scan of images that say no time
+    # so that a scan of images without a capture time imports no numpy, pyarrow or imagehash
     from pickroom.features.store import load_vectors
     from pickroom.groups.bursts import ALONE, Looks, group_by_capture
     from pickroom.groups.image_features import fingerprints
@@ -93,7 +93,7 @@ def by_similarity(
     wanted: Similarity,
     progress: Callable[[int, int], None] | None = None,
 ) -> Grouping:
-    """Images that look alike, of those met by a scan; its notes say how well that agrees with the user's decisions.
+    """Group similar images of a scan; the notes say how well this agrees with the user's decisions.
 
     Raises:
         StoreError: the project has no vectors.

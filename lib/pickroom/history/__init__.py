@@ -1,1 +1,1 @@
-"""Years of old picks become training data: CSV logs, old databases, pairs of folders. Nothing is invented."""
+"""Import old picks as training data: CSV logs, old databases, pairs of folders. Unknown values stay NULL."""

@@ -1,4 +1,4 @@
-"""Where the user chose a lower stage over a higher one: what a ranker that knows only stages gets wrong.
+"""Anomalies: picks of a lower stage although a higher one was there, which a ranker by stage gets wrong.
 
 Reads the decisions of projects, their own and imported ones; writes the cases as a CSV in the earlier system's columns,
 the rates as JSON, and draws a chart.
@@ -27,15 +27,15 @@ from pickroom.store.workspace import Workspace, utc_now
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# not `anomaly_cases.csv` and `anomaly_summary.json`: these are names of the earlier system's files
+# not `anomaly_cases.csv` and `anomaly_summary.json`, which are the earlier system's files
 CASES_FILE, SUMMARY_FILE = "pickroom_anomaly_cases.csv", "pickroom_anomaly_summary.json"
-# the earlier system's columns, so that whatever read its file reads this one, `import-csv` too
+# the earlier system's columns, so that programs that read its file can read this one, `import-csv` too
 COLUMNS = (
     *("session_id", "set_id", "project", "chosen_stage", "max_rejected_stage", "chosen_path", "rejected_paths"),
     "timestamp",
 )
 _LEGEND = "(1<2: stage 1 was picked although stage 2 was in the group)"
-_KEEP = "#0072b2"  # the blue of Okabe and Ito's palette, which colour-blind people tell from its other colours
+_KEEP = "#0072b2"  # the blue of Okabe and Ito's palette, which is safe for colour-blind people
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Pick:
     chosen: str
     others: tuple[str, ...]
     timestamp: str | None
-    source: str  # the database it stands in
+    source: str  # the database of its row
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Case:
 class Rates:
     """Counts of one project."""
 
-    decisions: int = 0  # picks by the user; rejected groups and automatic decisions are none
-    with_stages: int = 0  # those whose names say enough to compare stages; the rate is of these
+    decisions: int = 0  # picks by the user, without rejected groups and automatic decisions
+    with_stages: int = 0  # picks whose stages can be compared; the rate is of these
     anomalies: int = 0
     pairs: Counter[str] = field(default_factory=Counter)  # "1<1.5" (chosen, highest rejected) -> anomalies of that kind
 
@@ -79,7 +79,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a look for anomalies found, project by project; every project that was asked for is in it."""
+    """The anomalies by project, with every project that was asked for."""
 
     projects: dict[str, Rates]
 
@@ -148,7 +148,7 @@ def compare(pick: Pick) -> tuple[float, float] | None:
 
 
 def picks(workspace: Workspace, project_id: str) -> Iterator[Pick]:
-    """Every pick the user made in a project: by itself, in imported decisions, and in imported selections."""
+    """Every pick of the user in a project: its own, those in imported decisions, and imported selections."""
     for database in legacy.databases(workspace, project_id):
         with open_read_only(database) as connection:
             yield from _decided(connection, database.name)
@@ -176,7 +176,7 @@ def _decided(connection: sqlite3.Connection, source: str) -> Iterator[Pick]:
 
 
 def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list[Path]:
-    """Write the cases and the rates to `data/training/`, under other names where files of the user are; their paths.
+    """Write cases and rates to `data/training/`, under free names; returns their paths.
 
     Raises:
         StoreError: the folder cannot be written to.
@@ -189,7 +189,7 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
         pick = case.pick
         stages = f"{case.chosen_stage:g}", f"{case.max_rejected_stage:g}"
         rejected = json.dumps(pick.others, ensure_ascii=False)
-        # a name may begin as a formula does: as a path it reads the same here, and is plain text to a spreadsheet
+        # a name may look like a formula; written as a path it is plain text for a spreadsheet
         chosen = pick.chosen if _plain(pick.chosen) == pick.chosen else f"./{pick.chosen}"
         said = (_plain(pick.source), _plain(pick.set_id), _plain(pick.project_id))
         writer.writerow((*said, *stages, chosen, rejected, pick.timestamp and _plain(pick.timestamp)))
@@ -207,12 +207,12 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
 
 
 def _plain(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula (docs/decisions/115)."""
+    """A cell that no spreadsheet reads as a formula (docs/decisions/115)."""
     return f"'{text}" if is_formula(text) or text.startswith("'") else text
 
 
 def figure(summary: Summary) -> Figure:
-    """A bar a project: how often the user chose a lower stage, of the picks with stages."""
+    """A bar chart: by project, how often the user chose a lower stage, of the picks with stages."""
     from matplotlib.figure import Figure
 
     shown = [(name, rates) for name, rates in summary.projects.items() if rates.rate is not None]

@@ -1,4 +1,4 @@
-"""Which project each row of an import belongs to, by which evidence; decided when the folders of all rows are known.
+"""Decide the project of each row of an import, with the evidence, once the folders of all rows are known.
 
 In this order: `--map`, the `project` column and known ids and aliases in the row's paths, an accepted folder that names
 a project (`project_folders`), the project that knows the row's file names, `--dates`, `--project`. A row gets one
@@ -30,13 +30,13 @@ _SHOWN, _NAMED = 40, 3  # folders in a report of words, and in a message
 
 
 class Key(NamedTuple):
-    """What of a row decides on its project.
+    """The parts of a row that decide its project.
 
     Attributes:
         folders: of its paths as logged, each once.
-        directory: its directory column, where that says more.
-        named: the projects that know its file names, each all of those that any project knows.
-        dated: the project whose dates hold its time.
+        directory: its directory column, where that adds something.
+        named: the projects that know all of its file names that any project knows.
+        dated: the project whose dates include its time.
         day: of its time, for the report.
     """
 
@@ -75,7 +75,7 @@ class Dates:
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """What tells the project of rows that name none."""
+    """Evidence for the project of rows that name none."""
 
     owners: Mapping[str, frozenset[str]] = field(default_factory=dict)  # file name -> the projects that know it
     dates: Sequence[Dates] = ()  # ranges that do not overlap
@@ -89,7 +89,7 @@ class Clues:
         time: str | None = None,
     ) -> Key:
         """The key of a row; `names` are those of its images, `time` is as `values.timestamp` gives it."""
-        # a directory may be relative to anything: what it says counts where it names a known project, or stands alone
+        # a directory may be relative to anything: it counts where it names a known project, or is the only folder
         found = tuple(dict.fromkeys(filter(None, folders))) or ((directory,) if directory else ())
         day = time[:10] if time else ""
         dated = next((d.project for d in self.dates if d.first.isoformat() <= day <= d.last.isoformat()), None)
@@ -131,7 +131,7 @@ class Assignment:
             names: the projects that are known, `given` among them.
             given: the project of rows that name none; rows that name another one are skipped, except by `by_folder`.
             by_folder: whether a folder that names a project is enough to import a row.
-            mapped: what `--map` says of folders and of texts in the project column.
+            mapped: the projects that `--map` gives to folders and to texts in the project column.
             only_siblings: see `project_folders`.
         """
         self._names, self._given, self._by_folder = names, given, by_folder
@@ -164,14 +164,14 @@ class Assignment:
             alone = ProjectNames({folder: (folder,)}, ids=False)
             if not any(alone.found_in(one) for one in met):
                 raise UsageError(
-                    "no row lies in this folder",
+                    "no row has this folder",
                     doing="reading --map",
                     subject=folder,
                     hint="the report of a run without --map lists the folders",
                 )
 
     def described(self) -> AssignmentReport:
-        """What a report says of it: every folder with its rows and its project, those with most rows first."""
+        """For the report: every folder with its rows and its project, those with most rows first."""
         counts: Counter[FolderRow] = Counter()
         days: Counter[date] = Counter()
         for key, verdict in self._verdicts.items():
@@ -211,7 +211,7 @@ class Assignment:
         project, *others = projects
         if others:
             return FolderRow(place, 0, None, evidence, skip_reasons.CONFLICT)
-        # what the user accepted by an option of its own needs no agreement
+        # evidence that the user accepted by its own option need not agree
         agreed = self._given in (None, project) or self._by_folder or evidence in (MAPPED, FILE_NAMES, DATES)
         return FolderRow(place, 0, project, evidence, None if agreed else skip_reasons.NOT_GIVEN)
 
@@ -222,7 +222,7 @@ class Assignment:
             return self._of_folders(proposed, key)
         if key.named:
             return self._one_of(key.named | ({key.dated} if key.dated else set()), place, FILE_NAMES)
-        # a folder that tools work in holds images of any project, and so may the folders in it
+        # a tool's folder holds images of any project, and so may its sub-folders
         if key.dated and all(is_tool_folder((parts_of(one.folder) or [""])[0]) for one in proposed):
             return self._one_of([key.dated], place, DATES)
         if proposed:
@@ -245,7 +245,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class AssignmentReport:
-    """What an import says of projects before it writes."""
+    """The part of an import's report about projects."""
 
     folders: tuple[FolderRow, ...] = ()
     # common, outside, doubtful: see `ProjectFolders`
@@ -304,7 +304,7 @@ class AssignmentReport:
 
 
 def _runs(days: Mapping[date, int]) -> Iterable[tuple[str, str, int]]:
-    """Days in a row as one; a pause of two days or less does not end it."""
+    """Join consecutive days into ranges; a pause of two days or less does not end a range."""
     first = last = None
     rows = 0
     for day in sorted(days):

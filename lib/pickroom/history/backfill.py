@@ -1,8 +1,8 @@
-"""Older rows do not say whether the AI's crop was accepted; where the files lie does. Dry run first, backup always.
+"""Fill in `ai_crop_accepted` of older rows from the folders of their files. Dry run first, backup always.
 
 The three rules: the picked image in crop_auto/ with its sidecar: accepted; in selected/
-without one: not; anything else is not known. They only speak of rows that FORMATS.md lets speak: the AI's own image,
-approved, with a crop proposed.
+without one: not; anything else is unknown. They apply only to rows with the AI's own image, approved, and a proposed
+crop (FORMATS.md).
 """
 
 import os
@@ -29,7 +29,7 @@ LEFT_SIDECAR = "in selected/, but with a sidecar"
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """What a backfill would write; every row is in one of the two."""
+    """What a backfill would write; every row is in one of the two fields."""
 
     accepted: dict[str, bool]  # group id -> the value for `ai_crop_accepted`
     left: Counter[str]  # reason -> how many rows stay as they are; `examples`: reason -> the first of them
@@ -48,7 +48,7 @@ class Backfill:
 
 
 def plan(project: Project) -> Backfill:
-    """Look at every row and at where its image lies; writes nothing.
+    """Plan the values from every row and the place of its image; writes nothing.
 
     Raises:
         ProjectError: the image folder is not there.
@@ -109,7 +109,7 @@ def _read(connection: sqlite3.Connection, group_id: str) -> Decision | str:
 
 
 def _of_files(project: Project, connection: sqlite3.Connection, row: Decision) -> bool | str:
-    """What the place of the picked image says, or why it says nothing."""
+    """The value that follows from the place of the picked image, or the reason why none does."""
     asked = row.user_action == "approve" and row.ai_crop_coords is not None
     if not asked or row.ai_selected_index != row.user_selected_index:
         return NOT_ASKED

@@ -1,7 +1,7 @@
-"""Picks and crops read off two folders: what was there, and what the user kept of it.
+"""Import picks and crops from two folders: the original images, and those that the user kept.
 
-Physical files are the truth. Nothing an AI proposed is looked at; a group of which nothing was kept says nothing, and
-a crop that is not found in its original's pixels is a crop without coordinates.
+Only files count: AI proposals are ignored, a group of which no image was kept gives no decision, and a crop that is not
+found in its original's pixels has no coordinates.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Extraction(StagedImport):
     """Two folders that were compared.
 
     Attributes:
-        report: rows are the final images; `matches`: every one that was looked for in its original's pixels.
+        report: rows are the final images; `matches`: those that were searched in their original's pixels.
     """
 
     def to_dict(self) -> dict[str, Any]:
-        """The report, and every crop whose place is not known."""
+        """The report, and every crop with an unknown place."""
         unknown = [match for match in self.matches if match.box is None]
         return {
             **self.report.to_dict(),
@@ -73,7 +73,7 @@ class Extraction(StagedImport):
 def read_pair(
     workspace: Workspace, original: Path, final: Path, project: str, progress: Progress | None = None
 ) -> Extraction:
-    """Compare the images there were with the images that were kept. Close what comes back.
+    """Compare the original images with those that were kept. The caller closes the result.
 
     Args:
         original, final: folders, or zips, which are read in place.
@@ -81,7 +81,7 @@ def read_pair(
 
     Raises:
         UsageError: one of the two cannot be used, belongs to another project, or holds folders of other projects.
-        ProjectError: `project` can name none, or a manifest is damaged.
+        ProjectError: `project` is not a valid name, or a manifest is damaged.
         StoreError: a database of the project cannot be read.
     """
     given = given_project(workspace, project)
@@ -123,13 +123,13 @@ def _open_both(
                 raise UsageError(
                     f"this is in the folder of project {other.id}", doing=doing, subject=folder, hint="one project only"
                 )
-    # either may lie inside the other
+    # one of them may be inside the other
     first, second = (open_source(folder, frozenset(folders) - {folder}) for folder in folders)
     return first, second
 
 
 def _assignment(names: ProjectNames, pairing: Pairing, given: str) -> Assignment:
-    """Whose images the pairs are; raises UsageError when some lie in folders of other projects."""
+    """The project of the pairs; raises UsageError when some are in folders of other projects."""
     rows = Counter(Clues().key((pair.original.directory, pair.final.directory)) for pair in pairing.pairs)
     assignment = Assignment(names, rows, given=given, only_siblings=True)
     assignment.described().require_agreement(given, "compare the folders of one project at a time")
@@ -146,7 +146,7 @@ def _read(
     contents: dict[str, str],
     progress: Progress | None,
 ) -> list[Match]:
-    """Add what every pair says; count every final image that says nothing."""
+    """Add the rows of every pair; count every final image that gives none."""
     originals, finals = sources
     report.rows = len(finals.items) + len(finals.left_out)
     for left in finals.left_out:
@@ -171,7 +171,7 @@ def _read(
 
 
 def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> None:
-    """Add what one pair says; raises Skip when it says nothing, or nothing new."""
+    """Add the rows of one pair; raises Skip when it gives none, or none that is new."""
     original, final = found.pair.original, found.pair.final
     project = parsed.project([original.directory, final.directory])
     if found.size is None:
@@ -202,7 +202,7 @@ def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> N
 
 @dataclass(slots=True)
 class _Known:
-    """A project's picks and crops, from imports and from Pickroom itself, by content, whenever they were decided."""
+    """A project's known picks and crops, imported or its own, by content and of any time."""
 
     # (chosen, the others) -> where it is known from, as a reason to skip it
     picks: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The old CSV formats: the columns that tell each, and how one row is read; docs/legacy-schemas.md describes them."""
+"""The old CSV formats: their identifying columns, and how a row is read (docs/legacy-schemas.md)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,18 +38,18 @@ class Format:
 
     name: str
     required: frozenset[str]  # columns without which a file is not of this format
-    # adds what a row in that line says; raises Skip when it cannot be used
+    # adds the contents of a row; raises Skip when it cannot be used
     read: Callable[[Row, int, ParsedRows], None]
 
 
 def format_of(header: Sequence[str]) -> Format | None:
-    """The format that these column names (in lower case, in any order) are of; None for an unknown one."""
+    """The format with these column names (in lower case, any order); None for an unknown one."""
     columns = set(header)
     return next((known for known in FORMATS if known.required <= columns), None)
 
 
 def is_training_row(fields: Sequence[str]) -> bool:
-    """Whether a row under another header is one of crop_training_data.csv: each field is what that layout says."""
+    """Whether a row under another header is one of crop_training_data.csv: every field fits that layout."""
     if len(fields) != len(TRAINING_COLUMNS):
         return False
     row = dict(zip(TRAINING_COLUMNS, fields, strict=True))
@@ -63,7 +63,7 @@ def is_training_row(fields: Sequence[str]) -> bool:
 
 
 def _read_selection(rejected: str) -> Callable[[Row, int, ParsedRows], None]:
-    """One image chosen over others, with no sizes; `rejected` is the column that lists them."""
+    """Read one image chosen over others, without sizes; `rejected` is the column with the others."""
 
     def read(row: Row, line: int, parsed: ParsedRows) -> None:
         paths = [row["chosen_path"], *values.path_list(row[rejected])]
@@ -76,7 +76,7 @@ def _read_selection(rejected: str) -> Callable[[Row, int, ParsedRows], None]:
 
 
 def _read_historical_crop(row: Row, line: int, parsed: ParsedRows) -> None:
-    """That a file was cropped, but not where: the box is NULL, not a full frame.
+    """Read a crop without a box: the box is NULL, not a full frame.
 
     `timestamp` is the moment in its name; the file's own time is when it was cropped.
     """
@@ -89,7 +89,7 @@ def _read_historical_crop(row: Row, line: int, parsed: ParsedRows) -> None:
 
 
 def _read_training_crop(row: Row, line: int, parsed: ParsedRows) -> None:
-    """One crop a row, its image by project and file name."""
+    """Read one crop, its image given by project and file name."""
     folder, filename = _named_image(row["filename"])
     time = parsed.time(row.get("timestamp", "") or row.get("mtime", ""))
     project = parsed.project([folder], row.get("project_id", "") or row.get("project", ""), "", [filename], time)
@@ -101,7 +101,7 @@ def _read_training_crop(row: Row, line: int, parsed: ParsedRows) -> None:
 
 
 def _read_select_crop(row: Row, line: int, parsed: ParsedRows) -> None:
-    """An image chosen from 1-4 and cropped, in pixels or in fractions."""
+    """Read an image chosen from 1-4 and cropped, in pixels or in fractions."""
     places = [place for place in range(len(row)) if row.get(f"image_{place}_path")]
     named = [_named_image(row[f"image_{place}_path"]) for place in places]
     sizes = [_size(row, f"width_{place}", f"height_{place}") for place in places]
@@ -145,7 +145,7 @@ def _chosen_index(names: Sequence[str], chosen: str, index: int | None) -> int |
 
 
 def _read_decision(row: Row, line: int, parsed: ParsedRows) -> None:
-    """The earlier system's decision of one group, 26 columns, with what its AI had said."""
+    """Read the earlier system's decision on one group, 26 columns, with its AI's recommendation."""
     cells = [row.get(f"image_{place}_filename", "").strip() for place in range(1, MAX_GROUP + 1)]
     while cells and not cells[-1]:  # a gap before a name would move the indexes
         cells.pop()
@@ -191,7 +191,7 @@ def _read_decision(row: Row, line: int, parsed: ParsedRows) -> None:
 def _within(
     read: Callable[[str], Number | None], text: str, least: int, most: int, note: str, parsed: ParsedRows
 ) -> Number | None:
-    """A number that is not the user's decision: noted and unknown where it is none, which does not cost the row."""
+    """A number of the AI's: where it is invalid, it is noted and unknown, and the row is kept."""
     try:
         value = read(text)
     except Skip:
@@ -204,7 +204,7 @@ def _within(
 
 
 def _advice_box(row: Row, size: Size, parsed: ParsedRows) -> CropBox | None:
-    """The AI's box; a full frame means "no crop needed", which is NULL. A damaged one does not cost the row."""
+    """The AI's box; a full frame means "no crop needed", which is NULL. With a damaged box the row is kept."""
     try:
         box = parsed.box([row.get(f"ai_crop_{edge}", "") for edge in EDGES], *size, drawn=False)
     except Skip:
@@ -235,7 +235,7 @@ def _size(row: Row, width: str, height: str) -> Size:
 
 
 def _folder(text: str) -> str:
-    """A cell that holds a folder, with `/` between its parts; "" where it says none, or names an image instead."""
+    """A cell with a folder, with `/` between its parts; "" where it has none, or names an image."""
     return "" if values.is_missing(text) or is_image_name(text) else split_path(f"{text}/")[0]
 
 
@@ -250,7 +250,7 @@ def _require_pixels(row: Row) -> None:
 
 
 CROP_TRAINING = Format("crop_training_data", frozenset(("filename", *_BOX)), _read_training_crop)
-# of those whose columns a file has, the first counts
+# the first format whose columns a file has counts
 FORMATS = (
     Format("select_crop_log", frozenset(("chosen_path", "image_0_path", *_BOX)), _read_select_crop),
     Format(

@@ -37,11 +37,11 @@ def read_logs(
     folders: Mapping[str, str] | None = None,
     dates: Sequence[str] = (),
 ) -> StagedImport:
-    """Read old logs of any known format, and find out what an import would do. Close what comes back.
+    """Read old logs of any known format, and find out what an import would do. The caller closes the result.
 
     Args:
-        project: serves rows that name no project; it need not be registered. Rows that name another one are skipped,
-            and `write` then refuses, unless `by_folder` or `folders` says that these are meant.
+        project: of rows that name none; it need not be registered. Rows that name another one are skipped, and `write`
+            then refuses, unless `by_folder` or `folders` accepts those projects.
         by_folder: whether a row without a known project belongs to the one that its folder names.
         by_name: whether such a row belongs to the one project that knows its file names.
         folders: folder, or text of the project column -> the project that it means.
@@ -50,8 +50,8 @@ def read_logs(
 
     Raises:
         UsageError: a file cannot be read or has no known header, which is checked for all files before the first
-            row; no row lies in one of `folders`; or two ranges of dates overlap.
-        ProjectError: a project's name can be none, or a manifest is damaged.
+            row; no row has one of `folders`; or two ranges of dates overlap.
+        ProjectError: a project's name is invalid, or a manifest is damaged.
         StoreError: a database of one of the projects, or the temporary folder, cannot be used.
     """
     given = None if project is None else given_project(workspace, project)
@@ -62,7 +62,7 @@ def read_logs(
     clues = Clues(_owners(workspace) if by_name else {}, _dates(workspace, dates))
     tables = [read_header(path, lambda header: format_of(header) is not None) for path in files]
     survey = Survey()
-    for table in tables:  # a project is told by its place among the folders of all rows
+    for table in tables:  # a project is found by its place among the folders of all rows
         reader = _Reader(table, ParsedRows(survey, 0, clues))
         for record in table.records():
             reader.take(record)
@@ -155,7 +155,7 @@ def _own_days(workspace: Workspace, project_id: str) -> tuple[str, str]:
 
 
 class _Reader:
-    """Adds the records of one file to its parsed rows, and counts those that say nothing."""
+    """Adds the records of one file to its parsed rows, and counts those that cannot be used."""
 
     def __init__(self, table: Table, parsed: ParsedRows) -> None:
         known = format_of(table.header)
@@ -165,7 +165,7 @@ class _Reader:
         self._header, self._format = list(table.header), known
 
     def take(self, record: Record) -> None:
-        """Read one record; every one is counted, whatever is in it."""
+        """Read and count one record, whatever is in it."""
         self.report.rows += 1
         try:
             if record.problem:
@@ -212,7 +212,7 @@ class _Reader:
             raise Skip(reason)
 
     def _add_short(self, fields: list[str], line: int) -> None:
-        """Read a row whose empty cells at the end were never written; one that then says nothing is a shifted one."""
+        """Read a row without its empty last cells; if it then cannot be used, it counts as shifted."""
         try:
             self._add(fields, line)
         except Surveyed:

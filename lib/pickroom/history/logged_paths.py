@@ -1,4 +1,4 @@
-"""The one way from any path an old log holds to (project, file name).
+"""Convert any path of an old log to (project, file name).
 
 Old logs name one image as an absolute path, a relative one, one with a prefix such as PROJECT_ROOT, or a Windows
 path. What they share is the file name at the end, and folders on the way that may name the project.
@@ -41,17 +41,17 @@ def split_path(text: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A project's name in a path: `folder` is the path as far as the name, `projects` are those that have it."""
+    """A project's name in a path: `folder` is the path up to the name, `projects` are those with this name."""
 
     folder: str
     projects: frozenset[str]
 
 
 class ProjectNames:
-    """Which project a name or a folder speaks of: ids, and the table of aliases from the manifests.
+    """Find the project of a name or a folder, by ids and by the aliases in manifests.
 
-    An alias may be several parts long (`training data/mojo1_final`). A name as written goes before one that differs
-    in capitals only.
+    An alias may be several parts long (`training data/mojo1_final`). An exact match comes before one that differs in
+    capitals only.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class ProjectNames:
         for name, owners in self._owners.items():
             self._folded.setdefault(folded(name), set()).update(owners)
         self._roots = {"/".join(parts_of(root)): project_id for project_id, root in (roots or {}).items()}
-        # bound to this table: another one may know other projects
+        # a cache of this object: another one may know other projects
         self.found_in = functools.lru_cache(_CACHED_FOLDERS)(self._found_in)
 
     @classmethod
     def of(cls, workspace: Workspace, given: Iterable[str] = ()) -> ProjectNames:
-        """The names of every project: registered ones, those of the earlier system's files, and those that are given.
+        """Names of all projects: registered ones, those of the earlier system's files, and given ones.
 
         Raises:
             ProjectError: a manifest is damaged, so that its aliases are unknown.
@@ -97,12 +97,11 @@ class ProjectNames:
         return frozenset(self._owners.get(text) or self._folded.get(folded(text)) or ())
 
     def named(self, text: str) -> frozenset[str]:
-        """The projects that a `project` column means; empty when the text cannot name one."""
+        """The projects of a text in a `project` column; empty when it cannot be a name."""
         return self.known(text) or (frozenset((text,)) if is_project_id(text) else frozenset())
 
     def in_folder(self, folder: str) -> frozenset[str]:
-        """The projects whose id or alias is one part, or a run of parts, of a folder's path; else whose images it is
-        among."""
+        """The projects with an id or alias in a folder's path (one part or several), else with images there."""
         return frozenset(owner for found in self.found_in(folder) for owner in found.projects)
 
     def _found_in(self, folder: str) -> tuple[Found, ...]:
@@ -126,7 +125,7 @@ class ProjectNames:
 
 
 def given_project(workspace: Workspace, project_id: str) -> str:
-    """The id that `--project` means, by itself or as an alias; it need not be started.
+    """The project id of `--project`, which may be an alias; the project need not be started.
 
     Raises:
         ProjectError: the text can name no project, or is an alias of several.
@@ -144,7 +143,7 @@ def given_project(workspace: Workspace, project_id: str) -> str:
 
 
 def new_aliases(workspace: Workspace, project_id: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Names as they are to be stored as a project's aliases, each once.
+    """Names in the form in which aliases are stored, each once.
 
     Raises:
         ProjectError: a name is empty, or is a name of another project: its rows would be in two projects.
@@ -161,7 +160,7 @@ def new_aliases(workspace: Workspace, project_id: str, names: Iterable[str]) -> 
 
 
 def parts_of(folder: str) -> list[str]:
-    """The parts of a path without blanks around them; `..` takes its parent away."""
+    """The parts of a path without blanks around them; `..` removes its parent."""
     parts: list[str] = []
     for text in folder.replace("\\", "/").split("/"):
         part = text.strip()
@@ -174,7 +173,7 @@ def parts_of(folder: str) -> list[str]:
 
 
 def folded(text: str) -> str:
-    """A name as it is compared where capitals, and the two ways to write an accent, make no difference."""
+    """A name for comparisons that ignore case and the two Unicode forms of accents."""
     return unicodedata.normalize("NFC", text).casefold()
 
 

@@ -1,6 +1,6 @@
-"""Images in a folder or a zip; which original each final image came from, which group that was in, and what was done.
+"""Pair final images with their originals, in folders or zips: the original's group, and what was done to the image.
 
-A source is read where it lies: listed first, opened one at a time, never changed.
+A source is read in place: listed first, opened one at a time, never changed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pickroom.storage import atomic, leftovers
 from pickroom.store.legacy import Match
 from pickroom.store.workspace import utc_now
 
-_MOST_BYTES = 1 << 30  # of one image in a zip: more is not an image, but a bomb
+_MOST_BYTES = 1 << 30  # of one image in a zip: a larger one is a zip bomb
 _UNIX_TIME = 0x5455  # APPNOTE, extra field "UT": seconds since the epoch, unlike the zone-less DOS time
 
 
@@ -77,11 +77,11 @@ def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> ImageSource
 
 
 class ImageSource:
-    """Where images lie.
+    """A source of images.
 
     Attributes:
         name: of the folder or the zip, without its path.
-        items: every image that can be opened; left_out: every other one, with its reason.
+        items: every image that can be opened; left_out: all others, with the reason.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +91,7 @@ class ImageSource:
 
     @contextmanager
     def as_file(self, item: SourceImage) -> Iterator[Path]:
-        """The item as a file, for as long as the context lasts; raises ImageError when it cannot be had."""
+        """The item as a file while the context lasts; raises ImageError when it cannot be read."""
         yield self._root / item.directory / item.filename
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class FolderSource(ImageSource):
 
     def __init__(self, root: Path, avoid: frozenset[Path]) -> None:
         super().__init__(root)
-        # scan.walk passes over the folders that Pickroom owns; here they are as good as any other
+        # scan.walk skips the folders that Pickroom owns; here they count as any other
         for top in ("", *(name for name in OWNED_FOLDERS if (root / name).is_dir())):
             if root / top in avoid:
                 continue
@@ -244,7 +244,7 @@ def pair(originals: ImageSource, finals: ImageSource) -> Pairing:
 
 
 class _Finder:
-    """Looks originals up by name; by content only where names do not decide, since that reads whole files."""
+    """Finds originals by name, and by content only where names are not enough, since that reads whole files."""
 
     def __init__(self, originals: ImageSource, finals: ImageSource) -> None:
         self._originals, self._finals = originals, finals
@@ -278,7 +278,7 @@ class _Finder:
         return digest is not None and digest == self._hash(self._originals, original)
 
     def _hash(self, source: ImageSource, item: SourceImage) -> str | None:
-        """The content's SHA-256; None for a file that cannot be read, which is the same as no other."""
+        """The content's SHA-256; None for an unreadable file, which equals no other."""
         if id(item) not in self._hashes:
             self._hashes[id(item)] = content_of(source, item)
         return self._hashes[id(item)]
@@ -295,14 +295,14 @@ def content_of(source: ImageSource, item: SourceImage) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ComparedPair:
-    """What the pixels of one pair say."""
+    """The result of comparing the pixels of one pair."""
 
     pair: ImagePair
     # "same" size, "smaller" (cropped), "larger" in a side, or "unreadable" for the reason `problem`
     change: Literal["same", "smaller", "larger", "unreadable"]
     # (width, height) in pixels of the upright original, None when it cannot be read
     size: tuple[int, int] | None = None
-    match: Match | None = None  # what template matching found, for a smaller one that was looked for
+    match: Match | None = None  # the result of template matching, for a smaller image that was searched
     problem: str = ""
     # name -> SHA-256 of every image of the original's group, as far as they can be read
     contents: Mapping[str, str] = field(default_factory=dict)
@@ -355,7 +355,7 @@ def _compare(
 
 
 def match_files(original: Path, final: Path, project_id: str, filename: str) -> Match:
-    """Find a cropped file in its original by template matching, and check the box by cutting it anew.
+    """Find a cropped file in its original by template matching, and check the box by cropping again.
 
     Raises:
         ImageError: the pixels of one of them cannot be read.

@@ -1,4 +1,4 @@
-"""What the rows of one file say, as the tuples that staging stores: decisions, selections, crops.
+"""The rows of one file as tuples for staging: decisions, selections, crops.
 
 A row that knows 2-4 names, an index, true sizes and a time is a decision; one that knows less is a selection, a
 crop, or both (FORMATS.md, `<project>_legacy.db`).
@@ -20,7 +20,7 @@ from pickroom.history.skip_reasons import Skip
 
 Size = tuple[int | None, int | None]  # (width, height) in pixels
 
-# how strongly a row speaks of one file's crop; of equals the first row counts (see resolve.sql)
+# rank of a row about one file's crop; of equal ranks the first row counts (see resolve.sql)
 BOXED, FULL_FRAME, NO_COORDINATES = 0, 1, 2
 
 # notes: values that are unknown although the cell is filled
@@ -36,12 +36,12 @@ TRAINING_ROW = "row of crop_training_data.csv under this header"
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What the AI had said of a logged group; never taken for the user's choice."""
+    """The AI's recommendation for a logged group; never used as the user's choice."""
 
     index: int | None = None
     box: CropBox | None = None
     confidence: float | None = None
-    crop_match: bool | None = None  # as it was logged; it stands where the two boxes are not both known
+    crop_match: bool | None = None  # as it was logged; used where one of the two boxes is unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class ParsedRows:
     decisions: list[tuple[Any, ...]] = field(default_factory=list)
     selections: list[tuple[Any, ...]] = field(default_factory=list)
     crops: list[tuple[Any, ...]] = field(default_factory=list)
-    notes: Counter[str] = field(default_factory=Counter)  # what was filled in and is unknown all the same, counted
+    notes: Counter[str] = field(default_factory=Counter)  # filled cells with unknown values, counted
     projects: set[str] = field(default_factory=set)  # every project met
 
     def drain(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -107,17 +107,17 @@ class ParsedRows:
         return project
 
     def time(self, text: str) -> str | None:
-        """A cell's time; noted when the cell is filled and says none."""
+        """A cell's time; noted when the cell is filled without a valid time."""
         moment = values.timestamp(text)
         if moment is None and not values.is_missing(text):
             self.notes[NO_TIME] += 1
         return moment
 
     def box(self, texts: Sequence[str], width: int | None, height: int | None, *, drawn: bool) -> CropBox | None:
-        """The box of four cells, None when they say none.
+        """The box of four cells, None when they have none.
 
         Args:
-            drawn: something else in the row says that the user cropped, so that (0,0,1,1) is a full frame.
+            drawn: another cell shows that the user cropped, so that (0,0,1,1) is a full frame.
 
         Raises:
             Skip: the cells hold something that is not a box of this image.
@@ -139,10 +139,10 @@ class ParsedRows:
         return box
 
     def add_selection(self, project: str, chosen: str, others: Sequence[str], timestamp: str | None, line: int) -> None:
-        """Add a pick of which no more is known than what was chosen over what.
+        """Add a pick with only the chosen and the other images.
 
         Raises:
-            Skip: there was nothing to choose from, or the chosen image is also a rejected one.
+            Skip: there is no other image, or the chosen image is among the others.
         """
         others = list(dict.fromkeys(others))
         if not others:
@@ -160,7 +160,7 @@ class ParsedRows:
         self.crops.append((*what, crop.timestamp, self.file, crop.line))
 
     def add_pick(self, pick: LoggedPick) -> None:
-        """Add what the user did with a group: a decision if enough is known, else a selection and its crop.
+        """Add a pick: a decision if enough is known, else a selection and its crop.
 
         Raises:
             Skip: a name comes twice, or what is known is not a pick.
@@ -187,7 +187,7 @@ class ParsedRows:
                 *(pick_key(images if rejected else others), crop_rank(box), None if rejected else chosen, group_id),
                 *(timestamp, pick.project, pick.directory, pick.batch_number, values.names_json(images)),
                 *(advice.index, advice.box.to_json() if advice.box else None, advice.confidence, index, pick.action),
-                None,  # ai_crop_accepted: no old log says it
+                None,  # ai_crop_accepted: no old log has it
                 *(box.to_json() if box else None, pick.crop_timestamp, *pick.size),
                 *(None if advice.index is None or rejected else advice.index == index, crop_match),
                 *(self.file, pick.line),
@@ -201,16 +201,16 @@ def pick_key(others: Iterable[str]) -> str:
 
 
 def crop_rank(box: CropBox | None) -> int:
-    """How strongly a row speaks of its file's crop (FORMATS.md: a full frame gives way to a later crop)."""
+    """The rank of a row about its file's crop (FORMATS.md: a later crop replaces a full frame)."""
     if box is None:
         return NO_COORDINATES
     return FULL_FRAME if values.is_full_frame(box) else BOXED
 
 
 def new_group_id(project: str, images: Sequence[str], index: int, timestamp: str) -> str:
-    """An id for a group whose log gives none: the same content always gets the same one.
+    """An id for a group whose log has none; the same content always gets the same id.
 
-    Its second is that of the decision; batch and place only keep it apart from others of that second.
+    Its second is that of the decision; batch and place only make it unique within that second.
     """
     content = "\n".join((*images, str(index), timestamp)).encode()
     place = zlib.crc32(content) % 100_000_000

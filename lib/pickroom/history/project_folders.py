@@ -1,4 +1,4 @@
-"""Which folder of an old log's paths names the project, judged by all folders of the log. Pure.
+"""Find the folder that names the project in the paths of an old log, from all folders of the log. Pure.
 
 The rule: leave out the folders of tools (`crop`, `training data`), then the folders that the paths have in common; the
 next folder names the project, so that `mojo1/faces` and `mojo1/hands` are one project.
@@ -14,39 +14,39 @@ from pickroom.history.logged_paths import folded, parts_of
 
 # folders that the tools of a project made inside it
 _INSIDE = frozenset((*OWNED_FOLDERS, "cropped", "crops", "approved", "rejected", "kept", "deleted", "trash"))
-# folders that never name a project: also those that stand above projects, and PROJECT_ROOT of the earlier system
+# folders that never name a project, also those above projects, and the earlier system's PROJECT_ROOT
 TOOL_FOLDERS = _INSIDE | frozenset(
     (
         *("training data", "training_data", "training-data", "training", "data", "sandbox", "projects", "project_root"),
         *("images", "raw", "final", "original", "originals"),
     )
 )
-# where machines keep disks and people: no projects, and paths below different ones have nothing in common
+# where machines mount disks and keep home folders: not projects, and each has a prefix of its own
 _DISKS = frozenset(("volumes", "mnt", "media", "net", "private", "tmp", "var", "srv", "opt"))
 _PEOPLE = frozenset(("users", "home"))
 _DRIVE = re.compile(r"[A-Za-z]:")
 _WORKING = re.compile(r"__.*|_*character_group_?\w*")  # folders that the earlier system's tools worked in
 _FINAL = "_final"  # the earlier system kept the final images of `mojo1` in `mojo1_final`
-_FEW = 20  # one row in so many may lie apart from the others without changing what these have in common
+_FEW = 20  # one row in this many may lie elsewhere without changing the common prefix of the others
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
     """The project that a folder names."""
 
-    folder: str  # the path as far as the folder that names it
+    folder: str  # the path up to the folder that names it
     name: str  # that folder's name, in one spelling for the whole log; it may be no valid project id
 
 
 @dataclass(slots=True)
 class ProjectFolders:
-    """What the folders of a log say."""
+    """The projects that the folders of a log name."""
 
     # folder as logged -> the project that it names; folders that name none are left out
     named: dict[str, Named] = field(default_factory=dict)
     # the folders that the paths have in common; relative paths, and those of each machine, have their own
     common: list[str] = field(default_factory=list)
-    # folders that lie outside of them, although nearly all others lie inside
+    # folders outside the common ones, although nearly all others are inside
     outside: list[str] = field(default_factory=list)
     # folders that count as one project only because a few paths lie elsewhere
     doubtful: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ class ProjectFolders:
 
 @dataclass(slots=True)
 class _Path:
-    """One logged folder: its parts, and the places and folded texts of those that are no tool's."""
+    """One logged folder: its parts, and the places and folded texts of those that are not a tool's."""
 
     folder: str
     rows: int
@@ -65,7 +65,7 @@ class _Path:
     keys: tuple[str, ...]
 
     def upto(self, depth: int) -> str:
-        """The path as far as its first `depth` parts that are no tool's."""
+        """The path up to its first `depth` parts that are not a tool's."""
         text = "/".join(self.parts[: self.places[depth - 1] + 1]) if depth else ""
         return f"/{text}" if self.folder.startswith("/") else text
 
@@ -83,7 +83,7 @@ def project_folders(
         known: those among them whose project is known already -> their path as far as the known folder. Folders next
             to a known project's folder are projects too.
         projects: names of known projects, and others that the log mentions: `mojo1_final` then means `mojo1`.
-        only_siblings: whether no other folders count, since what lies in the common folder may be one project's.
+        only_siblings: whether only folders next to a known project's count, since others may be parts of one project.
     """
     found = ProjectFolders()
     paths = {folder: _path(folder, rows[folder]) for folder in sorted(rows)}
@@ -142,7 +142,7 @@ def _inside_a_project(paths: Iterable[_Path]) -> set[str]:
 
 
 def _judge(paths: list[_Path], names: set[str], depths: dict[str, int], found: ProjectFolders) -> None:
-    """Find out at which depth each path names its project; `names` are those that other paths have named so far."""
+    """Find the depth at which each path names its project; `names` are the names found in other paths so far."""
     left = []
     for path in paths:
         place = next((n for n, key in enumerate(path.keys, start=1) if key in names), None)
@@ -167,10 +167,10 @@ def _judge(paths: list[_Path], names: set[str], depths: dict[str, int], found: P
 
 
 def _common(paths: list[_Path], absolute: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The parts of the folder that holds the projects, and those of a project that may be such a folder itself.
+    """The parts of the folder that holds the projects, and of a project that may itself hold projects.
 
-    Its projects are what it holds: several folders, or one. Where the paths never part, an absolute path names the
-    project by its last folder, and a relative one by its first. A few paths may lie elsewhere.
+    The folders in it are the projects. Where all paths are the same, an absolute path names the project by its last
+    folder, a relative one by its first. A few paths may be elsewhere.
     """
     keys: tuple[str, ...] = ()
     while True:
@@ -186,7 +186,7 @@ def _common(paths: list[_Path], absolute: bool) -> tuple[tuple[str, ...], tuple[
         apart = total - children[heavy]
         if len(children) > 1:
             few = splits and apart <= max(1, total // _FEW)
-            # a folder of projects is told from a project by the steps to it, or by its place at the start of a path
+            # a folder of projects differs from a project by the folders above it, or by being first in a path
             if not (few and absolute and (len(end) > len(keys) + 1 or (not keys and apart <= total // _FEW))):
                 return keys, (*keys, heavy) if few else ()
         if not splits:

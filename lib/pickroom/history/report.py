@@ -1,4 +1,4 @@
-"""What an import found, shown before anything is written: rows in = imported + skipped, each with its reason."""
+"""The report of an import, shown before anything is written: rows in = imported + skipped, with reasons."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class FileReport:
     # reason -> rows; `examples`: reason -> the first such rows, each with its line and `repr()`
     skipped: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
-    notes: Counter[str] = field(default_factory=Counter)  # what was filled in and is unknown all the same -> how often
+    notes: Counter[str] = field(default_factory=Counter)  # filled cells with unknown values -> how often
 
     @property
     def imported(self) -> int:
@@ -36,7 +36,7 @@ class FileReport:
 
     @property
     def is_useless(self) -> bool:
-        """It has rows, and none is imported now or was known before."""
+        """Whether it has rows, and none of them is imported or was known before."""
         return self.rows > 0 and not self.imported and not any(reason in skip_reasons.KNOWN for reason in self.skipped)
 
     def to_dict(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class ImportReport:
     projects: dict[str, dict[str, int]]
     # the folders of the rows with the project of each
     assignment: AssignmentReport = field(default_factory=AssignmentReport)
-    # the projects without a manifest that rows were read for: writing registers them
+    # projects of rows that have no manifest yet: writing registers them
     unregistered: tuple[str, ...] = ()
 
     @property
@@ -76,7 +76,7 @@ class ImportReport:
         return sum((file.skipped for file in self.files), Counter())
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of `pickroom import-csv --json` (FORMATS.md), and what there is to know next to it."""
+        """The JSON of `pickroom import-csv --json` (FORMATS.md), with further keys."""
         return {
             "rows": self.rows,
             "imported": self.imported,

@@ -15,7 +15,7 @@ BAD_FOLDER = "its folder cannot be a project id: give --map FOLDER=PROJECT"
 NOT_GIVEN = "names another project than --project"
 CONFLICT = "names several projects"
 BAD_PROJECT = "its project column can name no project"
-# the table of folders shows these rows better than an example does
+# no examples: the table of folders shows these rows
 IN_TABLE = frozenset((NO_PROJECT, FOLDER_ONLY, BAD_FOLDER, NOT_GIVEN))
 OF_THE_PROJECT = frozenset((*IN_TABLE, CONFLICT, BAD_PROJECT))
 
@@ -47,7 +47,7 @@ REOPENED = "re-opened after being cropped: its box is in the cropped frame"
 FULL_FRAME = "full frame, cropped in a later row"
 NO_COORDINATES = "a crop without coordinates, known from another row"
 SAME_ID = "its group_id stands for another row"
-# ... of which the import has what they say
+# ... whose contents the import has from another row
 KNOWN = frozenset((REPEATED, IMPORTED, DECIDED, REOPENED, FULL_FRAME, NO_COORDINATES))
 
 

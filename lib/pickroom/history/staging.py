@@ -1,8 +1,8 @@
-"""Everything an import read, in a temporary database, until it is known what is new: memory stays bounded.
+"""Stage the rows of an import in a temporary database until the new ones are known, so that memory stays bounded.
 
-What staging kept then becomes rows of each project's `<project>_legacy.db`: for all projects, or for none. New files
-are built next to their place, and rows for older files wait in open transactions. Only when all of them are ready do
-the files get their names and are the transactions committed.
+The kept rows are then added to each project's `<project>_legacy.db`: for all projects, or for none. New files are built
+next to their place, and rows for older files wait in open transactions. Only when all of them are ready do the files
+get their names and are the transactions committed.
 """
 
 import json
@@ -31,7 +31,7 @@ from pickroom.store.workspace import Workspace
 
 MAX_PROJECTS = 1000  # in one import: a column with more names than that is not a project column
 
-# resolve.sql's verdicts, in the words of a report
+# verdicts of resolve.sql as texts of the report
 VERDICTS = {
     "repeated": skip_reasons.REPEATED,
     "imported": skip_reasons.IMPORTED,
@@ -43,7 +43,7 @@ VERDICTS = {
 }
 _IMPORTED, _DECIDED = 1, 2
 
-# the rows of one file that were staged and left out, decisions whose pick lives on apart
+# rows of one file that were staged and left out, except decisions whose pick is kept as a selection
 _LEFT_OUT = """
 SELECT verdict, line, chosen AS name, timestamp FROM decisions
 WHERE file = :file AND verdict IS NOT NULL AND verdict <> 'pick only'
@@ -54,7 +54,7 @@ UNION ALL
 SELECT verdict, line, filename, timestamp FROM crops WHERE file = :file AND main = 1 AND verdict IS NOT NULL
 """
 
-# decisions that became selections: their crop is known better from another row
+# decisions that became selections, because another row knows their crop better
 _PICKS_ONLY = "SELECT project_id, count(*) FROM decisions WHERE verdict = 'pick only' GROUP BY project_id"
 
 
@@ -65,7 +65,7 @@ class Staging:
         self._folder = leftovers.Folder("pickroom-import-")
         self.path = self._folder.path / "staging.db"
         self.connection = sqlite3.connect(self.path, isolation_level=None)
-        # a lost temporary file is simply read again, so nothing is spent on keeping it safe
+        # not durable: after a loss the logs are read again
         self.connection.executescript(
             "PRAGMA page_size = 65536; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _sql("staging.sql")
         )
@@ -78,17 +78,17 @@ class Staging:
         self._folder.close()
 
     def add_file(self, name: str, *, numbered: bool = True) -> int:
-        """Note a source by name (no path is ever stored); returns its number.
+        """Add a source by name (paths are not stored); returns its number.
 
         Args:
-            numbered: its rows have lines; else their numbers only tell them apart.
+            numbered: its rows have line numbers; else the numbers are only unique.
         """
         insert = "INSERT INTO files (name, numbered) VALUES (?, ?) RETURNING file"
         (number,) = self.connection.execute(insert, (name, numbered)).fetchone()
         return int(number)
 
     def store(self, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
-        """Take in rows as `ParsedRows.drain` gives them: table -> values of its first columns.
+        """Store rows from `ParsedRows.drain`: table -> values of its first columns.
 
         Raises:
             StoreError: the temporary folder is full.
@@ -116,11 +116,11 @@ class Staging:
         self.connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
     def resolve(self, workspace: Workspace, projects: Iterable[str]) -> None:
-        """Find out which rows are new, compared with each other and with what the projects have already.
+        """Find the new rows, compared with each other and with those that the projects have.
 
         Raises:
             StoreError: a project's database cannot be read.
-            UsageError: more projects than a workspace can sensibly have.
+            UsageError: there are too many projects.
         """
         projects = sorted(projects)
         if len(projects) > MAX_PROJECTS:
@@ -141,7 +141,7 @@ class Staging:
             self._seed(database, _IMPORTED if database == imported else _DECIDED)
 
     def _seed(self, database: Path, existing: int) -> None:
-        """Take in what a database holds, so that nothing is imported twice."""
+        """Read the rows of a project's database, so that nothing is imported twice."""
         with open_read_only(database) as source:
             picks = source.execute(
                 """SELECT group_id, timestamp, project_id, images, user_selected_index, user_action, final_crop_coords
@@ -181,7 +181,7 @@ class Staging:
             ]
 
     def unregistered(self, workspace: Workspace, projects: Iterable[str]) -> tuple[str, ...]:
-        """Those of these projects that have imported rows, or will have, and no manifest."""
+        """The projects without a manifest that have imported rows, or will have."""
         kept = self.kept()
         missing = sorted(set(projects) - set(workspace.project_ids()))
         return tuple(one for one in missing if one in kept or legacy_path(workspace, one).exists())
@@ -205,10 +205,10 @@ class Staging:
 
 
 class StagedImport:
-    """What was read and compared with what there is; nothing is written before `write`. A context manager.
+    """An import that was read and compared; nothing is written before `write`. A context manager.
 
     Attributes:
-        report: what would be, or was, imported, and why the rest is not.
+        report: what is or would be imported, and why the rest is not.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ class StagedImport:
         self.close()
 
     def close(self) -> None:
-        """Forget what was read; the temporary files go."""
+        """Remove the temporary files."""
         self._staging.close()
 
     def to_dict(self) -> dict[str, Any]:
@@ -242,7 +242,7 @@ class StagedImport:
         return self.report.lines()
 
     def require_agreement(self) -> None:
-        """Raises UsageError when a project was given and rows lie in folders of others."""
+        """Raises UsageError when a project was given and rows are in folders of others."""
         self.report.assignment.require_agreement(self._given)
 
     def write(self) -> list[Path]:
@@ -294,7 +294,7 @@ class StagedImport:
                             waiting.enter_context(legacy.take_staged(connection, *taken))
                             continue
                         partial = path.with_name(f".{path.name}.partial")
-                        partial.unlink(missing_ok=True)  # what a killed import left: only the lock's holder gets here
+                        partial.unlink(missing_ok=True)  # left by a killed import: the lock is held here
                         waiting.callback(partial.unlink, missing_ok=True)
                         with closing(connect_legacy(partial)) as connection, legacy.take_staged(connection, *taken):
                             pass
@@ -322,7 +322,7 @@ class StagedImport:
 
 
 def _known_decisions(rows: Iterable[sqlite3.Row], existing: int) -> Iterator[tuple[Any, ...]]:
-    """Stored decisions as far as they tell a repeat; a row damaged long ago tells nothing and is passed over."""
+    """The keys of stored decisions, to find repeats; damaged rows are skipped."""
     for row in rows:
         try:
             names, index = json.loads(row["images"]), row["user_selected_index"]
@@ -335,7 +335,7 @@ def _known_decisions(rows: Iterable[sqlite3.Row], existing: int) -> Iterator[tup
 
 
 def _watermark(database: Path) -> tuple[int, ...] | None:
-    """What an import cannot leave as it was; None for no database."""
+    """A value that every import changes; None without a database."""
     if not os.path.lexists(database):
         return None
     with open_read_only(database) as connection:

@@ -22,7 +22,7 @@ _DRY = "Nothing was written: set execute = True"
 def import_logs(
     workspace: Workspace, files: Sequence[Path | str], project: str | None, execute: bool, **options: Any
 ) -> None:
-    """Old CSV logs into one `<project>_legacy.db` per project; the options are those of `read_logs`."""
+    """Import old CSV logs into one `<project>_legacy.db` per project; the options are those of `read_logs`."""
     if not files:
         print('No logs were named: logs = ["select_crop_log.csv"]')
         return
@@ -33,7 +33,7 @@ def import_logs(
 def compare_folders(
     workspace: Workspace, original: Path | str | None, final: Path | str | None, project: str | None, execute: bool
 ) -> None:
-    """Picks and crops read off two folders, or zips."""
+    """Import picks and crops from two folders, or zips."""
     if original is None or final is None or project is None:
         print('No folders were named: original = "~/raw/anna", final = "~/final/anna"')
         return
@@ -63,7 +63,7 @@ def fill_in_accepted_crops(workspace: Workspace, project: str | None, execute: b
 
 
 def check_rows(workspace: Workspace, project: str | None) -> None:
-    """Whether own and imported rows are fit to train on; of every project, where none is named."""
+    """Check own and imported rows for training; of every project, where none is named."""
     for project_id in _registered(workspace, project):
         for found in inspect_all(workspace.project(project_id)):
             left_out = len(found.excluded_ids | found.error_ids)
@@ -72,7 +72,7 @@ def check_rows(workspace: Workspace, project: str | None) -> None:
 
 
 def find_anomalies(workspace: Workspace, execute: bool = False) -> Figure | None:
-    """A lower stage chosen over a higher one, by project; writes the cases to `data/training/` when told to."""
+    """Count picks of a lower stage by project; writes the cases to `data/training/` if `execute`."""
     summary, cases = anomalies.find(workspace)
     _print(summary.lines())
     _print_written(anomalies.write(workspace, summary, cases) if execute else None)
@@ -80,7 +80,7 @@ def find_anomalies(workspace: Workspace, execute: bool = False) -> Figure | None
 
 
 def _registered(workspace: Workspace, project: str | None) -> list[str]:
-    """The named project, or every one; a dry run imports for projects that are not there yet."""
+    """The named project, or every one; in a dry run the project may not exist yet."""
     every = workspace.project_ids()
     if project and project not in every:
         print(f"no project is named {project!r} yet")

@@ -1,4 +1,4 @@
-"""Read any old CSV as records with their line numbers, whatever its encoding, line ends, delimiter and quoting.
+"""Read a CSV of any encoding, line ends, delimiter and quoting as records with line numbers.
 
 Memory stays bounded: an overlong line is left out with its reason. A quote that never closes costs its own line, not
 the rest of the file.
@@ -18,13 +18,13 @@ from pickroom.history import skip_reasons
 
 DELIMITERS = (",", ";", "\t", "|")
 _LONGEST = 131_072  # characters of a record; csv's own limit for a field
-_RECORD_LINES = 50  # lines that one record may span: quoted fields hold paths and lists, not books
+_RECORD_LINES = 50  # lines that one record may span: quoted fields hold paths and lists, not long texts
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record that begins in `line` (1-based); `problem` says why a line is none, and then it has no fields."""
+    """A record that begins in `line` (1-based); `problem` is why a line is not one, and it then has no fields."""
 
     line: int
     text: str
@@ -43,7 +43,7 @@ class Table:
     header_line: int  # the line that holds them, 1-based
 
     def records(self) -> Iterator[Record]:
-        """The records after the header, and the lines that are none. Empty lines are left out.
+        """The records after the header, and lines that are not records. Empty lines are left out.
 
         Raises:
             UsageError: the file cannot be read.
@@ -64,7 +64,7 @@ def read_header(path: Path, is_known: Callable[[tuple[str, ...]], bool]) -> Tabl
         is_known: whether these column names, in lower case, are a known format's.
 
     Raises:
-        UsageError: the file cannot be read, is empty, or begins with no known header.
+        UsageError: the file cannot be read, is empty, or does not begin with a known header.
     """
     try:
         with path.open("rb") as file:
@@ -138,7 +138,7 @@ def _records(file: TextIO, delimiter: str, number: int) -> Iterator[Record]:
 
 
 def _join(text: str, ahead: deque[str], file: TextIO) -> tuple[int, str]:
-    """(lines, text) of a record that goes on until its quotes are even; the lines stay in `ahead`."""
+    """(lines, text) of a record that continues until its quotes are even; the lines stay in `ahead`."""
     for span in range(1, _RECORD_LINES):
         if len(ahead) < span:
             following = _read_line(file)

@@ -1,4 +1,4 @@
-"""Where in its original a cropped image lies, by its pixels.
+"""Find the place of a cropped image in its original by template matching.
 
 Method: normalised cross-correlation (Lewis 1995, "Fast Normalized Cross-Correlation") of the crop with the original,
 both small; then the best places are followed through larger and larger versions of the two to the pixel. The crop is
@@ -17,23 +17,23 @@ from pickroom.core.geometry import PixelBox
 MIN_SCORE = 0.8  # FORMATS.md: below this a place is not a match
 # 8-bit units, mean over all pixels: a JPEG saved again is off by 1-4, a retouched or recoloured picture by more
 MAX_DIFFERENCE = 10.0
-TOLERANCE = 2  # pixels by which two places may lie apart and still be one
-# Another place counts as good when the picture cut there differs hardly more than at the best one.
+TOLERANCE = 2  # pixels: two places no farther apart count as one
+# Another place counts as equally good when the crop there differs hardly more than at the best one.
 _ALIKE_RATIO, _ALIKE_UNITS = 1.2, 0.1
 
 _COARSE_SIDE = 48  # pixels of the crop's shorter side where the search begins
 _CANDIDATES = 3  # places followed to full size
 _WORTH = 0.15  # below the best score by more than this, a place is not followed
 _SAMPLES = 250_000  # pixels compared at full size; more change nothing
-_EVEN = 1e-4  # variance in 8-bit units below which a place has nothing to be compared by, only rounding errors
-_FLAT = 1.0  # 8-bit units, standard deviation below which a picture has nothing to be found by
+_EVEN = 1e-4  # variance in 8-bit units: below it a place has only rounding errors to compare
+_FLAT = 1.0  # standard deviation in 8-bit units: a picture below it is too uniform to be found
 
 
 @dataclass(frozen=True, slots=True)
 class CropLocation:
     """What the search found."""
 
-    pixels: PixelBox | None  # the crop's edges in the original, None when nothing can be said; `reason` then says why
+    pixels: PixelBox | None  # the crop's edges in the original; None when unknown, with the `reason`
     score: float | None  # correlation in [-1, 1] at the best place, None for a flat picture
     difference: float | None  # mean absolute difference there, 8-bit units
     runner_up: float | None  # the correlation at the next best place more than TOLERANCE away, None without one
@@ -121,7 +121,7 @@ def _correlation(original: np.ndarray, crop: np.ndarray) -> np.ndarray:
 
 
 def _follow(levels: list[tuple[np.ndarray, np.ndarray]], x: int, y: int) -> _Candidate:
-    """A coarse place followed to full size: at each level the best of its surroundings."""
+    """Follow a coarse place to full size, taking the best place around it at each level."""
     candidate = _best_around(*levels[-1], x, y)
     for original, crop in reversed(levels[:-1]):
         candidate = _best_around(original, crop, 2 * candidate.x, 2 * candidate.y)
@@ -129,13 +129,13 @@ def _follow(levels: list[tuple[np.ndarray, np.ndarray]], x: int, y: int) -> _Can
 
 
 def _best_around(original: np.ndarray, crop: np.ndarray, x: int, y: int) -> _Candidate:
-    """The best place within three pixels: a level doubles what the last one was off, and rounds."""
+    """The best place within three pixels: each level doubles the error of the last one, and rounds."""
     around = [(dx, dy) for dy in range(-3, 4) for dx in range(-3, 4)]
     return max(_compare(original, crop, [(x + dx, y + dy) for dx, dy in around]), key=lambda c: c.score)
 
 
 def _ring(original: np.ndarray, crop: np.ndarray, best: _Candidate) -> list[_Candidate]:
-    """The places just outside of TOLERANCE: where these fit as well, the place is not known."""
+    """The places just outside of TOLERANCE: where these fit equally well, the place is unknown."""
     step = TOLERANCE + 1
     around = [(dx, dy) for dy in (-step, 0, step) for dx in (-step, 0, step) if dx or dy]
     return _compare(original, crop, [(best.x + dx, best.y + dy) for dx, dy in around], clip=False)
@@ -144,7 +144,7 @@ def _ring(original: np.ndarray, crop: np.ndarray, best: _Candidate) -> list[_Can
 def _compare(
     original: np.ndarray, crop: np.ndarray, places: list[tuple[int, int]], *, clip: bool = True
 ) -> list[_Candidate]:
-    """The crop against the original at each place.
+    """Compare the crop with the original at each place.
 
     Args:
         clip: push places outside the original to its edge; else leave them out.

@@ -1,4 +1,4 @@
-"""One cell of an old log becomes a value, None where it says nothing, or a Skip. Pure; nothing is guessed."""
+"""Convert a cell of an old log to a value, None where it is empty, or raise Skip. Pure; nothing is guessed."""
 
 import ast
 import json
@@ -13,7 +13,7 @@ from pickroom.core.records import CropBox
 from pickroom.history import skip_reasons
 from pickroom.history.skip_reasons import Skip
 
-# what the earlier programs wrote where they knew nothing
+# texts of the earlier programs for a missing value
 MISSING = frozenset({"", "none", "null", "nan", "na", "n/a"})
 MAX_SIDE = 1_000_000  # pixels: a larger size is a damaged number, and would not fit SQLite's integers either
 EDGE_TOLERANCE = 0.5  # pixels by which a rounded edge may lie outside its image; it is then the image's edge
@@ -26,17 +26,17 @@ _STAGE = re.compile(r"(?:stage)?(1\.5|1|2|3)(?:\.0)?(?:_.*)?", re.ASCII)
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell says nothing: empty, None, null, nan, in any case."""
+    """Whether a cell has no value: empty, None, null, nan, in upper or lower case."""
     return not text or text.strip().lower() in MISSING
 
 
 def is_known(text: str) -> bool:
-    """Whether a cell says something."""
+    """Whether a cell has a value."""
     return not is_missing(text)
 
 
 def number(text: str) -> float | None:
-    """A finite number, None where the cell says nothing; Skip for any other text."""
+    """A finite number, None where the cell has no value; Skip for any other text."""
     if is_missing(text):
         return None
     # float() would also take 1_000, infinity and other scripts' digits
@@ -46,7 +46,7 @@ def number(text: str) -> float | None:
 
 
 def whole(text: str) -> int | None:
-    """A whole number (also written `2.0`), None where the cell says nothing; Skip for anything else."""
+    """A whole number (also written `2.0`), None where the cell has no value; Skip for anything else."""
     value = number(text)
     if value is None:
         return None
@@ -56,7 +56,7 @@ def whole(text: str) -> int | None:
 
 
 def side(text: str) -> int | None:
-    """Width or height in pixels; 0 is not a size but an unknown one (LESSONS.md: 7,189 rows of 0x0)."""
+    """Width or height in pixels; 0 means unknown (LESSONS.md: 7,189 rows of 0x0)."""
     value = whole(text)
     if value is None or value == 0:
         return None
@@ -91,7 +91,7 @@ def path_list(text: str) -> list[str]:
     except (ValueError, RecursionError):
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # an odd escape in a Windows path is none of the user's business
+                warnings.simplefilter("ignore")  # do not show Python's warning about escapes in Windows paths
                 values = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             raise Skip(skip_reasons.NOT_A_LIST) from None
@@ -104,7 +104,7 @@ def image_name(filename: str) -> str:
     """The name itself, when it can be an image's; Skip when it is missing or something else."""
     if filename.rpartition(".")[2].lower() not in IMAGE_EXTENSIONS or filename[0] == ".":
         raise Skip(skip_reasons.NOT_AN_IMAGE if filename.strip() else skip_reasons.NO_FILE_NAME)
-    # JSON escapes can hold what no text column takes
+    # JSON escapes may hold text that a column cannot store
     if not filename.isprintable() and ("\0" in filename or not is_text(filename)):
         raise Skip(skip_reasons.NOT_TEXT)
     return filename

@@ -1,8 +1,9 @@
-"""Import of an earlier system's cache: one `.npy` of floats an image, and a JSONL that names them.
+"""Import vectors of an earlier system: one `.npy` file per image, and a JSONL that names them.
 
-Its lines outnumber its files, and its paths are of other machines: a line counts only with its file, and is told to a
-project by its path (`logged_paths`). What made the vectors is not recorded. Undeclared, they get an encoder of their
-own that can encode nothing, and are never mixed with new ones. Declared, they are compared with vectors made now.
+It has more lines than files, and paths of other machines: a line counts only if its file exists, and its project
+follows from its path (`logged_paths`). The encoder of the vectors is not recorded. Without a declaration they get an
+encoder of their own that cannot encode new images, and are never mixed with new vectors. Declared ones are compared
+with vectors made now.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _MOST_BYTES = 1 << 20  # of one vector's file
 _ROWS_A_PART = 4096
 _SAMPLE = 20  # images embedded again to verify a declaration
 LEAST_COSINE = 0.99
-_MOST_OTHERS = 0.1  # of the sample: images that were cropped or changed under their name since
+_MOST_OTHERS = 0.1  # share of the sample: some images were cropped or changed under their name since
 _CACHE, _ARRAYS = ("data", "ai_data", "cache"), "embeddings"  # folders of the earlier system
 _DOING = "importing a legacy cache"
 
@@ -64,9 +65,9 @@ class CacheReport:
 
     Attributes:
         matched: imported vectors whose image the project's last scan knows: they have its hash and size.
-        bound: whether the project is now bound to these vectors, and was not before.
-        encoder: what made them, in words; "" where nobody declared it.
-        verified: images that were embedded again, and gave the vector of the cache. sampled: those tried.
+        bound: whether the project was bound to these vectors by this import.
+        encoder: the encoder in words; "" without a declaration.
+        verified: images that gave the vector of the cache when embedded again. sampled: those tried.
     """
 
     lines: int = 0
@@ -85,12 +86,12 @@ class CacheReport:
 
 
 def import_cache(project: Project, cache: Path, declared: EncoderConfig | None = None) -> CacheReport:
-    """Bring the vectors of one project in from a legacy cache. Run again, it imports nothing twice.
+    """Import the vectors of one project from a legacy cache. When run again, it imports nothing twice.
 
     Args:
         cache: the JSONL; each line has `image_path` and `embedding_file` (its `hash` is of a path: not used).
-        declared: the OpenCLIP model, or checkpoint, that made the vectors. Images that are on disk, of this project or
-            else of others in the cache, are embedded again: nine of ten must give the cache's vector (cosine .99).
+        declared: the OpenCLIP model, or checkpoint, that made the vectors. Images on disk, of this project or else of
+            others in the cache, are embedded again: nine of ten must give the cache's vector (cosine .99).
 
     Raises:
         UsageError: the cache cannot be read, or the declaration is wrong; nothing is imported.
@@ -132,7 +133,7 @@ def import_cache(project: Project, cache: Path, declared: EncoderConfig | None =
 
 
 def _declared(project: Project, declared: EncoderConfig) -> Chosen:
-    """The encoder declared; vectors that were imported undeclared before do not stand in its way."""
+    """The declared encoder; vectors imported without a declaration before do not conflict with it."""
     if declared.checked().kind != "openclip":
         hint = "name the model: --encoder openclip:MODEL/TAG, or --checkpoint FOLDER"
         raise UsageError("only OpenCLIP's vectors can be declared", doing=_DOING, hint=hint)
@@ -141,7 +142,7 @@ def _declared(project: Project, declared: EncoderConfig) -> Chosen:
 
 
 def _verify(project: Project, found: _Cache, chosen: Chosen, report: CacheReport) -> None:
-    """Embed a sample of images again; raises UsageError when the cache has other vectors of them."""
+    """Embed a sample of images again; raises UsageError when the cache has other vectors for them."""
     others = [other for other in project.workspace.projects() if other.id != project.id]
     sample: list[tuple[ImageSource, EmbedItem, np.ndarray]] = []
     for one in (project, *others):
@@ -166,7 +167,7 @@ def _verify(project: Project, found: _Cache, chosen: Chosen, report: CacheReport
 
 
 def _on_disk(project: Project, found: _Cache, dim: int) -> list[tuple[ImageSource, EmbedItem, np.ndarray]]:
-    """Vectors of the cache whose images lie where the last scan met them, unchanged since."""
+    """Vectors of the cache whose images are still where the last scan found them, unchanged."""
     source = ImageSource(project.root, None)
     scanned = _scanned(project) if project.root.is_dir() else {}
     sample = []
@@ -210,7 +211,7 @@ class _Skipped(Exception):
 
 
 class _Cache:
-    """The lines of a cache, and where the files of its vectors lie.
+    """The lines of a cache, and the places of its vector files.
 
     A vector's file is looked for by its path: from the JSONL's folder, from the current one, and below the folders
     `embeddings` (next to the JSONL, and next to `data/ai_data/cache/` where it lies in there), with prefixes of other
@@ -241,7 +242,7 @@ class _Cache:
                 skipped[str(reason)] += 1
 
     def _others(self, project_id: str) -> dict[str, str]:
-        """Folder -> the other project that it names by its place among all folders of the cache.
+        """Folder -> the other project that it names, by its place among all folders of the cache.
 
         A single folder without a known project is the given project's; of several, each may be another project.
         """
@@ -289,7 +290,7 @@ class _Cache:
         if fitting:
 
             def shared(path: Path) -> int:
-                """How many parts it has in common, counted from the end."""
+                """The number of parts in common, counted from the end."""
                 both = zip(path.parts[::-1], parts[::-1], strict=False)
                 return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
 

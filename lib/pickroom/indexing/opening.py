@@ -69,7 +69,7 @@ def index(project: Project, reporter: ProgressReporter) -> ScanReport:
     """Read what is new in a project's folder, make vectors and features, and group what is in no group yet.
 
     Raises:
-        TrainingStopped: somebody asked for a pause; what was done stays.
+        TrainingStopped: it was asked to stop; what was done stays.
         PickroomError: as the steps raise.
     """
 
@@ -117,7 +117,7 @@ def _count_on(tell: Progress, before: int, images: int, done: int, _: int) -> No
 
 
 def _patiently(act: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
-    """Act when nobody moves files of the project; a finalise of thousands of files takes minutes."""
+    """Act when no other process moves files of the project; a finalise of thousands of files takes minutes."""
     end = time.monotonic() + _PATIENCE_S
     while True:
         try:

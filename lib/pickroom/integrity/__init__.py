@@ -1,8 +1,8 @@
-"""Checks of a project's decisions before anything is trained on them, or finished. Read-only: rows are never mended.
+"""Checks of a project's decisions before anything is trained on them, or finished. Read-only: no row is repaired.
 
 A check that fails is an `error` or `excluded` (a sound row is left out of the training set, and counted). A damaged
-file and rows of another project refuse everything. Any other error makes its row unsound: that row alone is left out of
-all that reads decisions, named and counted.
+file, or rows of another project, stop everything. Any other error makes its row unsound: all readers leave out that row
+only, with its name and a count.
 """
 
 from pickroom.integrity.checks import CHECKS, Level, Purpose

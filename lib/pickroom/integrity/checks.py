@@ -1,4 +1,4 @@
-"""The checks of one row of decisions, each saying in words what is wrong, and what each failure means.
+"""Checks of one row of decisions: each returns what is wrong, in words; and the effect of each failure.
 
 LESSONS.md, Data: 7,189 rows of 0x0 were found three weeks later, 5,431 had their columns shifted, 3,462 were
 placeholders.
@@ -23,22 +23,22 @@ _ACTIONS = ("approve", "crop", "reject")
 
 @dataclass(slots=True)
 class ParsedRows:
-    """What the checks of a row are held against."""
+    """The values that the checks of a row compare with."""
 
     names: frozenset[str]  # the project's id and its aliases
     sha256: dict[str, str | None]  # file name -> content hash, where the scan knows it
     vectors: dict[str, set[str | None]]  # file name -> content hashes it has a vector of
     waiting: frozenset[str]  # groups whose crop is asked for and not made
-    by_machine: frozenset[str]  # groups decided without a person
-    cropped_by_machine: frozenset[str]  # groups picked by a person and cropped without one
-    default_crops: frozenset[str]  # groups cropped to the default box, which nobody drew
+    by_machine: frozenset[str]  # groups decided by the automation alone
+    cropped_by_machine: frozenset[str]  # groups that the user picked and the automation cropped
+    default_crops: frozenset[str]  # groups cropped to the unchanged default box
     hits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # check -> (group_id, what is wrong)
 
 
 Check = Callable[[Row, ParsedRows], str | None]
 
 
-@lru_cache(maxsize=1)  # several checks of one row ask for them
+@lru_cache(maxsize=1)  # cached, since several checks of one row need them
 def _names(text: object) -> list[Any]:
     """The group's file names, as far as they can be read."""
     try:
@@ -49,7 +49,7 @@ def _names(text: object) -> list[Any]:
 
 
 def _project(row: Row, facts: ParsedRows) -> str | None:
-    if row["project_id"] in facts.names or _ids(row, facts):  # an id that says nothing is not another project's
+    if row["project_id"] in facts.names or _ids(row, facts):  # an empty id is not that of another project
         return None
     return f"a row of project {row['project_id']!r}"
 
@@ -67,7 +67,7 @@ def _is_plain_text(value: object) -> bool:
 
 
 def _values(row: Row, _: ParsedRows) -> str | None:
-    """What no other check looks at, against the column's type (FORMATS.md, The project database)."""
+    """The remaining columns, compared with their types (FORMATS.md, The project database)."""
     for name in ("timestamp", "directory", "crop_timestamp"):
         if not (_is_plain_text(row[name]) or (row[name] is None and name != "timestamp")):
             return f"{name} {row[name]!r} is not text"
@@ -129,7 +129,7 @@ def has_vector(name: object, facts: ParsedRows) -> bool:
     """Whether an image has a vector: of its content, where the scan knows that."""
     has = facts.vectors.get(name, set()) if isinstance(name, str) else set()
     known = facts.sha256.get(name) if isinstance(name, str) else None
-    # a vector of the earlier system's says nothing of the content
+    # a vector of the earlier system has no content hash
     return bool(has) and (known is None or known in has or None in has)
 
 
@@ -158,7 +158,7 @@ CHECKS: tuple[tuple[str, Check | None], ...] = (
     ("comparisons", None),
     ("imported picks", None),  # rows of the tables of `IMPORT_FAULTS`
     ("imported crops", None),
-    ("picks to learn from", None),  # imported rows that are sound, and say too little: filled by `inspection`
+    ("picks to learn from", None),  # imported rows that are sound, and lack something: filled by `inspection`
     ("crops to learn from", None),
     ("waiting crops", _listed(lambda facts: facts.waiting, "its crop waits to be made")),
     ("vectors", _vectors),
@@ -166,13 +166,13 @@ CHECKS: tuple[tuple[str, Check | None], ...] = (
     ("machine crops", _listed(lambda facts: facts.cropped_by_machine, "cropped without a person")),
     ("default crops", _listed(lambda facts: facts.default_crops, "cropped to the default box, which nobody drew")),
 )
-# the pick of such a row is a person's all the same
+# the pick of such a row is the user's
 CROPS_ONLY = frozenset(("machine crops", "default crops"))
 # where SQLite finds the file damaged, or rows are of another project, no single row can be left out
 REFUSING = frozenset(("database", "project"))
-# a decision that fails one of these is unsound by itself, to every purpose
+# a decision that fails one of these is unsound for every purpose
 UNSOUND = ("ids", "actions", "values", "sizes", "coordinates", "file names", "indexes")
-# every other check is an error to both
+# every other check is an error for both
 _TRAINING_ONLY: Mapping[Purpose, Level | None] = {"training": "excluded", "finishing": None}
 LEVELS: Mapping[str, Mapping[Purpose, Level | None]] = {
     "waiting crops": {"training": "excluded", "finishing": "error"},
@@ -198,7 +198,7 @@ class Fault:
 
     @property
     def reason(self) -> str:
-        """What the row is counted by among those left out."""
+        """The reason under which the row is counted among those left out."""
         return f"unsound row: {self.check}"
 
 
@@ -270,7 +270,7 @@ def _import_fault(check: str, of: str, row: Row) -> Fault | None:
 
 
 def place_of(row: Row, name: str) -> str:
-    """Where an imported row was read: its file and line, else its file and the image in column `name`."""
+    """The source of an imported row: its file and line, else its file and the image in column `name`."""
     return f"{row['source_file']}:{row['source_line'] or repr(row[name])}"
 
 

@@ -1,4 +1,4 @@
-"""One look at a project's decisions: every check on every row, and the inspection report. Read-only.
+"""Inspect a project's decisions: every check on every row, and the inspection report. Read-only.
 
 Malformed rows are found by table, so that every reader leaves them out.
 """
@@ -43,7 +43,7 @@ class Unsound:
 
     @property
     def lines(self) -> list[str]:
-        """Every row in words, "sizes: <group>: size 0 x 64"."""
+        """One line per unsound row, "sizes: <group>: size 0 x 64"."""
         return [f"{fault.check}: {fault.of}: {fault.what}" for fault in self._faults()]
 
     def _faults(self) -> Iterator[checks.Fault]:
@@ -51,7 +51,7 @@ class Unsound:
 
 
 def find_unsound(connection: sqlite3.Connection) -> Unsound:
-    """Hold every row of every table of `FAULTS` against its checks; of a database of imports, its own tables too."""
+    """Check every row of the tables in `FAULTS`, and of a database of imports its own tables."""
     read_any_text(connection)
     found = {}
     present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -80,11 +80,11 @@ class Finding:
     """One check that did not pass."""
 
     check: str  # its name, as in `CHECKS`
-    level: checks.Level  # an error is a fault; excluded leaves sound rows out of training
+    level: checks.Level  # an error is a fault; excluded rows are sound, and are left out of training
     count: int
     group_ids: frozenset[str]  # the rows concerned; empty for a finding about the file as a whole
     examples: tuple[str, ...]  # what is wrong, row by row, a few of them
-    # nothing may be done with the whole project; the rows of any other error are left out one by one
+    # True: nothing may be done with the project; False: the rows are left out one by one
     refuses: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What one look at a project's decisions found."""
+    """The result of one inspection of a project's decisions."""
 
     project_id: str
     purpose: checks.Purpose
@@ -142,7 +142,7 @@ class Inspection:
         return found
 
     def require_sound(self, doing: str) -> None:
-        """Raise ConflictError where a finding refuses; single unsound rows are the caller's to leave out."""
+        """Raise ConflictError where a finding refuses; the caller leaves out single unsound rows."""
         refusals = [finding for finding in self.errors if finding.refuses]
         if not refusals:
             return
@@ -176,7 +176,7 @@ def inspect(
     encoder_id: str | None = None,
     database: Path | None = None,
 ) -> Inspection:
-    """Hold every decision of a project against the checks.
+    """Run the checks on every decision of a project.
 
     Args:
         database: the project's imports, `<project>_legacy.db`; None is its own database.
@@ -262,7 +262,7 @@ def _facts(
 
 
 def _check_imports(connection: sqlite3.Connection, unsound: Unsound, facts: checks.ParsedRows) -> int:
-    """Hold the imported picks and crops that are no decisions against the checks; how many there are."""
+    """Check imported picks and crops that are not decisions; returns their number."""
     count = 0
     for table, name in (("legacy_selections", "chosen"), ("legacy_crops", "filename")):
         if table not in unsound.rows:
@@ -292,7 +292,7 @@ def _of_import(row: checks.Row, name: str, facts: checks.ParsedRows) -> Iterator
 def vectors_on_disk(project: Project, encoder_id: str | None = None) -> dict[str, set[str | None]]:
     """File name -> the content hashes it has a vector of, read from the files themselves (FORMATS.md, Vectors).
 
-    A line of a cache log proves nothing: 3,206 crops once had 5 vectors on disk.
+    A line in a cache log is no proof: 3,206 crops in a log once had 5 vectors on disk.
 
     Args:
         encoder_id: only this encoder's; None takes any.
@@ -320,7 +320,7 @@ def vectors_on_disk(project: Project, encoder_id: str | None = None) -> dict[str
 
 
 def _damage(connection: sqlite3.Connection) -> list[str]:
-    """What SQLite itself finds wrong with the file."""
+    """Damage of the file as SQLite reports it."""
     lines = [row[0] for row in connection.execute(f"PRAGMA quick_check({_EXAMPLES})")]
     # rows that an earlier schema allowed are reported by the checks below, in words
     return [line for line in lines if line != "ok" and not line.startswith("CHECK constraint failed")]

@@ -1,7 +1,7 @@
-"""Compare the images in Pickroom's folders with the journal: what nothing explains, what is elsewhere. Read-only.
+"""Compare the images in Pickroom's folders with the journal: unexplained, misplaced, missing. Read-only.
 
 A journal that was lost (SQLite's write-ahead log, after a power cut or a copy without it) leaves files moved and no row
-that records it; a database restored from another moment than the files leaves rows whose files lie elsewhere.
+that records it; a database restored from another moment than the files leaves rows whose files are elsewhere.
 """
 
 import os
@@ -22,13 +22,13 @@ from pickroom.store.workspace import Project
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """What a comparison found; paths relative to the project's root, sorted."""
+    """The result of a comparison; paths relative to the project's root, sorted."""
 
-    unexplained: tuple[str, ...] = ()  # images that no step of the journal and no row put where they lie
+    unexplained: tuple[str, ...] = ()  # images in places that no step of the journal and no row explains
     # (where the journal has an image, where a file of its name lies instead)
     misplaced: tuple[tuple[str, str], ...] = ()
     # images that the journal has in a folder, and that are neither there nor found by name. Those in delete_staging/
-    # and crop_originals/ are left out: `reclaim`, or the user, lets them go
+    # and crop_originals/ are left out: `reclaim`, or the user, deletes them
     missing: tuple[str, ...] = ()
     here: Set[str] = frozenset()  # every image in Pickroom's folders
     # where the journal has images in these folders, path -> id of the step that leads there
@@ -36,7 +36,7 @@ class Whereabouts:
 
     @property
     def is_sound(self) -> bool:
-        """Whether every image lies where something says that it does; one that is missing may have been taken away."""
+        """Whether every image that is there is explained; a missing one may have been taken away."""
         return not (self.unexplained or self.misplaced)
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ Move = tuple[int, str, str]  # id of the step, source, destination
 
 
 def replay(moves: Iterable[Move]) -> dict[str, int]:
-    """Path -> the step that led there, where moves, one after the other, leave files."""
+    """Path -> the step that put a file there, after all moves in order."""
     placed: dict[str, int] = {}
     for step, source, destination in moves:
         placed.pop(source, None)
@@ -81,7 +81,7 @@ def replay(moves: Iterable[Move]) -> dict[str, int]:
 
 
 def origins(moves: Iterable[Move]) -> dict[str, str]:
-    """Path of `replay` -> where its file lay before any of these moves."""
+    """Path of `replay` -> the place of its file before all these moves."""
     found: dict[str, str] = {}
     for _, source, destination in moves:
         found[destination] = found.pop(source, source)
@@ -101,12 +101,12 @@ def compare(
         here: their paths; placed: where the journal has images in these folders, path -> step (see `replay`).
         planned: both ends of steps that are not yet taken: a file may lie at either.
         named: file names that rows without a journal explain, wherever they lie; only asked for when needed.
-        lies_at_origin: a path of `placed` -> where its file lay at first, when one lies there now, else None.
+        lies_at_origin: a path of `placed` -> its file's first place, if a file is there now, else None.
     """
     strange = here - placed.keys() - planned
     if strange:
         explained = named()
-        # a name that is not text is in no table, and nothing that Pickroom moves has one
+        # a name that is not UTF-8 is in no table, and Pickroom moves no such file
         strange = {path for path in strange if filename_of(path) not in explained and is_text(path)}
     by_name: dict[str, list[str]] = defaultdict(list)
     for path in sorted(strange):
@@ -135,7 +135,7 @@ def whereabouts(project: Project) -> Whereabouts:
     if not project.root.is_dir():
         return Whereabouts()
     extensions = project.manifest.allowed_extensions
-    # files first: a step is committed before its file moves, so that the journal knows every file that is met
+    # files first: a step is committed before its file moves, so that the journal knows every listed file
     here = frozenset(_images_in_owned_folders(project.root, frozenset(extensions)))
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         moves = operations.moves_taken(connection, extensions)
@@ -150,13 +150,13 @@ def whereabouts(project: Project) -> Whereabouts:
 
         planned = operations.planned_paths(connection)
         found = compare(here, ours, planned, lambda: _named(project, connection), lies_at_origin)
-    # an undo at work may have moved some on since the listing
+    # a running undo may have moved some since the listing
     there = tuple(path for path in found.unexplained if (project.root / path).is_file())
     return replace(found, unexplained=there, missing=found.missing if project.manifest.status == "active" else ())
 
 
 def _images_in_owned_folders(root: Path, extensions: frozenset[str]) -> Iterator[str]:
-    """Their paths, without one question to the system per file: there may be hundreds of thousands."""
+    """Their paths, without a system call per file: there may be hundreds of thousands."""
     folders = [name for name in OWNED_FOLDERS if (root / name).is_dir()]  # each may be a link to another disk
     while folders:
         folder = folders.pop()
@@ -176,7 +176,7 @@ def _images_in_owned_folders(root: Path, extensions: frozenset[str]) -> Iterator
 
 
 def _named(project: Project, connection: sqlite3.Connection) -> set[str]:
-    """File names in rows, of images that no scan has met among the sources: an earlier system moved those files."""
+    """File names in rows of images that no scan has found among the sources: an earlier system moved them."""
     databases = legacy.databases(project.workspace, project.id)
     found = (legacy.file_names(database, scanned=False) for database in databases)
     return set[str]().union(*found) - images.names(connection)

@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 def one_blas_thread(function: Callable[P, T]) -> Callable[P, T]:
-    """The function with one thread for each of its matrix products.
+    """Make a function run its matrix products on one thread.
 
-    OpenBLAS's threads wait for each other by spinning: next to another program at work, 200 groups were fitted in 8 s
-    on one thread and in 89 s on two.
+    OpenBLAS's threads wait for each other in busy loops: while another program was running, 200 groups took 8 s
+    on one thread and 89 s on two.
     """
 
     @functools.wraps(function)

@@ -1,8 +1,8 @@
 """Model versions on disk: `<name>_v<N>.npz` with its `<name>_v<N>_metadata.json`, and which version is current.
 
-A version is arrays and JSON, no code. Version 0.1 wrote PyTorch files, `<name>_v<N>.pt`, which are still read. This
-module alone writes there. The weights are published first, the metadata last: a version is there when both are,
-and then it never changes. `<name>_current.json` names the version that recommends.
+A version is arrays and JSON, no code. Version 0.1 wrote PyTorch files, `<name>_v<N>.pt`, which are still read. Only
+this module writes there. The weights are published first, the metadata last: a version exists when both files do, and
+then it never changes. `<name>_current.json` names the version that recommends.
 """
 
 import io
@@ -41,7 +41,7 @@ class Checkpoint:
         return f"v{self.version}"
 
     def require_features(self, config_hash: str, encoder: str | None) -> None:
-        """Raise ConflictError unless it was trained on features made just so (DESIGN.md, invariant 5).
+        """Raise ConflictError unless it was trained on features with the same configuration (DESIGN.md, invariant 5).
 
         Args:
             config_hash: of the feature configuration that this program uses.
@@ -61,7 +61,7 @@ class _Current(msgspec.Struct):
 
 
 def versions(workspace: Workspace, name: str) -> list[int]:
-    """The versions that are there, weights and metadata both, oldest first; models of other programs are left out."""
+    """Every version with both weights and metadata, oldest first, without models of other programs."""
     files = list(_files(workspace, name))
     described = {version for version, suffix in files if suffix == "_metadata.json"}
     found = sorted({version for version, suffix in files if suffix != "_metadata.json"} & described)
@@ -75,7 +75,7 @@ def other_models(workspace: Workspace) -> list[str]:
 
 
 def _is_foreign(metadata: Path) -> bool:
-    """Whether metadata is another program's; a damaged file of ours is not."""
+    """Whether metadata was written by another program; a damaged file of Pickroom's was not."""
     match = _FILE.fullmatch(metadata.name)
     try:
         values = json_records.from_json(dict[str, Any], atomic.read_small(metadata, 1 << 24))
@@ -91,7 +91,7 @@ def save(
     metadata: Mapping[str, Any],
     seen: np.ndarray | None = None,
 ) -> int:
-    """Publish a new version; returns its number. Nothing that was there is ever replaced.
+    """Publish a new version; returns its number. No existing file is replaced.
 
     Args:
         model, seen: see `Checkpoint`.
@@ -100,7 +100,7 @@ def save(
     prints = np.zeros(0, dtype=np.int64) if seen is None else seen
     data = packed({_SEEN: prints, **{f"{_MODEL}{part}": values for part, values in model.items()}})
     while True:
-        # a number that only metadata has is taken too: by a crash between the two files, or by another program
+        # a number with metadata only is taken, too: by a crash between the two files, or by another program
         version = max((taken for taken, _ in _files(workspace, name)), default=0) + 1
         try:
             atomic.create_bytes(workspace.models / f"{name}_v{version}.npz", data)
@@ -154,7 +154,7 @@ def read_metadata(workspace: Workspace, name: str, version: int) -> dict[str, An
 
 
 def current(workspace: Workspace, name: str) -> int | None:
-    """The version that recommends; None when no version has earned it yet.
+    """The version that recommends; None when no version has been promoted yet.
 
     Raises:
         StoreError: the file that names it is damaged, or names a version that is gone.

@@ -1,7 +1,7 @@
-"""How every version does on every project's decisions, as far as it was not fitted on them; and a sample to look at.
+"""Score every version on the decisions that it was not fitted on, and draw a sample of groups to look at.
 
-Item by item next to the user's choice, the sample is what tells whether both models fit together in use; it is
-logged, so that later ones can be held against it.
+The sample shows both models' recommendations next to the user's choices, group by group. It is logged, so that later
+samples can be compared with it.
 """
 
 from collections import Counter
@@ -35,8 +35,7 @@ class VersionScore:
     """One version on one project.
 
     Attributes:
-        rows: decisions it was not fitted on, or of which is known what was said before they were learned; seen: the
-            others, left out.
+        rows: decisions it was not fitted on, or predicted before it learned them; seen: the others, left out.
         figure: mean top-1, or mean IoU; None of nothing.
         metrics, baselines: as in a version's metadata, on the same rows.
         rolling: accuracy over the last 100 decisions, decision by decision; empty for crops.
@@ -88,7 +87,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class _Used:
-    """A usable version and what it says of all rows of its kind."""
+    """A usable version and its predictions for all rows of its kind."""
 
     checkpoint: checkpoints.Checkpoint
     model: Any
@@ -108,7 +107,7 @@ def evaluate(
     seed: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Hold every version against every decision that it was not fitted on.
+    """Score every version on every decision that it was not fitted on.
 
     Args:
         sample: groups drawn at random from those that neither current model was fitted on; 0 for none.
@@ -168,7 +167,7 @@ def _evaluate_kind(
 
 
 def _pick_chances(used: _Used, picks: Sequence[Pick], features: Any) -> np.ndarray:
-    """(N, 4): what a version says of each group, or said before it learned the pick; NaN where neither is known."""
+    """(N, 4): a version's chances for each group, predicted before it learned the pick; NaN where unknown."""
     said = PickTask().scored_before(used.checkpoint, picks)
     if used.unseen.any():
         said[used.unseen] = used.model.chances(features.take(np.flatnonzero(used.unseen)))
@@ -206,7 +205,7 @@ def _score(
 def _sample(
     current: Mapping[str, _Current], count: int, seed: int | None, project_ids: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Groups at random with what was said of them before either current model learned them."""
+    """Random groups with the predictions made before either current model had learned them."""
     images, image_features, crop_model = current.get("crop_proposer", _UNTRAINED)
     crops = {(image.project_id, image.filename): row for row, image in enumerate(images)} if crop_model else {}
     picks, features, ranker = current.get("ranker", _UNTRAINED)
@@ -320,13 +319,13 @@ def lines_of(task: Task, version: int, metadata: Mapping[str, Any]) -> list[str]
     if need is not None and not need["counts"]:
         lines.append(
             f"it does not predict whether a crop is needed: right in {need['new']:.0%}, "
-            f"the same answer for all in {need['majority']:.0%}; its boxes are judged by themselves"
+            f"the same answer for all in {need['majority']:.0%}; its boxes are scored separately"
         )
     return [*lines, f"{state}: {verdict['reason']}"]
 
 
 def marks(scored: Mapping[str, Any]) -> list[str]:
-    """The success marks for picks, each as reached or not (docs/LESSONS.md)."""
+    """The targets for picks, each as reached or not (docs/LESSONS.md)."""
     found = []
     for title, least in (("first version", FIRST_MARKS), ("success", MARKS)):
         parts = [
@@ -369,7 +368,7 @@ def sample_line(entry: Mapping[str, Any]) -> str:
     ]
     if entry["crop_iou"] is not None:
         person, ai = (_box_words(entry[name]) for name in ("final_crop_coords", "ai_crop_coords"))
-        parts.append(f"crop of the user's pick: person {person}, AI {ai}: overlap {entry['crop_iou']:.2f}")
+        parts.append(f"crop of the user's pick: user {person}, AI {ai}: overlap {entry['crop_iou']:.2f}")
     return "; ".join(parts)
 
 

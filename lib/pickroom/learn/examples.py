@@ -1,4 +1,4 @@
-"""What training sees: a user's picks and crops. Pure: no files, no SQL."""
+"""The examples of training: a user's picks and crops. Pure: no files, no SQL."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ NO_CROP_AREA = 0.98  # LESSONS.md: a box of this share of the image, or more, me
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """One decision fit for training: a person's, never input `auto`, never a keep, never a reject.
+    """One decision of the user that trains: never input `auto`, never a keep, never a reject.
 
     Raises:
         ValueError: an index lies outside the group.
@@ -39,13 +39,13 @@ class Pick:
 
     @property
     def corrected(self) -> bool:
-        """The AI said another image (weight 2 in training)."""
+        """Whether the AI had recommended another image."""
         return self.recommended is not None and self.recommended != self.chosen
 
 
 @dataclass(frozen=True, slots=True)
 class CropExample:
-    """One image whose crop a person decided; never one that `crop --apply-ai` made.
+    """One image whose crop the user decided; never one that `crop --apply-ai` made.
 
     Attributes:
         sha256: of the uncropped original (hex); None when unknown (imports).

@@ -1,4 +1,4 @@
-"""How good a model is: picks by group, crops by overlap, confidence by calibration. Pure.
+"""Metrics: picks by group, crops by overlap, confidence by calibration. Pure.
 
 Scores are of rows that nothing was fitted on, always next to their baselines (DESIGN.md, invariant 8).
 """
@@ -21,7 +21,7 @@ BANDS = 10  # of the calibration error
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share with its 95 % Wilson interval (Wilson 1927); `right` may be a fraction where a baseline guesses."""
+    """A share with its 95 % Wilson interval (Wilson 1927); `right` need not be whole where a baseline guesses."""
 
     right: float
     of: int
@@ -50,7 +50,7 @@ class Rate:
 
 
 def wilson(right: float, of: int, z: float = Z95) -> tuple[float, float]:
-    """The score interval of a share: (low, high) in [0, 1]; (0, 1) of nothing."""
+    """The Wilson interval of a share: (low, high) in [0, 1]; (0, 1) without rows."""
     if not of:
         return 0.0, 1.0
     share = right / of
@@ -65,7 +65,7 @@ def wilson(right: float, of: int, z: float = Z95) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class PickScore:
-    """Top-1 per group of one way to pick, on N groups.
+    """Top-1 per group of a model or baseline, on N groups.
 
     Attributes:
         normal: groups whose highest stage was picked; anomaly: a lower one was; unknown: a stage is unknown.
@@ -93,7 +93,7 @@ def score_picks(picks: Sequence[Pick], right: np.ndarray) -> PickScore:
     """Count what was right.
 
     Args:
-        right: (N,) in [0, 1]: 1 where the pick was the user's; a guess among several counts its chance.
+        right: (N,) in [0, 1]: 1 where the pick was the user's; a guess among several counts as its probability.
     """
     right = np.asarray(right, dtype=np.float64)
     anomaly = np.array([pick.anomaly for pick in picks], dtype=object)
@@ -112,7 +112,7 @@ def score_picks(picks: Sequence[Pick], right: np.ndarray) -> PickScore:
 
 
 def highest_stage_right(picks: Sequence[Pick]) -> np.ndarray:
-    """(N,): "highest stage" on each group; where stages are unknown or tied it guesses, and counts its chance."""
+    """(N,): "highest stage" on each group; a guess, where stages are unknown or tied, counts as its probability."""
     found = []
     for pick in picks:
         best = pick.candidates.highest_stage
@@ -132,7 +132,7 @@ def chance_right(picks: Sequence[Pick]) -> np.ndarray:
 
 
 def log_losses(picks: Sequence[Pick], probabilities: np.ndarray) -> np.ndarray:
-    """(N,) float64: -ln of the chance given to the user's pick, in nats."""
+    """(N,) float64: -ln of the probability given to the user's pick, in nats."""
     chosen = np.array([pick.chosen for pick in picks], dtype=np.int64)
     result: np.ndarray = -np.log(np.clip(probabilities[np.arange(len(chosen)), chosen], 1e-9, 1.0))
     return result
@@ -194,7 +194,7 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bands: int = BA
 
 @dataclass(frozen=True, slots=True)
 class CropScore:
-    """One way to crop, on N images.
+    """The crops of a model or baseline on N images.
 
     Attributes:
         mean_iou, median_iou: in [0, 1]; None of nothing.
@@ -255,7 +255,7 @@ def within_corners(a: np.ndarray, b: np.ndarray, tolerance: float = CORNER_TOLER
 
 
 def score_crops(predicted: np.ndarray, meant: np.ndarray) -> CropScore:
-    """Hold (N, 4) boxes against the user's."""
+    """Compare (N, 4) boxes with the user's."""
     count = len(meant)
     overlap = ious(predicted, meant)
     centres = np.asarray(predicted, np.float64).reshape(-1, 2, 2).mean(axis=1)

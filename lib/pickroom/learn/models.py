@@ -1,6 +1,6 @@
-"""How each kind of model is made by default, and the models that may recommend for a project now.
+"""The default task of each kind of model, and the models that recommend for a project now.
 
-What makes models is imported only where there is one: a baseline needs neither.
+The modules that make models are imported only where there is a model: a baseline needs none.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def model_of(checkpoint: Checkpoint) -> Any:
     """
     try:
         return default_task(checkpoint.name).rebuild(checkpoint.model, checkpoint.metadata)
-    except (AttributeError, TypeError) as error:  # its metadata holds other settings than this program writes
+    except (AttributeError, TypeError) as error:  # its metadata holds settings that this program does not write
         raise StoreError(
             f"{checkpoint.name} {checkpoint.label} does not fit this version ({error})",
             doing="loading a model",
@@ -49,17 +49,17 @@ def model_of(checkpoint: Checkpoint) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One model, or why it says nothing."""
+    """One model, or the reason why none recommends."""
 
     kind: Kind
     model: Any = None  # a `PickModel`, with what was learned since its version, or a `CropModel`; None with a reason
     version: str | None = None  # as recommendations name it, "v3"; None without a model
     reason: str = ""
-    damaged: bool = False  # the reason is a fault, not that no version has earned it yet
+    damaged: bool = False  # True: the reason is a fault; False: no version has been promoted yet
 
 
 def load(project: Project, kind: Kind) -> Loaded:
-    """The current version of a model, if its features are made just as this program makes them for this project."""
+    """The current version of a model, if its features are made as this program makes them for this project."""
     try:
         checkpoint = checkpoints.load_current(project.workspace, kind)
         if checkpoint is None:

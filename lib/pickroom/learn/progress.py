@@ -1,7 +1,7 @@
-"""A training seen from outside: a small file says how far it is, another one asks it to stop.
+"""Progress of a training for other processes: one small file holds its status, another one asks it to stop.
 
 `data/ai_data/logs/training_<name>.json` is rewritten as the training goes on; one training of a model runs at a time.
-`data/ai_data/models/ranker_state.json` says in short how the model that learns on does, for the deck's header.
+`data/ai_data/models/ranker_state.json` is the learner's summary for the deck's header.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from pickroom.store.workspace import Workspace, utc_now
 
 
 class TrainingStopped(PickroomError):
-    """Somebody asked a training to stop; it is saved, and the same command goes on with it."""
+    """A training was asked to stop; it is saved, and the same command continues it."""
 
     exit_code = 1
 
@@ -40,7 +40,7 @@ _LOOK_S = 0.2  # between two looks at it
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How far a training is."""
+    """The status of a training."""
 
     name: str
     projects: tuple[str, ...]
@@ -69,7 +69,7 @@ class Status:
 
 
 class ProgressReporter:
-    """What a running training tells: its file is rewritten, and whoever asked is called."""
+    """Report a running training: rewrite its status file, and call the caller's function."""
 
     def __init__(
         self, workspace: Workspace, name: str, projects: Sequence[str], show: Callable[[Status], None] | None = None
@@ -84,24 +84,24 @@ class ProgressReporter:
         self._tell(now=True)
 
     def phase(self, words: str) -> None:
-        """Another part of the work begins."""
+        """Begin another phase of the work."""
         self.status = replace(self.status, phase=words, done=0, of=0)
         self._tell(now=True)
 
     def count(self, done: int, of: int) -> None:
-        """So many of the phase's items are done."""
+        """Report how many of the phase's items are done."""
         self.status = replace(self.status, done=done, of=of)
         self._tell()
 
     def step(self, step: TrainingStep) -> None:
-        """An epoch is done."""
+        """Report a finished epoch."""
         self.status = replace(
             self.status, done=step.epoch, of=step.epochs, loss=float(step.loss), held_out=step.held_out
         )
         self._tell()
 
     def mirror(self, words: str, other: Status) -> None:
-        """What a training within this one tells."""
+        """Pass on the status of a training within this one."""
         of_other = {name: getattr(other, name) for name in ("done", "of", "loss", "held_out")}
         self.status = replace(self.status, phase=words, **of_other)
         self._tell()
@@ -114,7 +114,7 @@ class ProgressReporter:
 
     @contextmanager
     def ending(self) -> Iterator[None]:
-        """Tell how the block ended where it raises."""
+        """Write how it ended if the block raises."""
         try:
             yield
         except PickroomError as error:
@@ -146,7 +146,7 @@ class ProgressReporter:
 
 @contextmanager
 def training_lock(workspace: Workspace, name: str) -> Iterator[None]:
-    """Hold the right to train this model; raises LockedError while another process trains it."""
+    """Hold the lock for training this model; raises LockedError while another process trains it."""
     with exclusive(lock_path(workspace, name), f"the {name}", f"training the {name}", patience=0.5):
         yield
 
@@ -157,14 +157,14 @@ def is_running(workspace: Workspace, name: str) -> bool:
 
 
 def read_status(workspace: Workspace, name: str) -> Status | None:
-    """How far the last training of this model is, or how it ended; None when there was none.
+    """The status of the last training of this model, running or ended; None when there was none.
 
     A training whose process is gone without having written how it ended counts as failed.
 
     Raises:
         PickroomError: the file is damaged.
     """
-    # looked at first: a training that ends in between has then said its last word
+    # checked first: if the training ends in between, its status is already final
     alive, path = is_running(workspace, name), status_path(workspace, name)
     status = json_records.read(Status, path, doing="following a training", hint="delete it", error=PickroomError)
     if status is not None and status.state == "running" and not alive:
@@ -215,7 +215,7 @@ def lock_path(workspace: Workspace, name: str) -> Path:
     return workspace.logs / f"training_{name}.lock"
 
 
-_NICENESS = 19  # a deck that is being used comes first
+_NICENESS = 19  # lower priority than a deck in use
 _WORDS_KEPT = 2000  # characters of what it said last
 
 
@@ -249,10 +249,10 @@ class Background:
 
 
 def start_command(workspace: Workspace, name: str, command: Sequence[str]) -> Background:
-    """Start a `pickroom` command, its words kept in a log file; it outlives whoever started it.
+    """Start a `pickroom` command with its output in a log file; it continues when this process ends.
 
     Args:
-        name: under which it tells how far it is.
+        name: under which it writes its status.
         command: its arguments, without `--home`.
 
     Raises:
@@ -269,20 +269,20 @@ def start_command(workspace: Workspace, name: str, command: Sequence[str]) -> Ba
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C, or a kernel's end, is not meant for it
+                start_new_session=True,  # Ctrl-C, or the end of a kernel, must not stop it
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
     except OSError as error:
         raise PickroomError(
             f"it cannot be started ({error})", doing="training in the background", subject=log
         ) from None
-    with contextlib.suppress(OSError):  # it has just ended, or may not be made nicer: it runs all the same
+    with contextlib.suppress(OSError):  # it has just ended, or its priority cannot be changed: ignore
         os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
     return Background(workspace, name, process, log, log_start)
 
 
 class Summary(msgspec.Struct):
-    """How the state does.
+    """How well the learner predicts.
 
     Attributes:
         decisions: it has learned.
@@ -307,7 +307,7 @@ class Summary(msgspec.Struct):
 
 
 def read_summary(workspace: Workspace) -> Summary | None:
-    """How the state does; None where nothing was learned yet. Raises StoreError where the file is damaged."""
+    """The learner's summary; None where nothing was learned yet. Raises StoreError where the file is damaged."""
     return json_records.read(Summary, _summary_path(workspace), doing="looking for what was learned", hint="delete it")
 
 

@@ -1,8 +1,8 @@
-"""A project's decisions as examples: a person's picks and crops, with a reason for every row that is left out.
+"""Read a project's decisions as examples: the user's picks and crops, with a reason for every row left out.
 
-Read are the project's own database and what imports wrote next to it (FORMATS.md, `<project>_legacy.db`). Integrity
-comes first: unsound and `excluded` rows are left out. Never read as an example: what the machine decided or
-cropped, groups kept whole (key K), and a reject as a pick. An image kept in addition to the pick neither won nor lost.
+The sources are the project's own database and that of its imports (FORMATS.md, `<project>_legacy.db`). Integrity comes
+first: unsound and `excluded` rows are left out. Never read as an example: what the machine decided or cropped, groups
+kept whole (key K), and a reject as a pick. An image kept in addition to the pick counts neither as winner nor as loser.
 The earlier rounds of a burst are examples where its last round is one. Read-only.
 """
 
@@ -34,7 +34,7 @@ FROM ai_decisions AS d
 LEFT JOIN decision_context AS c USING (group_id)
 LEFT JOIN review_state AS r USING (group_id)
 ORDER BY decided_at, d.group_id"""
-# of a name met twice the one in a group: the others are listed as ambiguous and never decided on
+# of a duplicate name, the image in a group: the others are ambiguous and never decided on
 _IMAGES = """SELECT i.filename, i.sha256, i.width, i.height, i.stage FROM images AS i
 LEFT JOIN group_members AS m USING (directory, filename)
 WHERE i.sha256 IS NOT NULL ORDER BY m.group_id IS NOT NULL"""
@@ -45,7 +45,7 @@ _ROUNDS = "SELECT rowid AS row_number, * FROM comparisons ORDER BY group_id, rou
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the last scan knows of one image."""
+    """The properties of one image in the last scan."""
 
     sha256: str
     width: int
@@ -55,7 +55,7 @@ class _Known:
 
 @dataclass(slots=True)
 class Examples:
-    """What one project gives, and what it does not."""
+    """The examples of one project, and the rows left out."""
 
     project_id: str
     # rows read, of every table; each is in `picks` or `crops`, or counted in `left_out`, or not of the kind
@@ -72,7 +72,7 @@ def databases(project: Project) -> list[Path]:
 
 
 def inspect_all(project: Project) -> list[Inspection]:
-    """One inspection a database of `databases`, for training; raises StoreError as `inspect` does."""
+    """One inspection per database of `databases`, for training; raises StoreError as `inspect` does."""
     return [inspect(project, database=path) for path in databases(project)]
 
 
@@ -82,11 +82,11 @@ def read_examples(
     """Every example of one kind that a project's decisions give, in the order they were made.
 
     Args:
-        others: ids of other projects; a row that bears one in its group's id is refused.
+        others: ids of other projects; a row with one of them in its group's id is refused.
         inspections: of `inspect_all`, where they were made already.
 
     Raises:
-        ConflictError: no row can be relied on, or rows of two projects are mixed; nothing is to be trained on them.
+        ConflictError: the database is unsound as a whole, or rows of two projects are mixed; it must not be trained on.
         StoreError: a database, or a file of vectors, cannot be read.
     """
     found = Examples(project.id)
@@ -215,7 +215,7 @@ def _read_imports(
             if not MIN_GROUP <= len(names) <= MAX_GROUP or len(names) != 1 + len(selection.others):
                 found.left_out[f"imported: not {MIN_GROUP}-{MAX_GROUP} different images"] += 1
                 continue
-            # in stage order, and never by who was chosen
+            # in stage order, which does not depend on the pick
             ordered = tuple(sorted(names, key=lambda name: (_order(name), name)))
             key = hashlib.sha256(json.dumps(ordered).encode()).hexdigest()[:16]
             candidates = _candidates(found.project_id, f"{found.project_id}_selection_{key}", ordered, known)

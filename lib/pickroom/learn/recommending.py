@@ -1,6 +1,6 @@
 """A recommendation for every undecided group of a project, stored before the deck opens.
 
-Where no model can say anything, of the project or of one group, it is the baseline's, labelled so, with the reason.
+Where no model recommends, for the project or for one group, the baseline does, with the reason.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from pickroom.store import captures, groups, recommendations, review_state
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project
 
-if TYPE_CHECKING:  # what models need is imported only where there is one
+if TYPE_CHECKING:  # the models' modules are imported only where there is a model
     from pickroom.features.sources import FeatureSources
     from pickroom.learn.picks.model import Explanation
 
-# a candidate is flagged that is this many times likelier to be passed over, for how it differs, than by chance
+# flag a candidate whose difference makes it this many times less likely to be picked than by chance
 _FLAG_LIFT = 1.6
-_CLEAR = 0.15  # a block that speaks so much louder for the pick, in utility, is given as a reason
+_CLEAR = 0.15  # a block with this much more utility for the pick than for its rival is given as a reason
 _MOST = 3  # reasons
 
-# the beginning of a number's name, words where the pick has more of it, and where it has less; the first that fits
+# prefix of a number's name, text where the pick has more, text where it has less; the first match counts
 _WORDS = (
     ("eye_", "eyes more open than in {others}", "eyes closed more than in {others}"),
     ("eyes_open", "eyes more open than in {others}", "eyes closed more than in {others}"),
@@ -67,15 +67,15 @@ _WORDS = (
 
 
 def reasons(group: Group, picked: int, explanation: Explanation) -> tuple[str, ...]:
-    """Why this image was picked: against its best rival, block by block, the strongest first.
+    """Reasons for the pick: its differences from the best rival, by block, the strongest first.
 
-    A picked image that is also flagged has the reason that outweighs the flag first.
+    For a flagged pick, the reason that outweighs the flag comes first.
     """
     from pickroom.learn.picks.columns import source_of
 
     others = [place for place in range(len(group.images)) if place != picked]
     total = sum(explanation.shares.values(), np.zeros(len(group.images)))
-    # a lower stage is picked in spite of a higher one: that is what wants a reason
+    # a lower stage is picked in spite of a higher one: that needs a reason
     rival = max(_not_lower(group, picked, others) or others, key=lambda place: float(total[place]))
     flagged = picked in _suspects(group, picked, explanation)
     ahead: dict[str, float] = {}
@@ -86,7 +86,7 @@ def reasons(group: Group, picked: int, explanation: Explanation) -> tuple[str, .
     for block, lead in sorted(ahead.items(), key=lambda one: -one[1]):
         if lead < (0 if flagged and not found else _CLEAR):
             break
-        if not (flagged and block == "consistency"):  # what it is flagged for speaks for no image
+        if not (flagged and block == "consistency"):  # a flagged difference is never a reason for the pick
             found += [text] if (text := _block(group, picked, rival, block, explanation)) else []
     if not found and _stage(group, picked):  # the share of such picks decided, see `model.adapted`
         found = ["the highest stage is seldom passed over here"]
@@ -95,7 +95,7 @@ def reasons(group: Group, picked: int, explanation: Explanation) -> tuple[str, .
 
 
 def flags(group: Group, picked: int, explanation: Explanation) -> tuple[str, ...]:
-    """Candidates in which something departs from the siblings, and where; not lower stages, which always differ."""
+    """Candidates that deviate from their siblings, with the place; without lower stages, which always differ."""
     return tuple(
         f"{name_of(group, place)} may have a defect {place_of(explanation.peaks[place])}"
         for place in _suspects(group, picked, explanation)
@@ -109,14 +109,14 @@ def _suspects(group: Group, picked: int, explanation: Explanation) -> list[int]:
 
 
 def name_of(group: Group, place: int) -> str:
-    """How an image is called on screen: its stage, where that tells it from the others; else its number."""
+    """The name of an image on screen: its stage, where that is unique in the group, else its number."""
     stages = [image.stage for image in group.images]
     own = stages[place]
     return f"stage {own:g}" if own is not None and stages.count(own) == 1 else f"image {place + 1}"
 
 
 def place_of(box: Sequence[float] | np.ndarray) -> str:
-    """A place in the image, in thirds, of a box in fractions."""
+    """The place of a box (in fractions) in words, by thirds of the image."""
     x, y = (float(box[0]) + float(box[2])) / 2, (float(box[1]) + float(box[3])) / 2
     column = ("left", "", "right")[min(2, int(x * 3))]
     row = ("top", "", "bottom")[min(2, int(y * 3))]
@@ -128,7 +128,7 @@ def place_of(box: Sequence[float] | np.ndarray) -> str:
 
 
 def _block(group: Group, picked: int, rival: int, block: str, explanation: Explanation) -> str:
-    """What a block says for the pick; "" where it has no words for that."""
+    """The reason of a block for the pick; "" where there is no text for it."""
     if block == "stage":
         return _stage(group, picked)
     if block == "consistency":
@@ -141,7 +141,7 @@ def _block(group: Group, picked: int, rival: int, block: str, explanation: Expla
 
 
 def _number(group: Group, picked: int, rival: int, block: str, explanation: Explanation) -> str:
-    """The number of a block that speaks loudest for the pick, in words, with the images that it is said of."""
+    """The number of a block that contributes most to the pick, in words, with the images compared."""
     is_face = block == "faces"
     best, lead = "", 0.0
     for title, share in explanation.numbers.items():
@@ -154,7 +154,7 @@ def _number(group: Group, picked: int, rival: int, block: str, explanation: Expl
     values = explanation.values[best]
     side = 1 if values[picked] > values[rival] else -1
     than = [place for place in range(len(group.images)) if side * (values[picked] - values[place]) > 0]
-    # what is hardly a difference is not said of an image
+    # tiny differences are not mentioned
     clear = [place for place in than if abs(values[picked] - values[place]) >= abs(values[picked] - values[rival]) / 2]
     return _sentence(best, side).format(others=_listed([name_of(group, place) for place in clear or [rival]]))
 
@@ -179,7 +179,7 @@ def _stage(group: Group, picked: int) -> str:
 
 
 def _not_lower(group: Group, picked: int, others: Sequence[int]) -> list[int]:
-    """Those of the others that one would expect to be at least as good: of a higher stage, or where none is known."""
+    """The other images that would be expected to be at least as good: of a higher or unknown stage."""
     own = group.images[picked].stage
     stages = [(place, group.images[place].stage) for place in others]
     return [place for place, stage in stages if own is None or stage is None or stage > own]
@@ -190,7 +190,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class RecommendReport:
-    """What was stored.
+    """The result of a recommend run.
 
     Attributes:
         by_model: groups with a model's pick; crops: of these, with a box; flagged: with an anomaly flag.
@@ -226,7 +226,7 @@ class RecommendReport:
 
 
 def recommend(project: Project, progress: Progress | None = None) -> RecommendReport:
-    """Store a recommendation for every undecided group, in place of an earlier one; damaged ones are left out.
+    """Store a recommendation for every undecided group, in place of the earlier one; damaged groups are left out.
 
     Args:
         progress: called after each group that had to be read from its files.
@@ -243,7 +243,7 @@ def recommend(project: Project, progress: Progress | None = None) -> RecommendRe
     loaded = {kind: models.load(project, kind) for kind in ("ranker", "crop_proposer")}
     made = {**recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress), **brackets}
     with closing(connect(project.database)) as connection, transaction(connection):
-        still = groups.waiting_among(connection, made)  # somebody may have decided, or regrouped, meanwhile
+        still = groups.waiting_among(connection, made)  # groups may have been decided or made again meanwhile
         before, order = recommendations.of_groups(connection, still), recommendations.waiting(connection)
         recommendations.upsert(connection, [one for group_id, one in made.items() if group_id in still])
         if recommendations.waiting(connection) != order:
@@ -271,9 +271,9 @@ def recommendations_for(
     crops: Loaded,
     progress: Progress | None = None,
 ) -> dict[str, Recommendation]:
-    """Group id -> what the models say of it, or the baseline with the reason; nothing is stored.
+    """Group id -> the models' recommendation, or the baseline's with the reason; nothing is stored.
 
-    Of a burst of more than four, the model is asked about the last four (`groups.rounds`), in the order it gives.
+    For a burst of more than four, the model recommends among the last four (`groups.rounds`) of its own order.
     """
     if ranker.model is None or not waiting:
         why = f"a baseline: {ranker.reason}"
@@ -340,7 +340,7 @@ def recommendations_for(
 def _with_crops(
     made: Mapping[str, Recommendation], waiting: Sequence[Group], sources: FeatureSources, crops: Loaded
 ) -> dict[str, Recommendation]:
-    """The same picks, each with its image's crop where the crop proposer says something."""
+    """The same picks, each with a crop where the crop proposer has one."""
     if crops.model is None:
         return dict(made)
     from pickroom.learn.crops.features import UncroppedImage, crop_features
@@ -373,6 +373,6 @@ def _with_crops(
 
 
 def _why(one: Recommendation) -> str:
-    """The reason of a baseline, without the stage and the file that it is about."""
+    """The reason of a baseline, without the stage and the file name."""
     reason = one.reasons[-1].rpartition("a baseline: ")[2]
     return "an image has no vector" if "has no vector" in reason else reason

@@ -1,4 +1,4 @@
-"""Learn what was decided, then recommend anew: what follows a finalise, in the background."""
+"""Learn new decisions, then recommend again: runs in the background after a finalise."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from pickroom.store.workspace import Project, Workspace
 
 NAME = "retraining"
 COMMAND = "retrain"
-_LEAST_CROPS, _MORE_CROPS = 40, 1.25  # crops of a first model, and how many times those of the last one for another
+_LEAST_CROPS, _MORE_CROPS = 40, 1.25  # crops for a first model, and the growth factor for the next one
 
 
 def retrain(
@@ -27,7 +27,7 @@ def retrain(
     *,
     versions: bool = False,
 ) -> tuple[str, ...]:
-    """Learn what was decided in every project that goes together with this one, then renew its recommendations.
+    """Learn the decisions of all projects with this one's encoder, then renew this one's recommendations.
 
     The crop model is trained again when there are many more crops. A model that cannot learn stays as it is, and the
     reason is reported.
@@ -40,8 +40,8 @@ def retrain(
         the result in words, a line each.
 
     Raises:
-        LockedError: another process is at it.
-        PickroomError: the project cannot be opened, or its recommendations not be stored.
+        LockedError: another process is doing this.
+        PickroomError: the project cannot be opened, or its recommendations cannot be stored.
     """
     project = workspace.project(project_id)
     with progress.training_lock(workspace, NAME):
@@ -53,12 +53,12 @@ def retrain(
 
 
 def start_retraining(project: Project, *, versions: bool = False) -> Background:
-    """The same in a process of its own; `progress` tells how far it is, under `NAME`."""
+    """Start `retrain` in a process of its own; `progress` has its status under `NAME`."""
     return start_command(project.workspace, NAME, [COMMAND, project.id, *(["--versions"] if versions else [])])
 
 
 def together(workspace: Workspace, project: Project) -> tuple[list[str], list[str]]:
-    """Projects to learn from next to this one: sound, and of the same encoder; and why others are left out."""
+    """Projects to learn from together with this one: sound, and of the same encoder; and why others are left out."""
     found, left_out = [project.id], []
     for other_id in workspace.project_ids():
         if other_id == project.id:
@@ -113,7 +113,7 @@ def _retrain(
 
 
 def _crops_are_due(workspace: Workspace, project_ids: Sequence[str]) -> bool:
-    """Whether there are many more crops than the last crop model was made of; training it takes a minute."""
+    """Whether there are many more crops than the last crop model was trained on; its training takes a minute."""
     known = checkpoints.versions(workspace, "crop_proposer")
     count = len(training_sets.collect(workspace, "crop_proposer", project_ids).examples)
     try:

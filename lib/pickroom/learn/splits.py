@@ -1,12 +1,11 @@
-"""Who is trained on, who is held out. Pure.
+"""Split rows into training and held-out ones. Pure.
 
 Rows that share a file (its name within a project, or its content anywhere) go to one side together, always. Each row
-has a draw of its own, from a hash of its smallest key and not from the order or number of rows; rows that go together
-have the lowest of theirs. Rows that come can only lower it: a row once held out is held out from every later version,
-so that two versions can be compared on rows that neither was trained on. (One of them may be trained on later only
-where rows are so few that the draw had to be helped, see `SplitConfig.least`, where a row it went with has gone since,
-or where a row without a group got its content's hash; `seen` then tells, and tells of a row that was trained on before
-others held it out.)
+has a draw of its own, from a hash of its smallest key and not from the order or number of rows; linked rows share the
+lowest draw. New rows can only lower it: a row once held out is held out from every later version, so that two versions
+can be compared on rows that neither was trained on. (A held-out row may be trained on later only in three cases: there
+were so few rows that more had to be held out, see `SplitConfig.least`; a row linked to it has gone; or a row without a
+group got its content's hash. `seen` then shows that it was trained on.)
 """
 
 import hashlib
@@ -22,7 +21,7 @@ from pickroom.learn.examples import CropExample, Pick
 TRAIN, HELD_OUT, LEFT_OUT = 0, 1, 2
 SIDES = ("train", "held_out", "left_out")
 Example = Pick | CropExample
-_GROUP = "#group "  # sorts before every other key: a family is called by its group where it has one
+_GROUP = "#group "  # sorts before every other key, so that a family is named after its group if it has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +32,10 @@ class SplitConfig:
     # share of the groups held out, in (0, 1), of those that share files with others more; with `holdout`, all of that
     # project's instead
     held_out: float = 0.2
-    # families held out at the fewest, where the draw gave less and that is not more than half of all: of 60 groups a
-    # tenth of all draws would else hold out too few to judge by (8: promotion.LEAST_ROWS)
+    # fewest families held out, as long as that is at most half of all: of 60 groups, a tenth of all draws would
+    # otherwise hold out too few to judge by (8: promotion.LEAST_ROWS)
     least: int = 10
-    seed: int = 1  # another one draws other sides, and makes versions that cannot be compared
+    seed: int = 1  # another seed gives other sides, and versions that cannot be compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +64,10 @@ def project_of(example: Example) -> str:
 
 
 def file_keys(example: Example) -> frozenset[str]:
-    """What names the files of an example: its group, the name within its project, the content where it is known.
+    """The keys of an example's files: its group, the name within its project, the content where known.
 
-    By its group, a pick and the crop of what was picked are drawn to one side, each in its own training set: so there
-    are groups that neither model has seen.
+    A pick and the crop of its image share the group's draw, each in its own training set, so that there are groups that
+    neither model has seen.
     """
     named: Iterable[tuple[str, str | None]]
     group_id: str | None
@@ -166,7 +165,7 @@ def require_one_project(examples: Sequence[Example], projects: Sequence[str]) ->
 
 
 def _held_out_below(draws: Sequence[float], config: SplitConfig) -> float:
-    """The draw below which a family is held out: the share, or what lets the `least` of them in."""
+    """The draw below which a family is held out: the share, or the draw that holds out `least` families."""
     if 0 < config.least <= len(draws) // 2 and draws[config.least - 1] >= config.held_out:
         return math.nextafter(draws[config.least - 1], 1)
     return config.held_out
@@ -181,6 +180,6 @@ def _lowest_draws(examples: Sequence[Example], named: Sequence[str], seed: int) 
 
 
 def _draw(key: str, seed: int) -> float:
-    """A number in [0, 1) that only the key and the seed decide."""
+    """A number in [0, 1) that depends only on the key and the seed."""
     digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,4 +1,4 @@
-"""How the models of a project stand now: right how often and against what, what is missing, what carries weight."""
+"""The state of a project's models: how often they are right, against which baselines, and which features count."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ _BLOCKS = {
 
 @dataclass(frozen=True, slots=True)
 class VersionLine:
-    """One version: `said` is how good it was on what it had not seen, next to a baseline; `verdict` why it is used."""
+    """One version: `said` is its score on unseen rows, next to a baseline; `verdict` is why it is used."""
 
     name: str
     state: str  # "recommends", or ""
@@ -44,13 +44,13 @@ class VersionLine:
 
 @dataclass(slots=True)
 class Standing:
-    """What is known of the models.
+    """The state of the models.
 
     Attributes:
         projects: learned from together; left_out: why others are not, a line each.
         right, baseline: (n,) in [0, 1], of each decision in the order learned: whether the model was right before it
             learned it, and whether "highest stage" was; sure: (n,) how sure the model was, in [0, 1].
-        bets: (rival, groups, e-value) of the model as it learns on; verdict: what that earns it, in words.
+        bets: (rival, groups, e-value) of the current learner; verdict: what follows from them, in words.
         weights: block of features in words -> its share of what tells images of a group apart, falling; sum 1.
         versions: the latest first. reasons: what recommendations give as reasons -> for how many waiting groups.
     """
@@ -95,7 +95,7 @@ class Standing:
 
 
 def standing(project: Project) -> Standing:
-    """Read how the models stand.
+    """Read the state of the models.
 
     Raises:
         ConflictError, StoreError: decisions or models cannot be read.
@@ -119,7 +119,7 @@ def standing(project: Project) -> Standing:
 
 
 def _shares(variances: dict[str, float]) -> dict[str, float]:
-    """What each block adds to the variance of utilities within a group, by the fitted prior (`fit_preference`)."""
+    """The share of each block in the variance of utilities within a group, by the fitted prior (`fit_preference`)."""
     found: defaultdict[str, float] = defaultdict(float)
     for name, variance in variances.items():
         found[_BLOCKS.get(source_of(name), source_of(name))] += variance / sum(variances.values())

@@ -1,4 +1,4 @@
-"""A training from end to end: check, freeze, features, fit, evaluate, save, promote; it can be watched and stopped.
+"""Train a model: check, freeze, compute features, fit, evaluate, save, promote. It can be watched and stopped.
 
 Picks are replayed in their order (`picks/current.py`). The crop model is fitted on one part of the crops and evaluated
 on the rest. It may recommend only if it beats the current version and the baselines on the same held-out rows.
@@ -31,19 +31,19 @@ from pickroom.store import written_files
 from pickroom.store.workspace import Workspace, utc_now
 
 LEAST_TRAIN = 20  # rows; fewer would be learned by heart
-LEAST_ROWS = 8  # of a comparison; fewer decide nothing
+LEAST_ROWS = 8  # rows of a comparison; with fewer there is no decision
 _FOLDS = 3  # of the rows that are not held out, to fit confidence on
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training made."""
+    """The result of a training."""
 
     name: str
     version: int
     promoted: bool
     metadata: dict[str, Any]  # what the version's JSON file holds
-    report: Path  # where the short report lies
+    report: Path  # path of the short report
     lines: tuple[str, ...]  # the same in words
 
 
@@ -84,12 +84,12 @@ def train(
     show: Callable[[Status], None] | None = None,
     recorder: Callable[[ProgressReporter], None] | None = None,
 ) -> Trained:
-    """Train one model on the decisions of some projects, and let it recommend if it has earned that.
+    """Train one model on the decisions of some projects, and promote it if it is better.
 
     Args:
-        config: which rows are held out; of picks only a project of its own.
+        config: which rows are held out; for picks only a whole project can be.
         show: called with each change of the progress.
-        recorder: called once with what the training tells its progress to (it can be asked to stop).
+        recorder: called once with the reporter of the progress, which can be asked to stop.
 
     Raises:
         ProjectError: a project cannot be opened.
@@ -97,7 +97,7 @@ def train(
         StoreError: vectors or decisions are missing or cannot be read.
         NotYetError: there is too little to learn from. UsageError: a name is unknown.
         LockedError: another process trains this model.
-        TrainingStopped: somebody asked it to stop.
+        TrainingStopped: it was asked to stop.
     """
     config, task = config or SplitConfig(), task or default_task(kind)
     holdout = config.holdout
@@ -168,8 +168,8 @@ def _train_crops(
 def _fit(task: CropTask, rows: _Rows, reporter: ProgressReporter) -> tuple[CropModel, str]:
     """A model of the rows that are not held out, and how its confidence was fitted, in words.
 
-    Few rows are too dear to be set apart for that: confidence is fitted on what models of the other folds say of each
-    fold (cross-fitting).
+    There are too few rows to set some apart for this: confidence is fitted on predictions for each fold by models of
+    the other folds (cross-fitting).
     """
 
     def progress(step: TrainingStep) -> None:

@@ -1,7 +1,7 @@
-"""A daily token budget for whatever language model a person plugs in to look their images over. None is bundled.
+"""A daily token budget for a language model of the user's own that looks at images. None is bundled.
 
-The hook is one function, `Auditor`; `docs/audits.md` shows one. What each call cost is kept in
-`data/ai_data/logs/token_ledger.jsonl`, one line a call, shared by every project and process of the workspace.
+The hook is one function, `Auditor`; `docs/audits.md` shows one. The cost of each call is a line of
+`data/ai_data/logs/token_ledger.jsonl`, shared by every project and process of the workspace.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ DAILY_LIMIT = 10_000  # tokens a UTC day; soft: the call that crosses it is the 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a language model said of some images, and the tokens that it took (asked and answered together)."""
+    """A language model's answer about some images, and its tokens (question and answer together)."""
 
     text: str
     tokens: int
@@ -32,10 +32,10 @@ Auditor = Callable[[Sequence[Path]], Answer]
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What an audit did."""
+    """The result of an audit."""
 
-    answers: tuple[tuple[tuple[Path, ...], str], ...]  # (the question's images, what was said), in order
-    # the questions not asked because the day's budget is spent; ask them tomorrow
+    answers: tuple[tuple[tuple[Path, ...], str], ...]  # (the question's images, the answer), in order
+    # questions not asked because the day's budget is spent
     waiting: tuple[tuple[Path, ...], ...] = ()
     warnings: tuple[str, ...] = ()  # each a line for the user
 
@@ -45,7 +45,7 @@ class TokenLedger:
     """The day's spending, kept on disk."""
 
     workspace: Workspace
-    daily_limit: int = DAILY_LIMIT  # tokens a UTC day after which nothing more is asked
+    daily_limit: int = DAILY_LIMIT  # tokens per UTC day, after which no question is asked
     clock: Callable[[], str] = field(default=utc_now)  # the time now as FORMATS.md writes it
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class TokenLedger:
         """Tokens spent today (UTC). A last line torn by a crash counts for nothing.
 
         Raises:
-            StoreError: another line is damaged, or the file cannot be read: spending that nobody can count.
+            StoreError: another line is damaged, or the file cannot be read, so that spending is unknown.
         """
         try:
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -114,10 +114,10 @@ class TokenLedger:
 def audit(
     project: Project, questions: Iterable[Sequence[Path]], auditor: Auditor, ledger: TokenLedger | None = None
 ) -> AuditReport:
-    """Ask a language model of each question's images, as long as today's tokens last.
+    """Ask a language model about the images of each question, as long as today's tokens last.
 
-    At the limit it warns, above it it pauses: what is left is returned, not asked. An answer is an opinion for the
-    person to read: nothing is moved or decided by it.
+    At the limit it warns, above it it pauses: what is left is returned, not asked. An answer is an opinion for the user
+    to read: nothing is moved or decided by it.
 
     Raises:
         PickroomError: the auditor failed; everything it had answered is in the ledger.
@@ -141,7 +141,7 @@ def audit(
             answer = auditor(images)
         except PickroomError:
             raise
-        except Exception as error:  # a person's own code may raise anything; nothing is hidden, only named
+        except Exception as error:  # the user's own code may raise anything; the error is named
             raise StoreError(
                 f"the auditor failed: {type(error).__name__}: {error}",
                 doing=f"auditing {project.id}",

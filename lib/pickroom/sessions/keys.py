@@ -1,4 +1,4 @@
-"""Keys: their spelling, and the table of bindings that every tool has: rebind here. Pure.
+"""Key bindings: the spelling of keys, and one table of bindings for each tool. Pure.
 
 Keys are spelled as FORMATS.md says: letters in lower case, digits, named keys, `Shift+` before them. The help, the
 buttons, the desks' checks and docs/REVIEW.md all follow these tables.
@@ -23,7 +23,7 @@ Effect = Literal["decides", "acts", "repeats", "looks"]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a key asks for; `index` is the 0-based image or folder, for commands that name one."""
+    """A command of a key; `index` is the 0-based image or folder, for commands that need one."""
 
     name: str
     index: int | None = None
@@ -36,8 +36,8 @@ class Binding:
     key: str
     command: Command
     help: str  # what it does, in words; neighbours with the same words share one line of the help
-    # "decides" is about what is on screen, and refused where that has just changed; so is "acts", which the desk alone
-    # checks; "repeats" acts, and counts again while the key is held down; "looks" always counts
+    # "decides": about the group on screen, and refused where that has just changed; "acts": the same, checked by the
+    # desk alone; "repeats": acts, again and again while the key is held down; "looks": always counts
     effect: Effect
     shown: str = ""  # how the help spells the keys of this line; "" spells them all
 
@@ -144,8 +144,8 @@ def read_keys(text: str) -> list[str]:
 
 
 _decides, _acts, _repeats, _looks = (partial(bind, effect=effect) for effect in get_args(Effect))
-_FIRST_CLICK = "the first click only gives the desk the keys"
-# the browser's own key: no session hears of it
+_FIRST_CLICK = "the first click only focuses the desk"
+# the browser handles it: no session gets it
 _WHOLE_SCREEN = mouse("Shift+Space", "the desk on the whole screen, and back")
 _LAST_LINES = (_WHOLE_SCREEN, _looks("?", "help", "this legend"))
 
@@ -175,9 +175,9 @@ REVIEW = KeyTable(
     _decides("x", "reject", "reject the whole group"),
     _decides("k", "keep", "keep all: not really a group; never used for training"),
     _decides("s", "skip", "skip: leave undecided"),
-    _decides("5 6 7 8", "keep also #", "keep image 1-4 in addition to the pick; again: not"),
+    _decides("5 6 7 8", "keep also #", "keep image 1-4 in addition to the pick; again: clear"),
     _decides("Shift+5 Shift+6 Shift+7 Shift+8", "star #", "one star more for image 1-4; after five: none"),
-    _decides("b", "round before", "in a burst of more than four: back to the round before"),
+    _decides("b", "round before", "in a burst of more than four: back to the previous round"),
     *_GOING_ROUND,
     _acts("Shift+Enter", "finalise", "finalise: a summary first, again does it, Esc returns"),
     *_IMAGES,
@@ -223,8 +223,8 @@ CROP = KeyTable(
     _acts("p", "next ratio", "next preset ratio: 1:1, 4:5, 3:2, 16:9, the image's own"),
     _decides("Enter", "submit", "submit the active image: its crop is written, the original kept in crop_originals/"),
     _decides("d", "delete", "send the image to delete_staging/; its pick stays a valid selection"),
-    _decides("s", "skip", "skip the page: its images go on waiting"),
-    _decides("b", "back", "back: bring the image submitted last back, with its box"),
+    _decides("s", "skip", "skip the page: its images still wait"),
+    _decides("b", "back", "bring back the image submitted last, with its box"),
     _acts("u Shift+u", "undo, redo", "undo the last edit of a box, redo"),
     _decides("Shift+a", "apply ai", "apply all AI crops of crop_auto/; Enter confirms, Esc returns"),
     _looks("Escape", "close", "close, or take a drag back; with nothing to close, Tab then leaves the desk"),
@@ -239,28 +239,28 @@ _UNDO_MARKS = _looks("u Shift+u", "undo, redo", "undo the last key that marked, 
 _BOARD = (
     mouse("click", f"an image: make it active, a header: select all of it; {_FIRST_CLICK}"),
     mouse("Shift+click", "select the range from the active image; with Ctrl or ⌘: one more or less"),
-    mouse("drag", "select the images around which it goes; with Shift, Ctrl or ⌘: these too"),
+    mouse("drag", "select the images inside; with Shift, Ctrl or ⌘: in addition"),
     mouse("double-click", "the image large; a click closes it"),
     mouse("wheel", "scroll"),
     _repeats(
         f"{_ARROWS} {_SHIFT_ARROWS}",
         "left, up, right, down, extend left, extend up, extend right, extend down",
-        "go; with Shift: select on the way",
+        "move; with Shift: extend the selection",
         shown="← ↑ → ↓",
     ),
     _acts(
         "Home End Shift+Home Shift+End",
         "first, last, extend first, extend last",
-        "first, last; with Shift: select on the way",
+        "first, last; with Shift: extend the selection",
         shown="Home End",
     ),
-    _acts("Space", "toggle", "select the active image too, or no longer"),
-    _acts("Enter z", "large", "the active image large; arrows go on from there"),
-    _looks("i", "info", "what is written about it: YAML, caption, PNG text"),
+    _acts("Space", "toggle", "add the active image to the selection, or remove it"),
+    _acts("Enter z", "large", "the active image large; arrows show the next ones"),
+    _looks("i", "info", "YAML, caption and PNG text of the image"),
     _looks("[ ]", "smaller, larger", "smaller, larger thumbnails"),
     _UNDO_MARKS,
     _APPLY,
-    _looks("Escape", "back", "close; else select nothing"),
+    _looks("Escape", "back", "close; else clear the selection"),
     *_LAST_LINES,
 )
 
@@ -269,7 +269,7 @@ BROWSE = KeyTable(
     _decides("x", "mark staging", "set aside: to delete_staging/; again: clear"),
     _decides("k", "mark keep", "keep: an image of the sources to selected/; again, or on any other: clear the mark"),
     _decides("Shift+c Shift+x Shift+k", "mark row crop, mark row staging, mark row keep", "the whole row"),
-    _looks("n", "singles", "only images in no group that nobody has looked at; again: every image"),
+    _looks("n", "singles", "only images in no group that you have not looked at; again: all"),
     _acts("m", "next marked", "next marked image"),
     *_BOARD,
 )
@@ -285,9 +285,9 @@ SORT = KeyTable(
         shown="1 … 0  Q …",
     ),
     _decides(" ".join(f"Shift+{key}" for key in FOLDER_KEYS), "mark row #", "send the whole row", shown="Shift+1 …"),
-    _decides("a Shift+a", "accept, accept row", "do as suggested: the selection or the active image; the row"),
+    _decides("a Shift+a", "accept, accept row", "accept suggestions: selection or active image; the row"),
     _decides("x", "clear", "clear the mark"),
-    _looks("n", "name", "name a new folder; -NAME takes an unused one away"),
+    _looks("n", "name", "name a new folder; -NAME removes an unused one"),
     _looks("o", "order", "the most similar to the active image first; again: by name"),
     _looks("v", "hide", "hide what is marked; show it again"),
     *_BOARD,
@@ -298,8 +298,8 @@ SORT = KeyTable(
 DUPLICATES = KeyTable(
     _decides("1 2", "keep #", "keep that one: the other goes to delete_staging/; again: clear"),
     _decides("a", "suggested", "keep the one that is suggested"),
-    # it names the pairs that it decides, and says how many: it need not have been pressed on any of them
-    _looks("Shift+a", "suggested for exact", "the same for every exact pair that is still open"),
+    # it decides all such pairs and reports how many, so that it need not be pressed on one of them
+    _looks("Shift+a", "suggested for exact", "keep the suggested one of every open exact pair"),
     _decides("b", "both", "keep both"),
     _looks(
         f"{_ARROWS} Enter",
@@ -308,7 +308,7 @@ DUPLICATES = KeyTable(
     ),
     _looks("Home End g", "first pair, last pair, next open", "first, last, next open pair"),
     _looks("d", "differences", "differences on or off"),
-    _looks("z Escape", "large, back", "100 %; Z or Esc back", shown="Z"),
+    _looks("z Escape", "large, back", "zoom to 100 %; Z or Esc returns", shown="Z"),
     _looks("u Shift+u", "undo, redo", "undo the last key that decided, redo"),
     _APPLY,
     mouse("click", f"an image: keep it, the same as its number; {_FIRST_CLICK}"),

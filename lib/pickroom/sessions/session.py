@@ -1,4 +1,4 @@
-"""What every tool's session shares: its project's open database, and the loop that saves what a key changed."""
+"""The base of every tool's session: the project's open database, and the loop that saves what a key changed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class ShownImage:
     directory: str  # its folder, relative to the project's root
     number: int  # 1-based, the key that stands for it
     label: str  # words for it, e.g. "stage 1.5 · 768 × 1024"
-    sha256: str  # names its preview and tells whether the browser has it already; "" for a file that has gone
+    sha256: str  # identifies its preview, also in the browser's cache; "" for a file that has vanished
     # width, height: pixels of the EXIF-upright image; boxes and the letterbox are computed from these
     width: int
     height: int
@@ -40,7 +40,7 @@ class ProjectSession:
     """A user at one tool of one project.
 
     A tool adds `press(key)`, which applies one key and saves what it changed; `refresh()`, which reads what other
-    windows wrote and says whether there was anything; and `open(recovered)`, which reads everything at the start.
+    windows wrote and returns whether anything changed; and `open(recovered)`, which reads everything at the start.
 
     Attributes:
         previews: the folder of previews of its images.
@@ -62,7 +62,7 @@ class ProjectSession:
             raise
 
     def open(self, recovered: str) -> None:
-        """Read everything for the first time; `recovered` says what was finished of a crash, "" for nothing."""
+        """Read everything for the first time; `recovered` is a line about what was finished after a crash, or ""."""
         raise NotImplementedError
 
     def refresh(self) -> bool:
@@ -77,10 +77,10 @@ class ProjectSession:
         self._connection.close()
 
     def until_saved(self, attempt: Callable[[], bool]) -> None:
-        """Bring in what others wrote and try, again and again where another window wrote in between.
+        """Read what other windows wrote and try; repeat where another window wrote in between.
 
         Args:
-            attempt: whether it was saved, or there was nothing to save.
+            attempt: returns whether it was saved, or there was nothing to save.
         """
         self.refresh()
         while not attempt():
@@ -109,7 +109,7 @@ def read_picture(project: Project, path: str, sha256: str, kind: PictureKind, pr
             return "image/jpeg", thumbnails.read(previews, sha256, file)
         with decode.open_image(file) as image:
             mime = _SHOWN_BY_BROWSERS.get(image.format or "")
-            if mime and not decode.is_clear(image):  # a browser would lay it on the page's colour, not on the preview's
+            if mime and not decode.is_clear(image):  # a browser would show the page's colour behind it
                 return mime, file.read_bytes()
         return "image/png", decode.encode_png(decode.read_rgb(file))
     except OSError as error:
@@ -117,5 +117,5 @@ def read_picture(project: Project, path: str, sha256: str, kind: PictureKind, pr
 
 
 def latest(steps: Sequence[Step], belongs: Callable[[Step], bool]) -> tuple[Step, ...]:
-    """The steps at the end of an undo log that belong here; one that does not ends what can be undone."""
+    """The last steps of an undo log that belong here; an earlier step of another tool cannot be undone."""
     return tuple(takewhile(belongs, reversed(steps)))[::-1]

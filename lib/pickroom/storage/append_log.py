@@ -1,4 +1,5 @@
-"""Logs of JSON lines that only grow: whole lines in one write, and a line that a crash has torn costs only itself."""
+"""Append-only logs of JSON lines: each write has whole lines, and an incomplete line after a crash loses only
+itself."""
 
 import io
 import json
@@ -11,9 +12,9 @@ from pickroom.storage import atomic
 
 
 def append(path: Path, rows: Iterable[Mapping[str, Any]], *, durable: bool = False) -> None:
-    """Add one line a row, all in one write; several processes may append at the same time.
+    """Append one line per row, all in one write; several processes may append at the same time.
 
-    The torn last line of a killed process is ended first, so that it stays alone on its line.
+    An incomplete last line of a killed process is ended first, so that it does not run into the new lines.
 
     Args:
         durable: whether the lines are on the disk when this returns, and not only handed to the system.
@@ -38,7 +39,7 @@ def append(path: Path, rows: Iterable[Mapping[str, Any]], *, durable: bool = Fal
 
 
 def read(path: Path, holding: str = "") -> Iterator[dict[str, Any]]:
-    """Every line's values, oldest first, none where no file exists; what is not a JSON object is passed over.
+    """The values of every line, oldest first; empty where no file exists. Lines that are not JSON objects are skipped.
 
     Args:
         holding: only lines with this text in them, which is cheaper than parsing every other one.

@@ -1,4 +1,4 @@
-"""Atomic writes: write a temporary file, fsync it, then publish it without replacing another file by surprise.
+"""Atomic writes: write a temporary file, fsync it, then give it its name without replacing another file.
 
 A rename is atomic within one file system, a file's bytes are safe after its fsync, a new name is safe after its
 folder's fsync (POSIX; LWN 457667).
@@ -52,8 +52,8 @@ def create_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Like `write_bytes`, but raises FileExistsError when `path` exists. The folder is not yet synced.
 
     Args:
-        durable: False for what can be made again, and whose reader tells a file that a power cut has torn: waiting
-            for the disk is most of the time that a small file takes.
+        durable: False for files that can be made again and whose reader detects an incomplete one: waiting for the disk
+            takes most of the time of a small file.
     """
     _write_and(publish, path, data, durable=durable)
 
@@ -61,7 +61,7 @@ def create_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
 def _write_and(name: Callable[[Path, Path], None], path: Path, data: bytes, *, durable: bool = True) -> None:
     temporary, file = _write_beside(path, data, durable)
     try:
-        with file:  # while it is open, no other process takes it for a leftover
+        with file:  # while it is open, no other process removes it as a leftover
             name(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
@@ -113,7 +113,7 @@ def rename_noreplace(source: Path, destination: Path) -> None:
 
 
 def publish(source: Path, destination: Path) -> None:
-    """Give a file or folder that Pickroom has made its name; raises FileExistsError rather than replace what is there.
+    """Give a file or folder that Pickroom made its final name; raises FileExistsError rather than replace anything.
 
     Where the disk cannot do that in one call (exFAT, SMB), an empty file claims the name first, and the rename replaces
     that. A kill in between leaves the empty file: see `drop_claim`.
@@ -127,7 +127,7 @@ def publish(source: Path, destination: Path) -> None:
     if source.is_dir() and not source.is_symlink():
         if os.path.lexists(destination):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(destination))
-        os.rename(source, destination)  # of what comes in between it could replace an empty folder alone
+        os.rename(source, destination)  # if something appears in between, this can replace at most an empty folder
         return
     try:
         os.close(os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
@@ -144,8 +144,8 @@ def publish(source: Path, destination: Path) -> None:
 def drop_claim(path: Path) -> None:
     """Remove the empty file that a killed `publish` has left at a path, so that it can be published again.
 
-    On other disks than those where `publish` makes such files an empty one is somebody's, and stays. The caller knows
-    that no other process is publishing there now.
+    On disks where `publish` makes no such files, an empty file belongs to the user and stays. The caller must know that
+    no other process is publishing there.
     """
     with contextlib.suppress(OSError):
         info = path.lstat()
@@ -179,7 +179,7 @@ def replace(source: Path, destination: Path) -> None:
 
 
 def _require_possible_name(error: OSError, source: Path, destination: Path) -> None:
-    """Say it in words where a file could not be given a name because the disk takes no such name."""
+    """Raise an OSError that says so where the disk does not accept a name."""
     if error.errno in _NO_SUCH_NAME and os.path.lexists(source) and destination.parent.is_dir():
         what = 'the disk takes no such name; exFAT and SMB take none with : ? * " < > | or \\'
         raise OSError(errno.EINVAL, what, str(destination)) from error
@@ -205,7 +205,7 @@ def _kernel_rename(source: bytes, destination: bytes) -> int:
 
 def copy_stat(source: Path, destination: Path) -> None:
     """Give a file the times and permissions of another, as far as its disk keeps them (exFAT and SMB keep few)."""
-    for copy in (shutil.copystat, shutil.copymode):  # the first stops where it is refused, with the permissions last
+    for copy in (shutil.copystat, shutil.copymode):  # copystat stops where it is refused, before the permissions
         try:
             copy(source, destination)
             return
@@ -242,7 +242,7 @@ def sync_folders(folders: Iterable[Path]) -> None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Room on the disk that a folder lies on, or will lie on once it is made."""
+    """Free bytes on the disk of a folder, also of one that does not exist yet."""
     return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
 
 
@@ -262,7 +262,7 @@ def open_plain(path: Path) -> BinaryIO:
         OSError: as `open` does; also for a pipe, a socket or a device, which would keep its reader waiting for ever or
             never end.
     """
-    # without O_NONBLOCK the opening of a pipe waits already; to a plain file it means nothing
+    # without O_NONBLOCK opening a pipe would wait; for a plain file it has no effect
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -274,7 +274,7 @@ def open_plain(path: Path) -> BinaryIO:
 
 
 def read_small(path: Path, most: int) -> bytes:
-    """All bytes of a file that is small by its nature; OSError as `open_plain`, and when it holds more than `most`."""
+    """All bytes of a file that should be small; OSError as `open_plain`, and when it holds more than `most`."""
     with open_plain(path) as file:
         data = file.read(most + 1)
     if len(data) > most:

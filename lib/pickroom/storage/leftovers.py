@@ -1,8 +1,8 @@
-"""Temporary files and folders, and the removal of those that a killed process has left.
+"""Temporary files and folders, and the removal of those that killed processes left.
 
-Whoever makes one holds a `flock` for as long as it is in use: on the file itself, or on a file in the folder. The
-kernel frees it when the process is gone, in whatever way and on whatever machine. What nobody holds is a leftover. On a
-disk without locks nothing is removed.
+The process that makes one holds a `flock` while it is in use: on the file itself, or on a file in the folder. The
+kernel frees the lock when the process ends, for any reason and on any machine. A file without a lock is a leftover. On
+a disk without locks nothing is removed.
 """
 
 import contextlib
@@ -17,21 +17,21 @@ import weakref
 from pathlib import Path
 from typing import BinaryIO
 
-# how the name of a file ends that is being written; what a crash leaves behind is known by it
+# the end of the name of a file that is being written; it marks what a crash leaves
 PARTIAL_SUFFIX = ".pickroom-partial"
 _PARTIAL = re.compile(rf"\.[0-9a-f]{{16}}{re.escape(PARTIAL_SUFFIX)}")
-_HELD = ".pickroom-held"  # in a temporary folder: who makes it holds it, and nobody else's folder has it
+_HELD = ".pickroom-held"  # the locked file in a temporary folder; other programs' folders do not have it
 _RANDOM = "[a-z0-9_]{8}"  # what tempfile ends a name with
-# what is made as pickroom-<use>-* in the system's temporary folder; whatever else is called so is not ours to remove
+# folders pickroom-<use>-* in the system's temporary folder; others with such names are not removed
 _USES = ("analysis", "doctor", "extension", "import", "snapshot", "zip")
 _swept: set[Path] = set()
 os.register_at_fork(after_in_child=_swept.clear)
 
 
 def partial_in(folder: Path) -> Path:
-    """A free hidden name for a file that is about to be written; leftovers in its folder go first, once a process.
+    """A free hidden name for a new file; removes the folder's leftovers first, once per process.
 
-    A name of its own: the longest names leave no room for more characters.
+    The name does not contain the file's own: long names leave no room for more characters.
     """
     if folder not in _swept:
         _swept.add(folder)
@@ -42,7 +42,7 @@ def partial_in(folder: Path) -> Path:
 def sweep_partials(folder: Path) -> None:
     """Remove the partial files that nobody is writing."""
     for path in _named(folder, _PARTIAL):
-        with contextlib.suppress(OSError):  # held; or a link, which no lock can be taken on
+        with contextlib.suppress(OSError):  # locked; or a link, which cannot be locked
             descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,17 +52,17 @@ def sweep_partials(folder: Path) -> None:
 
 
 def open_partial(folder: Path) -> tuple[Path, BinaryIO]:
-    """A new hidden file in a folder, open for writing and held: until it is closed nobody takes it for a leftover."""
+    """A new hidden file in a folder, open for writing and locked: until it is closed, no sweep removes it."""
     while True:
         path = partial_in(folder)
         file = path.open("xb")
         if hold(file.fileno(), path):
             return path, file
-        file.close()  # a sweep that had begun before found it before it was held
+        file.close()  # a sweep that had begun before removed it before it was locked
 
 
 def hold(descriptor: int, path: Path) -> bool:
-    """Hold a file that was just made until the descriptor is closed; False where a sweep was faster and removed it."""
+    """Lock a new file until the descriptor is closed; False where a sweep was faster and removed it."""
     with contextlib.suppress(OSError):  # a disk without locks: then nobody sweeps it either
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
@@ -120,10 +120,10 @@ def _remove(path: Path, descriptor: int, pid: int) -> None:
 
 def _sweep_folders(parent: Path, pattern: re.Pattern[str]) -> None:
     for path in _named(parent, pattern):
-        with contextlib.suppress(OSError):  # killed before it held it; who is about to do so makes another one
+        with contextlib.suppress(OSError):  # killed before it locked it; a living process makes another one
             if stat.S_IMODE(path.lstat().st_mode) == stat.S_IRWXU:
                 path.rmdir()
-        with contextlib.suppress(OSError):  # held, another user's, or no folder of ours
+        with contextlib.suppress(OSError):  # locked, another user's, or not a folder of Pickroom
             descriptor = os.open(path / _HELD, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

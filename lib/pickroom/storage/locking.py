@@ -1,4 +1,4 @@
-"""One process at a time: an exclusive `flock`, freed by the kernel when its holder dies."""
+"""Locks: an exclusive `flock` that the kernel frees when its process ends."""
 
 import contextlib
 import fcntl
@@ -15,15 +15,15 @@ from pickroom.core.errors import LockedError, StoreError
 def exclusive(path: Path, at_work_on: str, doing: str, *, patience: float = 0.0) -> Iterator[None]:
     """Hold the lock on a file, made if need be, or raise LockedError when another process, or window, holds it.
 
-    Raises StoreError where the disk has no locks, as some network disks have none: nothing is guarded then.
+    Raises StoreError where the disk has no locks, as on some network disks.
 
     Args:
         at_work_on: what the lock guards, as in "process 7 is at work on project anna".
-        doing: what for, in a gerund phrase; the other process is told.
-        patience: seconds to try for; 0 refuses at once. Where others look with `is_held`, a little is needed.
+        doing: the purpose (a gerund phrase); other processes are told it.
+        patience: seconds to try for; 0 refuses at once. Where others call `is_held`, use a little more than 0.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # never removed: a lock on a file that someone unlinks guards nothing
+    # never removed: a lock on an unlinked file would not exclude anybody
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
@@ -36,7 +36,7 @@ def exclusive(path: Path, at_work_on: str, doing: str, *, patience: float = 0.0)
             holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
             hint = "wait until it has finished, then try again"
             raise LockedError(f"{holder} is at work on {at_work_on}", doing=doing, subject=path, hint=hint)
-        with contextlib.suppress(OSError):  # only a note for others: a full disk must not keep anybody from undoing
+        with contextlib.suppress(OSError):  # only a note for others: a full disk must not prevent an undo
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} ({doing})\n".encode(), 0)
         yield

@@ -1,4 +1,4 @@
-"""Text of files that other programs wrote: UTF-8, UTF-16, or a local code page that the text itself tells."""
+"""Decode text files of other programs: UTF-8, UTF-16, or a local code page recognised from the text."""
 
 import codecs
 import re
@@ -43,9 +43,9 @@ def decode_unicode(data: bytes) -> str | None:
 
 
 def decode(data: bytes) -> str | None:
-    """As `decode_unicode`, else in the code page that the text itself tells; None where it tells none.
+    """As `decode_unicode`, else in the code page recognised from the text; None where none is recognised.
 
-    Known are Windows' pages of western and central Europe, Turkish and Cyrillic, Shift-JIS, GB 18030, Big5, EUC-KR.
+    Recognised: Windows' pages of western and central Europe, Turkish and Cyrillic, Shift-JIS, GB 18030, Big5, EUC-KR.
     """
     text = decode_unicode(data)
     if text is not None or b"\0" in data:
@@ -70,13 +70,13 @@ def _decode(data: bytes, encoding: str) -> str | None:
 
 
 def _is_latin(text: str, letters: str) -> bool:
-    """Whether the letters outside ASCII are of one alphabet, and stand in words as its letters do."""
+    """Whether the letters outside ASCII belong to one alphabet and occur where its words have them."""
     if not re.search("[A-Za-z]{2}", text) or re.search(r"”\w|\w“", text):
         return False
     western = letters == _LATIN[0][1]
     for word in re.findall(rf"[^\s!-/:-@\[-`{{-~{_SIGNS}]+", text):
         strange = [letter for letter in word if not letter.isascii()]
-        # French and Italian end words with these, and have them nowhere else
+        # French and Italian have these only at the end of words
         known = letters + ("ùìò" if western and not re.search("[ùìò].", word.lower()) else "")
         if any(letter.lower() not in known for letter in strange) or re.search("[a-z][À-ÞŠŽŒ]", word):
             return False
@@ -109,7 +109,7 @@ def _wide_page(data: bytes) -> str | None:
         return None
     if max(firsts) > 0xC8:
         return "gb18030"
-    # a Chinese text without a sound behind R is short, and has no spaces
+    # a Chinese text without a character of a sound after R is short, and has no spaces
     if re.search(rb"[\xb0-\xc8][\xa1-\xfe] [\xb0-\xc8]", data):
         return "cp949"
     return "gb18030" if re.search(rb"([\xb0-\xc8][\xa1-\xfe]){5}", data) else None

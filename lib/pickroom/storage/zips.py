@@ -1,4 +1,4 @@
-"""Files into a zip, and back to what they were: block by block, hashed on the way, so that memory stays bounded."""
+"""Pack files into a zip and verify them: block by block and hashed on the way, so that memory stays bounded."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ _LATEST = datetime(2107, 12, 31, 23, 59, 58, tzinfo=UTC).timestamp()
 
 
 def entry(name: str, mtime: float, compression: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
-    """An entry under this name, with the nearest time in UTC that a zip can hold.
+    """A zip entry with this name and the nearest time in UTC that a zip can hold.
 
     Args:
         mtime: seconds since the epoch; file systems hold times long before and after what a zip can.

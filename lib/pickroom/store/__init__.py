@@ -1,1 +1,1 @@
-"""One SQLite file per project: one module per table, one writer per table, migrations as SQL files."""
+"""One SQLite file per project: one module and one writer per table, migrations as SQL files."""

@@ -1,7 +1,7 @@
 """Which database files this process has open, whether each is still the one at its path, and exclusive access.
 
-A file can be moved away under an open connection, which then goes on writing to it: what is saved so is lost to whoever
-opens the path (docs/decisions/120).
+A file can be moved away under an open connection, which then writes to the moved file: these changes are lost to
+whoever opens the path (docs/decisions/120).
 
 SQLite's write-ahead log cannot be used on disks that do not let processes share memory (SMB, some FUSE disks). There a
 database has a rollback journal instead, and `synchronous=EXTRA`, which makes the journal's removal durable as well: a

@@ -171,7 +171,7 @@ def outcome_counts(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def outcomes_by_person(connection: sqlite3.Connection) -> dict[str, str]:
-    """Group id -> outcome of every group that a person decided, kept ones included; never what the machine did."""
+    """Group id -> outcome of every group that the user decided, kept ones included, without automatic decisions."""
     found = connection.execute("SELECT group_id, outcome FROM decision_context WHERE input <> 'auto'")
     return dict(tuple(row) for row in found)
 

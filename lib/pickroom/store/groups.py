@@ -1,4 +1,4 @@
-"""Tables `groups`, `group_members` and `imported_groups`: which images are picked from together, and their queue."""
+"""Tables `groups`, `group_members` and `imported_groups`: the groups of images, and their queue."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ def assign_sampling_keys(connection: sqlite3.Connection, project_id: str) -> Non
 
 
 def remove(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
-    """Dissolve groups that nobody has decided; their choices and recommendations go with them."""
+    """Delete undecided groups with their choices and recommendations."""
     connection.executemany("DELETE FROM groups WHERE group_id = ?", [(group_id,) for group_id in group_ids])
 
 
@@ -78,7 +78,7 @@ def count_waiting(connection: sqlite3.Connection) -> int:
 
 
 def count_imported(connection: sqlite3.Connection) -> int:
-    """How many groups nobody is asked about, since their picks were imported."""
+    """How many groups are not asked about, since their picks were imported."""
     return number(connection, _IMPORTED)
 
 

@@ -1,4 +1,4 @@
-"""Table `recommendations`: what a model, a baseline or a simulation says of each group now."""
+"""Table `recommendations`: the present recommendation for each group."""
 
 import heapq
 import json

@@ -1,4 +1,4 @@
-"""Tables `review_*` and `automation_*`: what the two reviews keep, every key saved at once, undo included.
+"""Tables `review_*` and `automation_*`: choices, undo log and place of the two reviews; every key is saved at once.
 
 Both have the same three tables, so that one session can speak to either; they are apart so that a choice made about the
 automation is never finalised by the ordinary deck. The ordinary review has two more, of what it alone can choose: table
@@ -69,7 +69,7 @@ class UndoLog:
         connection.execute(f"INSERT INTO {self.table} ({names}) VALUES ({marks})", row)
 
     def mark(self, connection: sqlite3.Connection, *, undone: bool) -> None:
-        """The latest key that stands is undone, or the earliest undone key stands again."""
+        """Mark the latest key as undone, or the earliest undone key as done again."""
         seq = "max(seq)" if undone else "min(seq)"
         connection.execute(
             f"""UPDATE {self.table} SET undone = :undone

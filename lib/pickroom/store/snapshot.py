@@ -79,7 +79,7 @@ def keep(databases: Iterable[Path]) -> list[str]:
                 copies.publish(path, partial(_copy, path))
         except (StoreError, sqlite3.Error, OSError) as error:
             what = error.line if isinstance(error, StoreError) else f"{error} while copying it: {path}"
-            said.append(f"no copy of the database was kept, its decisions stand: {what}")
+            said.append(f"no copy of the database was made (all decisions are saved): {what}")
     return said
 
 

@@ -174,7 +174,7 @@ class Project:
     def with_manifest(self, **changes: Any) -> Project:
         """Change the manifest as it is on disk now, and return the project that it describes.
 
-        What another command changed since this project was opened stays, whatever this one was at meanwhile.
+        Changes that another command made since this project was opened are kept.
 
         Raises:
             ProjectError: the manifest is gone or damaged.

@@ -172,7 +172,7 @@ def test_copy_that_fails_is_said_under_the_images(page: Page, project: Project):
     copies.folder_of(project.database).parent.write_text("a file lies here")
     page.press("1", "Shift+Enter", "Shift+Enter")
     wait_for_copies()
-    assert "no copy of the database was kept, its decisions stand" in page.deck.words.value
+    assert "no copy of the database was made (all decisions are saved)" in page.deck.words.value
 
 
 def wait_for_copies() -> None:

@@ -187,7 +187,7 @@ UNBELIEVABLE = [
     (lambda s: s | {"group_id": "nobody"}, "unknown group: 'nobody'"),
     (lambda s: s | {"group_id": ["x"]}, "unknown group"),
     (lambda s: s | {"project_id": "q"}, "names project 'q'"),
-    (lambda s: s | {"ai_crop_coords": [0.5, 0, 0.1, 1]}, "a box that is none"),
+    (lambda s: s | {"ai_crop_coords": [0.5, 0, 0.1, 1]}, "an invalid box"),
     (lambda s: [s], "holds no JSON object"),
     (lambda s: "{", "not valid JSON"),
     (lambda s: "", "not valid JSON"),

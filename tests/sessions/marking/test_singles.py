@@ -66,7 +66,7 @@ def test_keep_and_set_aside_go_through_one_batch_and_back(project: Project) -> N
     assert counted(project) == (1, 1) and flow(project) == [16, 4, 1, 1, 1]
     projects.rescan(project)
     assert counted(project) == (1, 1) and flow(project) == [16, 4, 1, 1, 1]
-    assert "1 image in no group: nobody has looked at them; they stay" in "\n".join(finish.plan(project).lines)
+    assert "1 image in no group: you have not looked at them; they stay" in "\n".join(finish.plan(project).lines)
     with closing(connect(project.database)) as connection:
         undo_batch(project, connection, 2)
     projects.rescan(project)

@@ -1,1 +1,1 @@
-"""The report of a project, and finishing it: papermill runs the notebooks, the archive keeps what was made."""
+"""Report on a project and finish it: papermill runs the report notebooks, and the archive keeps the results."""

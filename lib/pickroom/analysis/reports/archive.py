@@ -1,4 +1,4 @@
-"""What is kept of a finished project: its database, its report's numbers, its pictures in one verified zip.
+"""The archive of a finished project: its database, the report's numbers, its pictures in one verified zip.
 
 FORMATS.md, Folders: `archives/<project>/`. It is built under a hidden name and published whole.
 """
@@ -29,13 +29,13 @@ from pickroom.store.workspace import Project
 DELIVERABLES, ORIGINALS = "deliverables", "originals"
 BUNDLES = {DELIVERABLES: (SELECTED, CROPPED), ORIGINALS: (CROP_ORIGINALS,)}
 _SUMMARY = "summary.json"
-# what JSON that anybody may have changed, and bytes of a zip, raise where they are believed
+# errors of reading JSON and zips that other programs may have changed
 _DAMAGE = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 
-Progress = Callable[[int, int], None]  # deliverables packed, of all
+Progress = Callable[[int, int], None]  # pictures packed, of all
 
 
 def archive_folder(project: Project) -> Path:
@@ -43,7 +43,7 @@ def archive_folder(project: Project) -> Path:
 
 
 def contents(project: Project, bundle: str = DELIVERABLES) -> tuple[dict[str, int], list[str]]:
-    """The images of a bundle -> bytes, and the other files in their folders, which are left behind; below the root.
+    """Image -> bytes of a bundle, and the other files in its folders, which are not packed; paths below the root.
 
     Only files of the manifest's allowed extensions: 3,366 sidecars once went out with the pictures.
     """
@@ -71,7 +71,7 @@ def write(
 ) -> Path:
     """Make the archive of a project and return its folder; an earlier one is kept under its time.
 
-    The caller holds the project's lock: what an archiving that was killed has left is removed.
+    The caller holds the project's lock: leftovers of a killed run are removed.
 
     Args:
         bundles: which of `BUNDLES` to pack.
@@ -93,7 +93,7 @@ def write(
             databases = {path.name: atomic.sha256_of(path) for path in sorted(building.glob("*.db"))}
             packed = {bundle: _pack(project, bundle, building, progress) for bundle in bundles}
             _write_json(building / "vectors.json", list(_vectors(project)))
-            for path in sorted(project.workspace.models.glob("*_metadata.json")):  # weights stay where they are
+            for path in sorted(project.workspace.models.glob("*_metadata.json")):  # weights are not archived
                 (building / "models").mkdir(exist_ok=True)
                 shutil.copyfile(path, building / "models" / path.name)
             shutil.copyfile(project.manifest_file, building / project.manifest_file.name)
@@ -138,7 +138,7 @@ def _count(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def _pack(project: Project, bundle: str, building: Path, progress: Progress | None) -> list[dict[str, Any]]:
-    """Put a bundle into its zip as it is, and read every file back; name, size and hash of each go into its list."""
+    """Pack a bundle into its zip and read every file back; its list has name, size and hash of each."""
     wanted, _ = contents(project, bundle)
     packed: list[dict[str, Any]] = []
     path = building / f"{bundle}.zip"
@@ -210,7 +210,7 @@ def _write_json(path: Path, values: object) -> None:
 
 
 def _publish(building: Path, folder: Path) -> None:
-    """Make it durable, then give it its name; an archive of that name is kept under the time it was made."""
+    """Sync it, then give it its name; an existing archive is renamed to the time it was made."""
     for path in building.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:

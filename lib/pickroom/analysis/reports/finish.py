@@ -1,4 +1,4 @@
-"""Finish a project: nothing may be left half done; then report, archive, the manifest's last word. Dry run first."""
+"""Finish a project: check for unfinished work, report, archive, and mark the manifest. Dry run first."""
 
 import shutil
 from collections import defaultdict
@@ -29,16 +29,16 @@ _NAMED = 3  # of a list that may be long
 
 @dataclass(frozen=True, slots=True)
 class FinishPlan:
-    """What finishing would do, or what stands in its way.
+    """What finishing would do, or what blocks it.
 
     Attributes:
-        blockers: each what it is, and what to do about it on the command line; none means that finishing can go on.
-        unsound: reason -> rows that are in no report, and in the archive's copy of the database as they are.
-        decided: groups that were; undecided: those that stay as they are; chosen: of these, how many are not finalised
-            though something was chosen; unseen: images in no group that stay, too.
+        blockers: what each is, and what to do about it on the command line; without any, finishing can start.
+        unsound: reason -> rows left out of reports; the archive's copy of the database keeps them.
+        decided: decided groups; undecided: groups that stay undecided; chosen: of these, those with a choice that was
+            not finalised; unseen: images in no group that the user has not looked at.
         bundles: what the archive packs (`archive.BUNDLES`); pictures: their images; size: their bytes.
-        companions: files next to them that belong to an image by name, which are not delivered.
-        left_behind: other files in their folders, which are not either.
+        companions: files next to them that belong to an image by name, which are not packed.
+        left_behind: other files in their folders, which are not packed, either.
         reports: the names of the reports that will be made.
     """
 
@@ -58,17 +58,17 @@ class FinishPlan:
 
     @property
     def lines(self) -> list[str]:
-        """The plan in words, as the dry run prints it: what stands in the way, then the rest."""
+        """The plan in words, as the dry run prints it: what blocks it, then the rest."""
         lines = [f"stands in the way: {what}" + (f" - {way}" if way else "") for what, way in self.blockers]
         can = "can be finished" if not self.blockers else "cannot be finished yet"
         return [f"{self.project.id}: {can}", *(f"  {line}" for line in (*lines, *self.rest))]
 
     @property
     def rest(self) -> list[str]:
-        """What stays as it is, and what would be made."""
+        """What stays as it is, and what would be written."""
         where = self.project.workspace.root
         lines = []
-        if self.project.manifest.finished_at is not None:  # an undo makes it active again, and keeps when that was
+        if self.project.manifest.finished_at is not None:  # an undo makes it active again, and keeps this time
             lines.append(
                 f"it was finished on {self.project.manifest.finished_at}; that archive is kept next to the new one"
             )
@@ -80,7 +80,9 @@ class FinishPlan:
             chosen = f"; {self.chosen} of them chosen, and not finalised" if self.chosen else ""
             lines.append(f"{plural(self.undecided, 'group')} {left}{chosen}")
         if self.unseen:
-            lines.append(f"{plural(self.unseen, 'image')} in no group: nobody has looked at them; they stay")
+            lines.append(
+                f"{plural(self.unseen, 'image')} in no group: you have not looked at them; they stay where they are"
+            )
         for name in self.reports:
             lines.append(f"report: {render.report_path(self.project, f'{name}.html').relative_to(where)}")
         target = archive.archive_folder(self.project).relative_to(where)
@@ -99,7 +101,7 @@ class FinishPlan:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What finishing made."""
+    """The result of finishing."""
 
     project: Project
     pages: tuple[Path, ...]
@@ -129,10 +131,10 @@ def _companions(pictures: Iterable[str], others: Sequence[str]) -> set[str]:
 
 
 def plan(project: Project, *, originals: bool = False) -> FinishPlan:
-    """Look whether a project can be finished, and what that would do. Changes nothing.
+    """Plan the finish of a project: what blocks it, and what it would do. Changes nothing.
 
     Args:
-        originals: also archive what the crops were made from.
+        originals: also archive the originals of crops.
 
     Raises:
         ProjectError: the image folder is not there. StoreError: the database cannot be read.
@@ -185,7 +187,7 @@ def execute(project: Project, progress: archive.Progress | None = None, *, origi
     """Report, archive, and mark as finished, while nothing can move the project's files. `originals` as in `plan`.
 
     Raises:
-        ConflictError: something stands in the way, or a report failed; `items` says what, nothing is finished.
+        ConflictError: something blocks it, or a report failed; `items` lists what, nothing is finished.
         LockedError: files of this project are being moved.
         FileOperationError, StoreError: the archive could not be written; nothing is finished.
     """

@@ -1,8 +1,8 @@
-"""The few pieces of HTML that reports and the analysis notebook are made of.
+"""The pieces of HTML of reports and of the analysis notebook.
 
 Every number of a report carries the name of what it counts, so that a test can count it again, and its exact value
-next to the rounded one. Of a query the notebook shows the columns that say something, times to the minute and shares in
-percent; whoever wants every column and every digit asks `Analysis.query`.
+next to the rounded one. The notebook shows the useful columns of a query, times to the minute and shares in percent;
+`Analysis.query` gives every column and digit.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ Cell = Number | Piece | str
 
 
 def words(value: Value, unit: Unit) -> str:
-    """A value as a person reads it."""
+    """A value as text for the user."""
     if value is None:
         return UNKNOWN
     if isinstance(value, datetime.datetime):
@@ -100,7 +100,7 @@ def tiles(entries: Sequence[tuple[str, Cell]]) -> Piece:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty: str = "nothing yet") -> Piece:
-    """A table; texts stand left, numbers right."""
+    """A table; texts are aligned left, numbers right."""
     if not rows:
         return paragraph(f"({empty})")
     kinds = [
@@ -127,7 +127,7 @@ def label(text: str) -> Piece:
 
 
 def picture(figure: Figure, alt: str) -> Piece:
-    """A figure as an image that lies within the page."""
+    """A figure as an image inside the page."""
     data = base64.b64encode(as_png(figure)).decode()
     return Piece(
         f'<img alt="{escape(alt)}" style="width:{figure.get_figwidth():g}in" src="data:image/png;base64,{data}">'
@@ -145,7 +145,7 @@ def _cell(cell: Cell) -> str:
 
 # ------------------------------------------------------------------------------------------------ rows of a query
 
-# what of a named query is shown; a query that is not here is shown whole
+# the columns shown of a named query; other queries are shown completely
 COLUMNS = {
     "performance_by_project": (
         *("project_id", "total_decisions", "correct_selections", "selections", "selection_accuracy"),

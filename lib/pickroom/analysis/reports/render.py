@@ -1,4 +1,4 @@
-"""Run the report notebooks for a project, and make of each a page that needs nothing else: no script, no network."""
+"""Run the report notebooks of a project and write each as a page without scripts and network."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def report_folder(project: Project) -> Path:
 
 
 def report_path(project: Project, name: str) -> Path:
-    """Where a report of this name goes, so that no file of the user is replaced."""
+    """A path for a report of this name that replaces no file of the user."""
     return written_files.free_path(project.workspace, report_folder(project) / name)
 
 
@@ -105,7 +105,7 @@ def _execute(project: Project, template: Path, executed: Path) -> Any:
 
 @contextmanager
 def _kernels_find(project: Project) -> Iterator[None]:
-    """Kernels started meanwhile find the workspace by its variable: no absolute path gets into the notebook."""
+    """Set the workspace variable for kernels started meanwhile, so that no absolute path gets into the notebook."""
     given = {"PICKROOM_HOME": str(project.workspace.root), **quiet.for_children()}
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
@@ -120,7 +120,7 @@ def _kernels_find(project: Project) -> Iterator[None]:
 
 
 def to_html(notebook: Any, title: str) -> str:
-    """An executed notebook as one page: its words and results, without code."""
+    """An executed notebook as one page: its text and results, without code."""
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_input_prompt=True)
@@ -129,7 +129,7 @@ def to_html(notebook: Any, title: str) -> str:
     return page(re.sub(r"<script\b.*?</script>", "", body, flags=re.DOTALL), title)
 
 
-# whatever gets into a page, its reader runs nothing of it and fetches nothing
+# the page can neither run scripts nor fetch anything, whatever it contains
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 

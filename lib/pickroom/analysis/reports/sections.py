@@ -1,6 +1,6 @@
 """A project's report, section by section: what the report notebook shows, one call a cell.
 
-Every number comes from a named query of `pickroom.analysis`; its name in the page says which.
+Every number comes from a named query of `pickroom.analysis`, and its name in the page contains the query's.
 """
 
 import io
@@ -50,7 +50,7 @@ class ProjectPreviews:
 
 
 class Report:
-    """The sections of one project's report; imported history is left out, it has its own notebook."""
+    """The sections of one project's report; imported history has its own notebook."""
 
     def __init__(self, project: Project, analysis: Analysis) -> None:
         self.project, self.analysis = project, analysis
@@ -79,7 +79,7 @@ class Report:
         return cls(project, analysis)
 
     def heading(self) -> Piece:
-        """Which project this is, and the days it covers."""
+        """The project's name and the days it covers."""
         (pace,) = self._rows("pace") or [{}]
         title = Piece(f'<p class="title">{html.label(self.project.manifest.title).html}</p>')
         first, last = (Number(f"pace.{name}", pace.get(name), "day") for name in ("first_at", "last_at"))
@@ -94,7 +94,7 @@ class Report:
         return title + when + Piece(f"<p>Project {html.label(self.project.id).html}, reported on {made}.</p>")
 
     def overview(self) -> Piece:
-        """Images in, images out, and what became of the groups."""
+        """Images in, images out, and the outcomes of groups."""
         (flow,) = self._rows("input_output") or [{}]
         shares = self._rows("shares")
         labels = {
@@ -160,7 +160,7 @@ class Report:
         return page + self._time_saved()
 
     def agreement(self) -> Piece:
-        """Does what recommends get better, does it know when it is unsure, and does it beat "highest stage"?"""
+        """Agreement over time, calibration, and the comparison with "highest stage"."""
         versions = self._rows("performance_by_model")
         recommended = [row for row in versions if row["selections"]]
         who = _who(recommended)
@@ -183,7 +183,7 @@ class Report:
         return page + self._normal_and_anomaly(who) + self._calibration()
 
     def crops(self) -> Piece:
-        """How near the AI's crops came to the user's, and what they look like."""
+        """Overlap of the AI's crops with the user's, with pictures."""
         errors = self._rows("crop_error")
         rows: list[Sequence[Cell]] = []
         columns = ("crops", "proposed", "mean_iou score", "iou_85 share", "within_5 share", "mean_corner_error score")
@@ -205,7 +205,7 @@ class Report:
         return page
 
     def mistakes(self) -> Piece:
-        """Groups in which the user chose otherwise than was recommended, the surest first."""
+        """Overrides, the most confident recommendations first."""
         rows = self._rows("mistakes")
         if not rows:
             picked = any(row["selections"] for row in self._rows("performance_by_project"))
@@ -219,7 +219,7 @@ class Report:
         return lead + html.picture(sheet, f"The pick of {who} in dashed red, the user's in blue")
 
     def health(self) -> Piece:
-        """What is unfinished, and what is not as it should be on disk."""
+        """Unfinished work, and problems with files on disk."""
         waiting = self._rows("unfinished_crops")
         (flow,) = self._rows("input_output") or [{}]
         page = Piece("")
@@ -228,7 +228,7 @@ class Report:
             page += html.paragraph(undecided, " of ", groups, " groups are undecided.")
         if flow.get("unseen_singles"):
             unseen = _number("input_output", flow, "unseen_singles")
-            page += html.paragraph("Images in no group that nobody has looked at: ", unseen, ".")
+            page += html.paragraph("Images in no group that you have not looked at: ", unseen, ".")
         page += html.paragraph("Crops that wait to be made: ", Number("unfinished_crops.total", len(waiting)), ".")
         if waiting:
             names = ", ".join(row["picked"] for row in waiting[:_EXAMPLES_SHOWN])
@@ -313,14 +313,14 @@ class Report:
 
 
 def _who(rows: Sequence[Row]) -> str:
-    """What recommended in rows that have a source, in words; both where they are mixed."""
+    """The sources of recommendations in rows, in words; both where they are mixed."""
     machine = sorted({figures.recommender(row["source"]) for row in rows}) or ["what was recommended"]
     named = {"the baseline": "the baseline (highest stage)"}
     return " or ".join(named.get(name, name) for name in machine)
 
 
 def _number(query: str, row: Row, column: str) -> Number:
-    """The figure in a column, written with its unit where that is not a count: "mean_iou score"."""
+    """The figure of a column, given with its unit unless it is a count: "mean_iou score"."""
     name, _, unit = column.partition(" ")
     return Number(f"{query}.{name}", row.get(name), cast("Unit", unit or "count"))
 

@@ -1,5 +1,5 @@
--- One row is one project: how often a lower stage was better than the highest, and who saw it: the AI, and the baseline
--- "highest stage", which by definition never does. Only groups whose stages are all known and whose highest is one image.
+-- One row is one project: how often a lower stage than the highest was picked, and how often the AI recommended it. The
+-- baseline "highest stage" never does. Only groups with known stages and one image of the highest stage count.
 WITH counted AS (
     SELECT
         project_id, origin,

@@ -1,5 +1,5 @@
--- One row is one stage and orientation: how far the AI's crops were from those that the user made of the same images.
--- iou is the overlap; corner_error the corner farthest off, as a fraction of the image.
+-- One row is one stage and orientation: how far the AI's crops were from the user's crops of the same images. iou is
+-- the overlap; corner_error is the distance of the farthest corner, as a fraction of the image.
 WITH final AS (
     SELECT
         project_id, origin, stage, orientation,

@@ -1,5 +1,5 @@
--- One row is one thing that is not as it should be, in one project: how often, and one example. `files` is what lies in
--- the image folders now; it is listed when this query runs.
+-- One row is one kind of problem in one project: how often it occurs, and one example. `files` are those in the image
+-- folders now; they are listed when this query runs.
 WITH sidecars AS (
     SELECT *, regexp_replace(filename, '\.decision$', '') AS stem FROM files WHERE filename LIKE '%.decision'
 ),

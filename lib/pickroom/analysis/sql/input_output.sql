@@ -1,7 +1,7 @@
--- One row is one project: images in, images out. `picked` counts the images that finalised groups sent on (one each, or
+-- One row is one project: images in, images out. `picked` counts the images that finalised groups kept (one each, or
 -- all of a group kept whole), `set_aside` those sent to delete_staging. `ungrouped` are images in no group: of these
--- `singles_kept` and `singles_set_aside` were moved by hand, and nobody has looked at `unseen_singles`; files that cannot
--- be read are in none of the three.
+-- `singles_kept` and `singles_set_aside` were moved by hand, and the user has not looked at `unseen_singles`;
+-- unreadable files are in none of the three.
 WITH moved AS (
     SELECT project_id, unit AS path, sha256, destination LIKE 'delete_staging/%' AS aside
     FROM operations

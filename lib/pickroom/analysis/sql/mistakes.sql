@@ -1,4 +1,4 @@
--- One row is one mistake worth a look: the user picked another image than the AI, the surest mistakes first.
+-- One row is one override: the user picked another image than the AI. The most confident recommendations come first.
 WITH final AS (
     SELECT
         project_id, origin, group_id, decided_at, directory, images, stages, ai_selected_index, user_selected_index,

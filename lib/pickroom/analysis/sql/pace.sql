@@ -1,5 +1,5 @@
--- One row is one project: how fast its groups were decided, over the sessions of `sessions.sql`; the pace only
--- over those that have one.
+-- One row is one project: how fast its groups were decided, over the sessions of `sessions.sql`; the pace counts only
+-- sessions that have one.
 WITH final AS (
     SELECT
         project_id, origin,

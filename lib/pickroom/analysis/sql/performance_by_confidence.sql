@@ -1,5 +1,5 @@
--- One row is one band of the AI's confidence, a tenth wide: does it know when it does not know? A calibrated model
--- is right in about `mean_confidence` of a band's decisions.
+-- One row is one band of the AI's confidence, a tenth wide. A calibrated model is right in about `mean_confidence` of a
+-- band's decisions.
 WITH banded AS (
     SELECT
         project_id, origin,

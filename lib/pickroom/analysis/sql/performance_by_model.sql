@@ -1,5 +1,5 @@
--- One row is one version of what recommended, in one project: is it getting better? `source` keeps a baseline, or a
--- simulation, from passing for a model.
+-- One row is one version of a model, baseline or simulation that recommended, in one project: whether agreement gets
+-- better. `source` separates baselines and simulations from models.
 WITH counted AS (
     SELECT
         project_id, origin,

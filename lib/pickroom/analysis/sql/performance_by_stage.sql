@@ -1,4 +1,4 @@
--- One row is one stage that the AI picked, in one project; stage is NULL where the name says none.
+-- One row is one stage that the AI picked, in one project; stage is NULL where the name has none.
 WITH final AS (
     SELECT
         project_id, origin,

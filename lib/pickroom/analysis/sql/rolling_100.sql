@@ -1,5 +1,5 @@
--- One row is one decision: how often the AI's pick was the user's over the last 100 decisions up to it (over fewer at
--- the beginning: see `window_size`).
+-- One row is one decision: how often the AI's pick was the user's over the last 100 decisions up to it (fewer at the
+-- beginning: see `window_size`).
 WITH final AS (
     SELECT
         project_id, origin, group_id, decided_at, selection_match,

@@ -1,8 +1,8 @@
--- One row is one session: a run of groups decided by a person, none more than five minutes after the one before.
--- A group took the time since the one before it, the first of a session its look; two minutes or more are a pause: then its look
--- counts, and without one the group has no time. Time worked and pace are over the groups that have one (`timed`).
--- A group in less than a fifth of a second is nobody's look (a script, a demo's past, an import): such a session has no pace.
--- This is the one definition of pace; every other query takes it from here.
+-- One row is one session: a run of groups decided by the user, none more than five minutes after the one before. The
+-- time of a group is the time since the one before it; for the first of a session, and after a pause of two minutes or
+-- more, it is the time that the group was shown, and without that it is unknown. Time worked and pace are over the
+-- groups with a known time (`timed`). Groups decided in less than a fifth of a second were decided by a script, a demo
+-- or an import: such a session has no pace. All other queries take the pace from here.
 WITH moments AS (
     SELECT
         project_id, origin, group_id, images, decided_at, milliseconds,

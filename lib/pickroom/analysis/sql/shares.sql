@@ -1,5 +1,5 @@
--- One row is one project: what became of its finalised groups. Kept: one image picked as it is; kept whole: every image
--- (key K).
+-- One row is one project: the outcomes of its finalised groups. Kept: one image picked as it is; kept whole: every
+-- image (key K).
 WITH final AS (
     SELECT
         project_id, origin,

@@ -1,6 +1,6 @@
--- One row is one project: an estimate of the time that the recommendations saved, in seconds; NULL where there is nothing
--- to compare with. A group taken as recommended is held against one where the user chose otherwise or saw nothing
--- recommended (blind mode, no pick); a crop taken as proposed against one drawn by hand.
+-- One row is one project: an estimate of the time that the recommendations saved, in seconds; NULL where there is
+-- nothing to compare with. A group accepted as recommended is compared with one where the user chose otherwise or saw
+-- no recommendation (blind mode, no pick); an accepted crop with one drawn by hand.
 WITH looks AS (
     SELECT
         d.project_id,

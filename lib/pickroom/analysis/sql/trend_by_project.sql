@@ -1,4 +1,4 @@
--- One row is one project and day: groups decided by a person, and how often the AI's pick was theirs.
+-- One row is one project and day: groups decided by the user, and how often the AI's pick was theirs.
 WITH final AS (
     SELECT
         project_id, origin,

@@ -1,4 +1,4 @@
--- One row is one decision whose crop was asked for and is not yet made.
+-- One row is one decision whose crop was requested and is not yet made.
 WITH final AS (
     SELECT
         project_id, group_id, picked, user_action, decided_at,

@@ -1,7 +1,7 @@
 """The picking app's server: Voila on one page, for this machine only. Only `pickroom app` imports it.
 
-Voila runs the page's one cell and shows what comes of it. The browser may talk to that kernel's widgets and to nothing
-else: it cannot run code, and no file is served but those that Voila and the widgets consist of.
+Voila runs the page's one cell and shows the result. The browser can send messages only to that kernel's widgets: it
+cannot run code, and only the files of Voila and the widgets are served.
 """
 
 import logging
@@ -49,7 +49,7 @@ class Page(TornadoVoilaHandler):
 
 
 class Leave(LogoutHandler):
-    """The way out: back at the door, since Jupyter's own page of farewell needs files that are not served here."""
+    """Log out and redirect to the login page; Jupyter's own logout page needs files that are not served here."""
 
     @allow_unauthenticated
     def get(self) -> None:
@@ -59,7 +59,7 @@ class Leave(LogoutHandler):
 
 
 class TemplateFile(TemplateStaticFileHandler):
-    """Voila's, which fails on a path that names no file of a template."""
+    """Voila's handler of template files, with 404 for unknown paths, on which it fails."""
 
     async def get(self, path: str, include_body: bool = True) -> None:
         """See the base class."""
@@ -68,7 +68,7 @@ class TemplateFile(TemplateStaticFileHandler):
         await super().get(path, include_body)
 
 
-# what is ours instead of Voila's and Jupyter's own
+# Pickroom's handlers in place of Voila's and Jupyter's
 _HANDLERS = {TornadoVoilaHandler: Page, LogoutHandler: Leave, TemplateStaticFileHandler: TemplateFile}
 
 
@@ -104,7 +104,7 @@ class PickingServer(Voila):
         shown = {**query, "token": token} if self.identity_provider.token_generated else query
         print(f"Pick at {self.connection_url}{'?' * bool(shown)}{urlencode(shown)}  (Ctrl-C ends it)", flush=True)
         if self.window:
-            # by way of a file that only its owner can read: everybody can read a browser's command line
+            # through a file that only its owner can read: other users can read a browser's command line
             door = Path(self.connection_dir, "open.html")
             address = f"{self.connection_url}?{urlencode({**query, 'token': token})}"
             door.write_text(f'<meta http-equiv="refresh" content="0; url={address}">', encoding="utf-8")

@@ -13,7 +13,7 @@ _BYTES = 24  # as many as Jupyter's own tokens have
 
 
 class OwnToken(PasswordIdentityProvider):
-    """Jupyter's own way in, but an empty token, as a setting of the user's may ask for, is a random one instead."""
+    """Jupyter's login, with a random token in place of an empty one that the user's settings may ask for."""
 
     @validate("token")
     def _never_empty(self, proposal: dict[str, Any]) -> str:
@@ -43,8 +43,8 @@ class QuietKernelManager(ServerKernelManager):
 class PromptConnection(ZMQChannelsWebsocketConnection):
     """Jupyter's own connection with Nagle's algorithm off (RFC 896).
 
-    With it on, what a key answers waits for the browser's delayed acknowledgement of the message before (RFC 1122: some
-    40 ms on Linux). `benchmarks/deck_browser.py` prints how long a key takes.
+    With it on, the answer to a key waits for the browser's delayed acknowledgement of the previous message (RFC 1122:
+    some 40 ms on Linux). `benchmarks/deck_browser.py` prints how long a key takes.
     """
 
     def connect(self) -> asyncio.Future[None] | None:  # type: ignore[override]  # jupyter_server's own override of its async base

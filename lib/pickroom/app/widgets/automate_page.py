@@ -30,7 +30,7 @@ from pickroom.store import decisions, groups, operations
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project
 
-ONLY = "only "  # before the name of a filter: what its button presses, since no keyboard has such a key
+ONLY = "only "  # prefix of a filter's name: the pseudo key that its button sends
 _STEPS_SHOWN = 24  # of a plan; the command line prints every one
 
 

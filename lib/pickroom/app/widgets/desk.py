@@ -1,4 +1,4 @@
-"""What all desks share: a surface with words round it, failures as one line, and the end of the session.
+"""The base of all desks: a surface with text around it, errors as one line, and the end of the session.
 
 A desk draws a session and forwards the user's keys to it; it holds no data.
 """
@@ -26,7 +26,7 @@ ASKED = "summary"  # the token while the session asks something
 
 
 class Desk(ipywidgets.VBox):
-    """A surface with words round it; a tool says what is drawn and what its keys mean.
+    """A surface with text around it; each tool defines what is drawn and what its keys do.
 
     Attributes:
         session: a `ProjectSession`, which knows and decides everything.

@@ -45,7 +45,7 @@ class GridDesk(Desk):
         raise NotImplementedError
 
     def label(self, folder: str) -> tuple[str, str]:
-        """What stands on a thumbnail that is marked for a folder: text, and kind; keep is blue, reject is red."""
+        """The label on a marked thumbnail: text and kind; keep is blue, reject is red."""
         raise NotImplementedError
 
     def tool_panel(self) -> str:
@@ -53,7 +53,7 @@ class GridDesk(Desk):
         return ""
 
     def button_pressed(self, name: str) -> bool:
-        """A button that no key stands for; whether this tool has it."""
+        """Handle a button without a key; returns whether this tool has it."""
         return False
 
     def rows(self) -> list[list[ipywidgets.Widget]]:
@@ -204,7 +204,7 @@ class BrowseDesk(GridDesk):
     singles = traitlets.Bool(False)
 
     def show_singles(self, only: bool) -> None:
-        """Show only the images in no group that nobody has looked at, or every image."""
+        """Show only the images in no group that the user has not looked at, or every image."""
         if only != self.session.singles_only:
             self.session.show_singles(only)
             self.redraw()
@@ -239,7 +239,7 @@ def open_browse(project_id: str, home: Home = None, folders: Sequence[str] | Non
     return reopen("browse", project_id, home, lambda project: BrowseDesk(BrowseSession(project, folders)))
 
 
-FOLDER = "folder "  # before the number of a folder: what its button presses, since not each has a key
+FOLDER = "folder "  # prefix of a folder's number: the pseudo key that its button sends
 ALL = ("", "")  # no field: every image; None would mean to a list that nothing is chosen
 BY, ONLY = "Sort by field…", "Show only…"
 _VALUE = 40  # characters of a value in a list

@@ -113,7 +113,7 @@ class ModelsPage(Page):
             last = progress.follow(self.workspace, retraining.NAME, show, starting)
             if last is None or last.state == "failed":
                 said = started.words.splitlines() if started is not None else []
-                what = last.message if last is not None else said[-1] if said else "it ended without a word"
+                what = last.message if last is not None else said[-1] if said else "it ended without a message"
                 raise PickroomError(what, doing="training")
             return " ".join(f"{line.rstrip('.')}." for line in last.message.splitlines())
 

@@ -1,4 +1,4 @@
-"""What pages are made of: parts with buttons, a line that says what happened, and work in the background.
+"""The building blocks of pages: parts with buttons, a status line, and work in the background.
 
 A page shows what the functions of the commands say, and calls them. It holds no data.
 """
@@ -24,7 +24,7 @@ class StoppedError(PickroomError):
 
 
 class Work:
-    """How far a part's work is, as a line; the work ends at its next count once it was asked to.
+    """The progress of a part's work as a line; the work stops at its next count when asked to.
 
     Attributes:
         doing: what is done now, in words.
@@ -144,7 +144,7 @@ class Part(ipywidgets.VBox):
 
 
 class Page(ipywidgets.VBox):
-    """Parts one under the other. What goes on when it is closed goes on to its end.
+    """Parts one below the other. Work that runs when the page is closed continues to its end.
 
     Attributes:
         parts: from the top; looking: the one that reads something as the page opens, None for none.

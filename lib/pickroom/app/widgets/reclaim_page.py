@@ -28,7 +28,9 @@ def sizes(planned: ReclaimPlan) -> str:
         parts.append("<p>No project has anything set aside, archived or dropped.</p>")
     if staying:
         rows = "".join(_row(share, most) for share in staying)
-        parts.append(f'<h4>Stays, because nothing proves it needless</h4><table class="stays">{rows}</table>')
+        parts.append(
+            f'<h4>Stays, because it is not proved to be stored elsewhere</h4><table class="stays">{rows}</table>'
+        )
     return "".join(parts)
 
 

@@ -83,7 +83,7 @@ class Retrain(ipywidgets.HTML):
             return
         status = self._status(background)
         done = status is not None and status.state == "done"
-        self._say(status.message if status and done else background.words or "It ended without a word.")
+        self._say(status.message if status and done else background.words or "It ended without a message.")
 
     @staticmethod
     def _status(background: Background) -> progress.Status | None:

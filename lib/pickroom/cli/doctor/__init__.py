@@ -1,1 +1,1 @@
-"""What `pickroom doctor` looks at: the machine, then the workspace and its projects. It leaves nothing changed."""
+"""The checks of `pickroom doctor`: the machine, then the workspace and its projects. They change nothing."""

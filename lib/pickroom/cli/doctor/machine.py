@@ -1,4 +1,4 @@
-"""What Pickroom needs of the machine: Python, packages, an accelerator, weights, DuckDB, a browser, JupyterLab."""
+"""Checks of the machine: Python, packages, accelerator, weights, DuckDB, browser, JupyterLab."""
 
 import importlib.metadata
 import importlib.util
@@ -23,7 +23,7 @@ LOCK = Path(__file__).parents[4] / "requirements.lock"  # only an editable insta
 LOWEST, HIGHEST = (3, 11), (3, 14)  # pyproject.toml, requires-python; the Makefile, PYTHONS
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # as the tests look for one
 REMAKE = "run: make env" if LOCK.is_file() else f"run: {sys.executable} -m pip install --upgrade pickroom"
-# what draws in the browser: without its part for JupyterLab a widget is an empty line
+# widget libraries: without their JupyterLab part a widget is an empty line
 LAB_EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", "anywidget", "ipycanvas")
 # where OpenCLIP's registry has the default model; its files begin so
 _OPENCLIP_REPOSITORY = "models--laion--CLIP-ViT-B-32-laion2B-s34B-b79K"
@@ -45,7 +45,7 @@ def look() -> Iterator[Finding]:
 
 
 def python(version: tuple[int, ...]) -> Finding:
-    """Whether this Python is one that the pinned packages are built for."""
+    """Whether the pinned packages are built for this Python."""
     text = platform.python_version()
     if version < LOWEST:
         return Finding("python", "fail", f"{text} is too old", "make a new environment with 3.11 or newer: make env")
@@ -56,9 +56,9 @@ def python(version: tuple[int, ...]) -> Finding:
 
 
 def packages(lock: Path) -> Finding:
-    """Whether what is installed is what the lock pins.
+    """Whether the installed packages are those that the lock pins.
 
-    An entry with a marker may be for another platform: it is held against the lock only where it is installed.
+    An entry with a marker may be for another platform: it is compared only where it is installed.
     """
     text = lock.read_text(encoding="utf-8")
     pinned: dict[str, set[str]] = defaultdict(set)
@@ -88,7 +88,7 @@ def required_packages() -> Finding:
 
 
 def jupyter(extensions: Path) -> Finding:
-    """Whether JupyterLab is here with its settings, and the browser's half of every widget."""
+    """Whether JupyterLab is installed with its settings and the browser part of every widget."""
     try:
         version = importlib.metadata.version("jupyterlab")
         settings = Path(lab.__file__).parent / "server" / "labconfig" / "page_config.json"
@@ -150,7 +150,7 @@ def accelerator() -> Finding:
     except Exception as error:  # noqa: BLE001 (as above: a broken PyTorch raises anything)
         return Finding("accelerator", "fail", f"PyTorch cannot be used: {_said(error)}", REMAKE)
     if best == "cpu":
-        return Finding("accelerator", "ok", f"none, so the {words}: embedding takes longer, nothing else does")
+        return Finding("accelerator", "ok", f"none, so the {words}: only embedding takes longer")
     return Finding("accelerator", "ok", words)
 
 

@@ -1,4 +1,4 @@
-"""The workspace and its projects: the disks they lie on, manifests, databases, image folders, what a crash left."""
+"""Checks of the workspace and its projects: disks, manifests, databases, image folders, unfinished work."""
 
 import contextlib
 import errno
@@ -33,7 +33,7 @@ State = Literal["ok", "warn", "fail"]
 class Finding:
     """One line of the report."""
 
-    check: str  # what was looked at, in a word or two; a project by "project NAME"
+    check: str  # the check in a word or two; a project as "project NAME"
     state: State  # "warn" where something will not work as well as it could, "fail" where something will not work
     found: str  # what it means, in one sentence
     todo: str = ""  # what to do next; "" where nothing needs doing
@@ -57,7 +57,7 @@ _LACKED = (errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTS
 
 @dataclass(frozen=True, slots=True)
 class _Ability:
-    """One thing a disk may be able to do."""
+    """One function that a disk may have."""
 
     name: str  # what it lacks, in plain words
     # raises OSError with an errno of `_LACKED`, or returns False, where it cannot; given an empty folder
@@ -68,7 +68,7 @@ class _Ability:
 
 
 def look_at_disk(check: str, folder: Path, *, workspace: bool = False) -> Finding:
-    """The file system of a folder, and what it lacks, found by trying in a hidden folder that is removed at once.
+    """The file system of a folder and the functions it lacks, tried in a hidden folder that is removed at once.
 
     Args:
         check: what the finding is called.
@@ -105,7 +105,7 @@ def _is_able(ability: _Ability, folder: Path) -> bool:
 def kind_of(folder: Path) -> str:
     """The type of the file system that a folder lies on, as mount(8) calls it."""
     place, mounts = folder.resolve(), enumerate(psutil.disk_partitions(all=True))
-    # the longest mount point, and of several there the last one, which hides the others
+    # the longest mount point; of several equal ones the last, which hides the others
     above = [(len(one.mountpoint), n, one) for n, one in mounts if place.is_relative_to(one.mountpoint)]
     if not above:
         return "unknown file system"
@@ -177,7 +177,7 @@ def look(workspace: Workspace) -> Iterator[Finding]:
     yield from other_files(workspace)
     for project_id in workspace.project_ids():
         yield project(workspace, project_id)
-        with contextlib.suppress(PickroomError):  # said in the line before
+        with contextlib.suppress(PickroomError):  # already in the line before
             yield look_at_disk(f"images of {project_id}", workspace.project(project_id).require_root())
 
 
@@ -203,7 +203,7 @@ def room(root: Path) -> Finding:
 
 
 def other_files(workspace: Workspace) -> Iterator[Finding]:
-    """What lies among the manifests, and the models, and is not a file of Pickroom's: left as it is."""
+    """Files among manifests and models that are not Pickroom's; they are only named."""
     if others := workspace.other_files():
         found = f"{plural(len(others), 'JSON file')} of other programs in data/projects/, ignored: {_some(others)}"
         yield Finding("other files", "ok", found, items=tuple(others))
@@ -221,7 +221,7 @@ def _some(names: list[str]) -> str:
 
 
 def project(workspace: Workspace, project_id: str) -> Finding:
-    """The worst thing that is wrong with one project."""
+    """The worst problem of one project."""
     name = f"project {project_id}"
     try:
         opened = workspace.project(project_id)
@@ -236,7 +236,7 @@ def project(workspace: Workspace, project_id: str) -> Finding:
 
 
 def _schema(opened: Project, name: str) -> Finding | None:
-    """What the database's schema says; None where it is this program's, so that opening it changes nothing."""
+    """A finding on the database's schema; None if it is this program's, so that opening it changes nothing."""
     own, known = schema_of(opened.database)
     if own > known:
         return Finding(name, "fail", f"its database is of a newer Pickroom (schema {own})", "update pickroom")

@@ -1,7 +1,7 @@
 """The features a crop is learned from and proposed by: one function for both (DESIGN.md, invariant 5).
 
 LESSONS.md, Cropping: an earlier proposer was trained on raw embeddings and served normalised ones. Here nothing is
-scaled; what scaling a model needs is part of the model.
+scaled; a model does the scaling that it needs.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pickroom.features.encoder import EncoderSpec, reduce_channels
 from pickroom.features.sources import FeatureSources
 from pickroom.learn.examples import CropExample
 
-_VERSION = 2  # of the features; another one makes every checkpoint of the older one useless
+_VERSION = 2  # of the features; a change makes every older checkpoint useless
 SHAPE_NAMES = ("log_aspect", "log_size", "stage_known", "stage")
 _SIZE = 2048.0  # pixels of the long side at which log_size is 0; only a scale
 _HIGHEST_STAGE = 3.0  # FORMATS.md, File names; only a scale
 # of a checkpoint: what its features are, and their version
 FEATURE_HASH = hashlib.sha256(json.dumps({"shape": SHAPE_NAMES, "version": _VERSION}).encode()).hexdigest()
-_MOST_LOG = 2.0  # of either logarithm: beyond 7:1 nothing was ever seen to learn from
+_MOST_LOG = 2.0  # of either logarithm: no image beyond 7:1 was in the training data
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class CropFeatures:
     # (N, len(SHAPE_NAMES)) float32: ln(width / height), ln(long side / 2048), 1 if the stage is known, stage / 3 (0 if
     # unknown)
     shape: np.ndarray
-    # (N, 2) float32: what the grid spans of the image's width and height, its middle being the image's; 1 is the whole,
-    # less where the encoder crops the middle, more where it pads
+    # (N, 2) float32: the share of the image's width and height that the grid spans, around the image's middle: 1 is the
+    # whole, less where the encoder crops the middle, more where it pads
     cover: np.ndarray
     mask: np.ndarray  # (N,) bool: rows with features; all values of the others are 0
     missing: dict[int, str] = field(default_factory=dict)  # row -> why it has none
@@ -79,7 +79,7 @@ class CropFeatures:
 
 
 def crop_features(items: Sequence[CropItem], sources: FeatureSources) -> CropFeatures:
-    """The features of some images, cropped before or not; no file is opened but those of the vectors.
+    """The features of some images, cropped before or not; only the files of vectors are opened.
 
     Raises:
         UsageError: the images' projects are embedded by different encoders.
@@ -137,7 +137,7 @@ def shape_values(item: CropItem) -> np.ndarray:
 
 
 def covered(spec: EncoderSpec, width: int, height: int) -> tuple[float, float]:
-    """What an encoder's input spans of an image's width and height; see `CropFeatures.cover`."""
+    """The share of an image's width and height that an encoder's input spans; see `CropFeatures.cover`."""
     own = spec.preprocessing
     if own is None or own.resize == "squash":
         return 1.0, 1.0

@@ -125,7 +125,7 @@ def _epochs(
 def _augmented(
     inputs: Inputs, boxes: np.ndarray, dropout: float, rng: np.random.Generator
 ) -> tuple[Inputs, np.ndarray]:
-    """Half of the images in a mirror, and channels left out at random; the grid is changed in place."""
+    """Mirror half of the images, and leave out channels at random; changes the grid in place."""
     grid = inputs.grid
     if grid is None:  # a vector alone does not tell what its image looks like in a mirror
         return inputs, boxes
@@ -149,7 +149,7 @@ def _fit_need(seen: np.ndarray, cropped: np.ndarray) -> Weights:
         return float(total), np.concatenate([[slopes.sum()], given.T @ slopes]) + ridge
 
     found = np.zeros(1 + seen.shape[1])
-    if cropped.all():  # the user never showed when to leave an image as it is
+    if cropped.all():  # there is no image that the user left as it is
         found[0] = _ALWAYS
     else:
         found = minimize(loss, found, jac=True, method="L-BFGS-B").x

@@ -1,6 +1,6 @@
-"""A crop proposer in use: features in, boxes and calibrated confidences out; and how one is fitted, scored and judged.
+"""The crop model: predict boxes and calibrated confidences from features; fit, score and compare models.
 
-Training and recommending meet here (DESIGN.md, invariant 5): both go through `crop_features`.
+Training and recommending both use `crop_features` (DESIGN.md, invariant 5).
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from pickroom.learn.training_sets import Kind
 
 _CLIP = 1e-4  # a raw confidence of 0 or 1 has no logit
 _BIAS_SD, _SLOPE_SD = 1.0, 0.5  # of the priors, about 0 and 1, in logits
-_LEAST_SLOPE = 0.05  # more confident must never mean less probable
-LEAST_ROWS = 10  # fewer say nothing: the raw confidence stays
+_LEAST_SLOPE = 0.05  # a higher confidence must never mean a lower probability
+LEAST_ROWS = 10  # with fewer the raw confidence is kept
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Confidence as the probability that a box is the user's: logit(p) = bias + slope x logit(raw).
 
-    Platt's scaling (Platt 1999), with priors that keep it at "as it is", the default, until there is evidence. It never
-    changes a box.
+    Platt scaling (Platt 1999), with priors that keep the raw confidence until there is evidence. It never changes a
+    box.
     """
 
     bias: float = 0.0
     slope: float = 1.0
-    lower: float = 0.0  # 0; other versions of Pickroom added it where a lower stage was picked
+    lower: float = 0.0  # 0; earlier versions of Pickroom added it where a lower stage was picked
     rows: int = 0  # it was fitted on
 
     def __call__(self, raw: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ def _logit(values: np.ndarray) -> np.ndarray:
 
 
 _FIRST_STEP, _LAST_STEP = 0.08, 0.0005  # fractions of the image, of the search for the best constant box
-_SAMPLE = 2000  # crops it is searched on: the mean of more moves it by less than the last step
+_SAMPLE = 2000  # crops to search on: more would move the mean by less than the last step
 _CHUNK = 1024  # rows of the similarity matrix at a time
 
 
@@ -100,7 +100,7 @@ def baseline_boxes(train: CropFeatures, boxes: np.ndarray, features: CropFeature
 def best_constant(boxes: np.ndarray) -> np.ndarray:
     """(4,) float32: the one box with the highest mean IoU to (M, 4) boxes; LESSONS.md's where there are none.
 
-    A pattern search (Hooke & Jeeves 1961) from the median box: the mean IoU has no gradient worth the name at its top.
+    A pattern search (Hooke & Jeeves 1961) from the median box: the mean IoU has hardly any gradient at its maximum.
     """
     if not len(boxes):
         return np.array(CONSTANT_CROP.to_list(), dtype=np.float32)
@@ -155,13 +155,13 @@ MARK = 0.7  # the mean IoU that counts as success
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a model says of N rows that it was not fitted on, compared with the user's own choice.
+    """A model's predictions for N rows that it was not fitted on, compared with the user's choices.
 
-    The rows are those of `CropTask.judged`, in its order: not every row that is asked about can be judged.
+    The rows are those of `CropTask.judged`, in its order: not every predicted row can be judged.
 
     Attributes:
         raw: (N,) confidences before calibration; right: (N,) whether the user agreed.
-        figures: (N,) what a version is judged by; losses: (N,) what decides between equals, the lower the better.
+        figures: (N,) the score that a version is judged by; losses: (N,) the tie-break, lower is better.
     """
 
     raw: np.ndarray
@@ -186,7 +186,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """What a version has to beat, learned from the same rows as it and asked about the same others."""
+    """The baselines of a version, fitted on the same rows and scored on the same other rows."""
 
     judged: dict[str, np.ndarray]  # name -> (N,) figures, row by row as those of `Evidence`
     scored: dict[str, Any]  # name -> every metric, as JSON
@@ -194,7 +194,7 @@ class Baselines:
 
 @dataclass(frozen=True, slots=True)
 class CropPrediction:
-    """What a crop proposer says of N images; NaN in rows without features."""
+    """A crop proposer's predictions for N images; NaN in rows without features."""
 
     boxes: np.ndarray  # (N, 4) float32, [x1, y1, x2, y2] as fractions: where the crop lies if one is made
     needed: np.ndarray  # (N,) float32: the chance that the user crops at all
@@ -202,7 +202,7 @@ class CropPrediction:
 
     @property
     def offered(self) -> np.ndarray:
-        """(N, 4) float32: what the user is offered: the full frame where no crop is thought to be needed."""
+        """(N, 4) float32: the boxes that the user is offered: the full frame where no crop is predicted."""
         return np.where(self.needed[:, None] < 0.5, np.asarray(FULL_FRAME, np.float32), self.boxes)
 
 
@@ -212,7 +212,7 @@ class CropModel:
 
     proposer: CropProposer
     calibration: Calibration = field(default_factory=Calibration)
-    # whether its "a crop or none" counts (`promotion.evaluate_crop_gate`); else only its boxes do
+    # whether its answer "a crop or none" is used (`promotion.evaluate_crop_gate`), or only its boxes
     gate_enabled: bool = True
 
     def box(self, features: CropFeatures) -> CropPrediction:
@@ -230,7 +230,7 @@ class CropModel:
 
 @dataclass(frozen=True, slots=True)
 class CropTask:
-    """How a crop proposer is made of a person's crops, and held against its baselines."""
+    """How a crop proposer is made from the user's crops, and compared with its baselines."""
 
     config: CropConfig = field(default_factory=CropConfig)
 
@@ -264,11 +264,11 @@ class CropTask:
         return CropModel(proposer, Calibration(**description.get("calibration", {})), judged.get("counts", True))
 
     def judged(self, examples: Sequence[CropExample]) -> np.ndarray:
-        """Images that the user cropped: of others no box exists to compare with."""
+        """Images that the user cropped: the others have no box to compare with."""
         return np.flatnonzero(is_crop(drawn_boxes(examples)))
 
     def evidence(self, model: CropModel, examples: Sequence[CropExample], features: CropFeatures) -> Evidence:
-        """How the raw boxes do on images that the user cropped; judged by IoU, then by the corners' distance."""
+        """Scores of the raw boxes on images that the user cropped: by IoU, then by the distance of the corners."""
         rows = self.judged(examples)
         boxed = CropModel(model.proposer).box(features.take(rows))
         meant = metrics.boxes_of([examples[row] for row in rows.tolist()])

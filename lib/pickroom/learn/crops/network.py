@@ -2,8 +2,7 @@
 
 Each edge is a soft-argmax: a softmax over the cells and the expected place under it (Chapelle & Wu 2010; for
 coordinates, Luvizon et al. 2019), so that an edge may lie between cells and the loss reaches every cell. The softmax is
-taken of one hidden layer in each cell and a 3x3 convolution of it. Linear terms of what stands next to the grid are
-added.
+taken of one hidden layer in each cell and a 3x3 convolution of it. Linear terms of the extra columns are added.
 """
 
 from functools import cache
@@ -14,7 +13,7 @@ import numpy as np
 Weights = dict[str, np.ndarray]  # name -> float32 values, see `new_weights`
 _KERNEL = 3  # cells a side
 _FIRST_KERNEL = 0.01  # standard deviation of its first values
-_LEAST = 0.02  # of the image: no person cuts out less
+_LEAST = 0.02  # of the image: no user crops to less
 # edges -> box of the image's own aspect ratio: the middle stays, both sides become their mean
 _SQUARED = np.array([[3, 1, 1, -1], [1, 3, -1, 1], [1, -1, 3, 1], [-1, 1, 1, 3]], dtype=np.float32) / 4
 
@@ -57,7 +56,7 @@ class Outputs(NamedTuple):
 def new_weights(
     grid: tuple[int, int, int] | None, hidden: int, extra: int, mean_box: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, Weights]:
-    """Weights of a network that says about `mean_box` (4,) of every image; `grid` is (rows, cols, C).
+    """Weights of a network that predicts about `mean_box` (4,) for every image; `grid` is (rows, cols, C).
 
     Returns:
         All values in one float32 array, and the weights by name: views of it.
@@ -110,7 +109,7 @@ def gradient(weights: Weights, inputs: Inputs, found: Outputs, edges: np.ndarray
 
 
 def need_inputs(inputs: Inputs, found: Outputs) -> np.ndarray:
-    """(N, B + 2 H): what tells whether a crop is needed: the extra columns, mean and maximum of hidden channels."""
+    """(N, B + 2 H): the inputs for whether a crop is needed: extra columns, mean and maximum of hidden channels."""
     if found.hidden is None:
         return inputs.extra
     pooled = (found.hidden.mean(axis=(1, 2)), found.hidden.max(axis=(1, 2)))
@@ -139,7 +138,7 @@ def mirror_boxes(boxes: np.ndarray) -> np.ndarray:
 
 
 def box_loss(edges: np.ndarray, meant: np.ndarray, l1: float, keep_aspect: bool) -> tuple[np.ndarray, np.ndarray]:
-    """How far boxes of (N, 4) edges are from those meant: (N,) losses, and their (N, 4) gradients in the edges.
+    """Losses (N,) of predicted (N, 4) edges against the true boxes, and their (N, 4) gradients in the edges.
 
     1 - generalised IoU (Rezatofighi et al. 2019), plus `l1` times the mean distance of the edges. Edges outside the
     frame count as they are.

@@ -25,7 +25,7 @@ _FREE_SHAPE = 0.02  # |ln(width / height)|, in fractions of the image: above it 
 _FREE_SHARE = 0.1  # of the crops: with more, the user does not keep the aspect ratio
 _CHUNK = 256  # images at a time when proposing
 _CLIP = 6.0  # standard deviations
-_ERROR = 0.025  # typical error of an edge that all predictions agree on; calibration corrects what it gets wrong
+_ERROR = 0.025  # typical error of an edge that all predictions agree on; calibration corrects the confidence
 FULL_FRAME = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -35,10 +35,10 @@ class CropConfig:
 
     members: int = 2  # networks of the ensemble
     hidden: int = 32  # channels of the hidden layer
-    components: int = 16  # main directions of the vector that are seen next to the grid
+    components: int = 16  # main directions of the vector that are used in addition to the grid
     # steps, batch: steps of the optimiser a member, images a step
     steps: int = 400
-    least_epochs: int = 4  # passes over the images at the least, so that many crops get more steps
+    least_epochs: int = 4  # fewest passes over the images, so that many crops get more steps
     batch: int = 32
     # learning_rate, weight_decay: of AdamW; the rate rises to this and falls to 0 along a half cosine
     learning_rate: float = 8e-3
@@ -81,7 +81,7 @@ class CropProposer:
             if description["version"] != _VERSION:
                 raise _unusable("an earlier version of Pickroom made it")
             found = cls(state, description)
-            for channels in found._networks:  # whatever is missing or of another size is met here
+            for channels in found._networks:  # fails here where an array is missing or has another size
                 grid = [*found.sizes["grid"][:2], int(channels)]
                 shapes = ((1, *grid), (1, *found.sizes["vector"]), (1, len(SHAPE_NAMES)), (1, 2))
                 zeros, vector, shape, cover = (np.zeros(values, dtype=np.float32) for values in shapes)
@@ -99,7 +99,7 @@ class CropProposer:
 
     @one_blas_thread
     def predict(self, features: CropFeatures) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What it proposes for N images; rows without features get NaN in all three.
+        """Boxes, chances and confidences for N images; rows without features get NaN in all three.
 
         Returns:
             boxes (N, 4) float32: [x1, y1, x2, y2] as fractions: where the crop lies if one is made.
@@ -150,7 +150,7 @@ def fit_scales(features: CropFeatures, components: int) -> dict[str, np.ndarray]
     kept = max(1, min(components, features.vector.shape[1], len(features) - 1))
     _, spreads, directions = np.linalg.svd(unit - mean, full_matrices=False)
     spreads = np.maximum(spreads[:kept] / math.sqrt(len(features)), max(spreads[0] * 1e-3, 1e-9))
-    shape_scale = np.maximum(features.shape.std(axis=0), 1e-3)  # a value that hardly varied must not blow up later
+    shape_scale = np.maximum(features.shape.std(axis=0), 1e-3)  # a value that hardly varied must not become huge later
     parts = (mean, directions[:kept].T / spreads, features.shape.mean(axis=0), shape_scale)
     names = ("vector_mean", "directions", "shape_mean", "shape_scale")
     return {name: part.astype(np.float32) for name, part in zip(names, parts, strict=True)}
@@ -178,7 +178,7 @@ def scaled(grid: np.ndarray | None, arrays: Mapping[str, np.ndarray]) -> np.ndar
 
 
 def extra(features: CropFeatures, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(N, B) float32: what the network sees next to the grid: the vector's main directions, and the shape."""
+    """(N, B) float32: the network's inputs besides the grid: the vector's main directions, and the shape."""
     seen = (_unit(features.vector) - arrays["vector_mean"]) @ arrays["directions"]
     shape = (features.shape - arrays["shape_mean"]) / arrays["shape_scale"]
     return np.concatenate([seen, shape], axis=1).clip(-_CLIP, _CLIP)

@@ -1,4 +1,4 @@
-"""The order in which the images of a burst meet: by what a model says of each."""
+"""The order in which the images of a burst are shown: by their utilities."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ GROUPS_AT_ONCE = 2000  # whose features are in memory
 
 
 def candidates_of(group: Group) -> Candidates:
-    """A group as features see it."""
+    """A group as input of the features."""
     return Candidates(
         group.project_id,
         group.group_id,
@@ -28,7 +28,7 @@ def candidates_of(group: Group) -> Candidates:
 def orders_of(
     bursts: Sequence[Group], model: PickModel, sources: FeatureSources, progress: Progress | None
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
-    """Burst -> its places by rising utility; and burst -> why none can be given, in words.
+    """Burst -> its places by rising utility; and burst -> the reason where there is no order.
 
     Features are of four images at most, so each burst is scored in parts: the order between parts leaves out how an
     image agrees with those of other parts.

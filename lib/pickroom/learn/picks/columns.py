@@ -15,11 +15,11 @@ from scipy.linalg import eigh
 
 from pickroom.features.pick_features import PickFeatures
 
-_CLIP = 5.0  # standard deviations: a longer tail than any seen must not decide alone
-_LEAST_SCALE = 1e-3  # a value that hardly varied must not blow up later
+_CLIP = 5.0  # standard deviations: one extreme value must not decide alone
+_LEAST_SCALE = 1e-3  # a value that hardly varied must not become huge later
 _SAMPLE = 4096  # candidates that scales and directions are found from
 PROJECT = "project "  # before the name of a block of deviations
-HIGHEST = "consistency, highest stage"  # the block of what departs in the image of the highest stage
+HIGHEST = "consistency, highest stage"  # the block of deviations in the image of the highest stage
 _ROOM = 2  # for projects that come later
 OWN = "own"  # the block with a column for each image that is met in several groups
 
@@ -54,10 +54,10 @@ class Columns:
 
     Attributes:
         blocks: name -> (first column, one after the last); a curved block is called "NAME, curved". HIGHEST has the
-            numbers of `consistency` once more, for images of the highest stage only: these always depart, and what
-            departs more than usual of them counts otherwise than in a lower stage.
+            numbers of `consistency` a second time, for images of the highest stage only: these always deviate, and a
+            larger deviation than usual has another meaning than in a lower stage.
         projects: ids with deviations of their own; slots: how many there is room for.
-        images: contents with a weight of their own.
+        images: hashes of images with a weight of their own.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Columns:
         return {"columns": blocks, **own}
 
     def with_projects(self, ids: Sequence[str]) -> Columns:
-        """The same with deviations for projects that are new, as long as there is room for them."""
+        """The same with columns for new projects, as long as there is room for them."""
         new = [project_id for project_id in dict.fromkeys(ids) if project_id not in self.projects]
         projects = (*self.projects, *new)[: self.slots]
         return Columns(self.arrays, self.blocks, projects, self.slots, self.images)
@@ -109,7 +109,7 @@ class Columns:
         return found
 
     def doubt(self, features: PickFeatures, variances: Mapping[str, float]) -> np.ndarray:
-        """(N, 4) variance of each utility from blocks that a candidate has no values of, given prior variances."""
+        """(N, 4) variance of each utility due to blocks without values, given prior variances."""
         found = np.zeros(features.mask.shape)
         for name in self._plain():
             absent = features.mask & ~features.present[source_of(name)]
@@ -188,7 +188,7 @@ def _fit_scale(arrays: dict[str, np.ndarray], name: str, values: np.ndarray, rng
 def _directions(values: np.ndarray, mask: np.ndarray, config: ColumnsConfig, rng: np.random.RandomState) -> np.ndarray:
     """(D, K): the directions in which siblings differ most, each scaled by the fourth root of its variance.
 
-    Halfway between raw columns, where a few directions decide, and whitened ones, where noise counts as much.
+    A compromise between raw columns, where a few directions decide, and whitened ones, where noise counts equally.
     """
     count = np.maximum(mask.sum(axis=1), 1)[:, None, None]
     mean = np.where(mask[..., None], values, 0).sum(axis=1, keepdims=True) / count
@@ -231,7 +231,7 @@ def _raw(features: PickFeatures, arrays: Mapping[str, np.ndarray], names: Sequen
 
 
 def source_of(name: str) -> str:
-    """The block of features that a block of columns is made of: `vector` of `project vector`."""
+    """The block of features that a block of columns is made from: `vector` for `project vector`."""
     return name.removeprefix(PROJECT).partition(", ")[0]
 
 

@@ -1,8 +1,8 @@
-"""The state that learns on: kept between finalises, and what makes a numbered version of it.
+"""The learner's state, which is kept between finalises, and how it becomes a numbered version.
 
-`data/ai_data/models/ranker_state.npz` holds it, `ranker_state.json` says in short how it does. A state belongs to a
-version: to the one that recommends, or to none before the first has earned that. It is made anew from the decisions
-whenever it does not fit them any more (a finalise was undone), or the features are made otherwise.
+`data/ai_data/models/ranker_state.npz` holds it, and `ranker_state.json` a summary. A state belongs to the version that
+recommends, or to none before the first promotion. It is computed again from the decisions when it no longer fits them
+(a finalise was undone), or when the features have changed.
 """
 
 import json
@@ -37,7 +37,7 @@ _ABOUT = "about"  # the name of the JSON object among the arrays, as bytes
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A learner and what it belongs to."""
+    """A learner with its version, features and encoder."""
 
     learner: Learner
     version: int  # that recommends with it; 0 before any
@@ -56,7 +56,7 @@ class Verdict:
 
 
 def read_state(workspace: Workspace) -> State | None:
-    """The state as it was kept; None where there is none, or it cannot be used: it is made again."""
+    """The stored state; None where there is none, or it cannot be used and has to be computed again."""
     try:
         with atomic.open_plain(_state_path(workspace)) as file:
             arrays = unpacked(file)
@@ -85,10 +85,10 @@ def update(
     task: PickTask | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> tuple[State, list[str]]:
-    """Score and learn the decisions that are new, and make a version of the state once that has earned it.
+    """Score and learn the new decisions, and make a version of the state if it is to be promoted.
 
     Args:
-        tell: called with what is done now, in words.
+        tell: called with the current step, in words.
 
     Returns:
         the state, and what happened in words.
@@ -157,7 +157,7 @@ def current_model(workspace: Workspace, task: PickTask, encoder: str) -> tuple[C
     """The version that recommends as it was written; None without one.
 
     Raises:
-        ConflictError, StoreError: it can be used no longer.
+        ConflictError, StoreError: it can no longer be used.
     """
     checkpoint = checkpoints.load_current(workspace, NAME)
     if checkpoint is None:
@@ -168,7 +168,7 @@ def current_model(workspace: Workspace, task: PickTask, encoder: str) -> tuple[C
 
 
 def usable_version(workspace: Workspace, task: PickTask, encoder: str) -> int:
-    """The version that recommends, 0 where there is none or it can be used no longer."""
+    """The version that recommends; 0 where there is none, or it can no longer be used."""
     try:
         found = current_model(workspace, task, encoder)
     except (ConflictError, StoreError):
@@ -179,7 +179,7 @@ def usable_version(workspace: Workspace, task: PickTask, encoder: str) -> int:
 def rival_of_current(
     workspace: Workspace, task: PickTask, encoder: str, picks: Sequence[Pick], features: PickFeatures
 ) -> dict[str, np.ndarray]:
-    """Whether the current version is right about each group, NaN where it learned from the group's files."""
+    """Whether the current version was right about each group; NaN where it had learned from the group's files."""
     try:
         found = current_model(workspace, task, encoder)
     except (ConflictError, StoreError):
@@ -192,7 +192,7 @@ def rival_of_current(
 
 
 def judge(workspace: Workspace, learner: Learner, task: PickTask, encoder: str) -> Verdict:
-    """Whether what a learner said earns it a version that recommends."""
+    """Whether a learner's predictions are good enough for a version that recommends."""
     count = len(learner.counted)
     own = float(learner.counted.mean()) if count else 0.0
     bets = {name: bet for name, bet in learner.bets.items() if name in BASELINES}
@@ -236,7 +236,7 @@ def promote(
 
 
 def adopted(state: State, version: int) -> State:
-    """The state as the one that learns on from a version; bets against the version before it are off."""
+    """The state that continues from a version, without bets against the version before it."""
     state.learner.bets[CURRENT] = Bet()
     return State(state.learner, version, state.features, state.encoder)
 
@@ -257,7 +257,7 @@ def metadata_of(
     learned: Sequence[Pick],
     verdict: Verdict,
 ) -> dict[str, Any]:
-    """What every version says of itself."""
+    """The metadata that every version has."""
     return {
         "made_at": utc_now(),
         "projects": list(made.projects),
@@ -287,7 +287,7 @@ LEAST = 20  # groups; fewer would be learned by heart
 def train_picks(
     workspace: Workspace, frozen: TrainingSet, task: PickTask, holdout: str | None, reporter: ProgressReporter
 ) -> tuple[int, bool, dict[str, object]]:
-    """Learn from every decision of a frozen set but those of a project held out; returns version, promoted, metadata.
+    """Learn from all decisions of a frozen set except those held out; returns version, promoted, metadata.
 
     Raises:
         NotYetError: there is too little to learn from.

@@ -1,6 +1,6 @@
-"""Picks learned one after the other: each group is scored by a model that has not learned its pick, then learned.
+"""Learn picks one after the other: each group is predicted before its pick is learned.
 
-The scores are what a version is judged by, with bets against its rivals. Pure.
+A version is judged by these predictions, with bets against its rivals. Pure.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ _SHARES = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.7])
 
 @dataclass(slots=True)
 class Bet:
-    """Whether a model is better than another, at any time: a bet on each group, made before its pick is known.
+    """A test whether a model is better than a rival, valid at any time: a bet on each group before its pick is known.
 
     An e-process (Waudby-Smith and Ramdas 2023): if the model is right no more often than its rival, the wealth of a
     gambler who bets on it is expected not to grow, so it ever reaches 20 with a probability of at most 1/20 (Ville
-    1939), however often somebody looks. The gambler splits the money between several shares of the wealth to bet.
+    1939), however often the result is checked. The gambler splits the money between several shares of the wealth to
+    bet.
 
     Attributes:
         logs: (6,) float64, the log wealth of each share; groups: bets made.
@@ -62,8 +63,8 @@ class Bet:
 
 
 FIRST_FIT = 10  # groups; before, every candidate is as likely
-_REFIT = 1.25  # scales, directions and variances are found again when so many times the groups have been learned
-REFIT_BELOW = 2000  # groups; with more, they are found again by a training
+_REFIT = 1.25  # scales, directions and variances are fitted again when the groups have grown by this factor
+REFIT_BELOW = 2000  # groups; with more, only a training fits them again
 _BATCH = 0.1  # of the groups learned: how many are scored at once when decisions are replayed
 CURRENT = "current version"  # the rival besides the baselines
 
@@ -75,8 +76,8 @@ class Learner:
     Attributes:
         model: None until there are FIRST_FIT groups.
         learned: (n,) int64: a print of each decision learned, in order; see `decision_prints`.
-        chances: (n, 4) float32: what was said of each before it was learned.
-        right: (n,) float32 whether that was right; NaN for an earlier round of a burst, on which nothing is bet.
+        chances: (n, 4) float32: the chances predicted for each before it was learned.
+        right: (n,) float32 whether the likeliest was picked; NaN for an earlier round of a burst, without a bet.
         bets: rival -> the bet against it; fitted: groups at the last fit.
     """
 
@@ -94,9 +95,9 @@ class Learner:
         return count >= FIRST_FIT and (self.model is None or (count >= _REFIT * self.fitted and count <= REFIT_BELOW))
 
     def score(self, picks: Sequence[Pick], features: PickFeatures, rivals: Mapping[str, np.ndarray]) -> None:
-        """Say which image of each group is picked, and bet on that; nothing is learned of them yet.
+        """Predict the pick of each group and bet on it; nothing is learned from them yet.
 
-        Without a model nothing is bet, and every candidate is as likely.
+        Without a model there are no bets, and all candidates are equally likely.
 
         Args:
             rivals: name -> (N,) whether it was right, NaN where it cannot be compared.
@@ -116,7 +117,7 @@ class Learner:
         self.learned = np.concatenate([self.learned, decision_prints(picks)])
 
     def refit(self, picks: Sequence[Pick], features: PickFeatures, config: ColumnsConfig) -> None:
-        """Find scales, directions and variances again, from all groups learned."""
+        """Fit scales, directions and variances again, to all groups learned."""
         self.model = fit_model(features, chosen_of(picks), config, self.model)
         self.fitted = len(picks)
 
@@ -127,7 +128,7 @@ class Learner:
 
     @property
     def evidence(self) -> float:
-        """The least e-value against the baselines."""
+        """The lowest e-value against the baselines."""
         return min(self.bets[name].value for name in BASELINES)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -143,7 +144,7 @@ class Learner:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Learner:
-        """A learner as it was kept; raises KeyError, TypeError, ValueError or StoreError where it is damaged."""
+        """A stored learner; raises KeyError, TypeError, ValueError or StoreError where it is damaged."""
         parts = {name.removeprefix("model."): values for name, values in arrays.items() if name.startswith("model.")}
         model = PickModel.from_state(parts, about["model"]) if about["model"] is not None else None
         bets = {name: Bet(np.asarray(arrays[f"bet.{name}"]), int(groups)) for name, groups in about["bets"].items()}
@@ -164,7 +165,7 @@ def replay(
 
     Args:
         rivals: as of `Learner.score`, of all picks.
-        tell: called with how many of how many are done.
+        tell: called with (done, of).
     """
     learner, done = Learner(), 0
     while done < len(picks):

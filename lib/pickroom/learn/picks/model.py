@@ -1,4 +1,4 @@
-"""A preference model in use: features in, chances and reasons out; and how its chances are scored. Pure."""
+"""The preference model in use: chances and reasons from features; and scores of its chances. Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pickroom.learn.examples import Pick
 from pickroom.learn.picks.columns import Columns, ColumnsConfig, fit_columns
 from pickroom.learn.picks.preference import Preference, fit_preference
 
-AS_BEFORE = 10.0  # groups: the share of the projects learned from weighs so much, so that a few groups change little
-_LEAST_LEARNED = 100  # groups: from fewer a model says little, and what is doubt would be read as another share
+AS_BEFORE = 10.0  # groups: the weight of the share in the learned projects, so that a few groups change little
+_LEAST_LEARNED = 100  # groups: a model of fewer is unsure, and its doubt would look like another share
 _ROUNDS = 100
 _LEAST = 0.005  # of the share
 
@@ -26,7 +26,7 @@ Counts = Mapping[str, tuple[int, int]]  # project -> groups where a lower stage 
 
 
 def lower_counts(stage: np.ndarray, chosen: np.ndarray, projects: np.ndarray) -> dict[str, tuple[int, int]]:
-    """Of groups that have one single highest stage: how often another image was picked, by project.
+    """By project, of groups with one single highest stage: how often another image was picked.
 
     Args:
         stage: as of `adapted`; chosen: (N,) int64; projects: (N,) ids.
@@ -40,19 +40,19 @@ def lower_counts(stage: np.ndarray, chosen: np.ndarray, projects: np.ndarray) ->
 
 
 def adapted(chances: np.ndarray, stage: np.ndarray, projects: Sequence[str], known: Counts) -> np.ndarray:
-    """The chances of N groups, each project's own share of lower picks taken into account.
+    """The chances of N groups, adapted to each project's own share of lower picks.
 
-    A model learns on projects in which people pass over a third of the highest stages, and is asked about one where
-    that happens once in fifty groups: what is merely unusual there is then taken for a defect. The share is not known,
-    but the scores of all groups of a project tell it, decided or not (Saerens, Latinne and Decaestecker 2002:
+    A model may have learned on projects where a third of the highest stages is not picked, and predict for one where
+    that happens once in fifty groups: there it would take anything unusual for a defect. The share is unknown, but
+    follows from the scores of all groups of a project, decided or not (Saerens, Latinne and Decaestecker 2002:
     expectation and maximisation over the new share; only the prior odds change, never the order of the evidence).
 
     Args:
         chances: (N, 4) summing to 1 in each row, or all 0 where nothing is known.
         stage: (N, 4, S), see `pick_features.STAGE_NAMES`; the first says which is the highest.
         projects: (N,) ids.
-        known: of the groups that were learned from. A project among them has weights of its own, which know its share
-            as well as its groups tell it.
+        known: of the groups that were learned from. A project among them has weights of its own, which already contain
+            its share.
 
     Returns:
         (N, 4); groups without one single highest stage as they were.
@@ -82,7 +82,7 @@ def adapted(chances: np.ndarray, stage: np.ndarray, projects: Sequence[str], kno
 
 
 def _highest(stage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which groups have one single highest stage and no unknown one, and its place: both (N,)."""
+    """Whether a group has one single highest stage and no unknown one, and its place: both (N,)."""
     values = np.nan_to_num(stage)
     highest = values[:, :, 0] > 0
     return (highest.sum(axis=1) == 1) & (values[:, :, 3].sum(axis=1) == 0), highest.argmax(axis=1)
@@ -98,13 +98,13 @@ BASELINES = ("highest stage", "chance")
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What spoke for and against each of a group's n candidates.
+    """The contributions to the utility of each of a group's n candidates.
 
     Attributes:
         shares: block -> (n,) float64: its share of the utility, minus the mean over the candidates.
         numbers: column of the blocks asked for -> (n,) its own share, as in `shares`; values: (n,) the number itself;
             blocks: the block it is of.
-        departure: (n,) in [0, 1]: how probably a candidate would be passed over for how it differs from its siblings.
+        departure: (n,) in [0, 1]: the probability that a candidate is not picked because it differs from its siblings.
         peaks: (n, 4) float32: the box where each differs most, fractions.
     """
 
@@ -129,14 +129,14 @@ class PickModel:
     def chances(self, features: PickFeatures) -> np.ndarray:
         """(N, 4) float64: the chance of each candidate; rows sum to 1, or are 0 without features.
 
-        How often a project's highest stages are passed over is read off all its groups that are asked about.
+        A project's share of lower picks is estimated from all groups given here.
         """
         doubt = self.columns.doubt(features, self.preference.variances)
         said = self.preference.chances(self.columns.of(features), features.mask, doubt)
         return adapted(said, features.blocks["stage"], features.projects.tolist(), self.lower)
 
     def utilities(self, features: PickFeatures) -> np.ndarray:
-        """(N, 4) float64: what speaks for each candidate, to order more images than a group has by."""
+        """(N, 4) float64: the utility of each candidate, to order more images than a decision has."""
         found: np.ndarray = self.columns.of(features).astype(np.float64) @ self.preference.mean
         return found
 
@@ -239,13 +239,13 @@ def decisions_of(picks: Sequence[Pick]) -> list[Pick]:
 
 
 def even_chances(mask: np.ndarray) -> np.ndarray:
-    """(N, 4): every candidate as likely, where nothing has been learned yet."""
+    """(N, 4): equal chances for all candidates, where nothing has been learned yet."""
     count: np.ndarray = mask.sum(axis=1, keepdims=True)
     return mask / np.maximum(count, 1)
 
 
 def right_of(picks: Sequence[Pick], chances: np.ndarray) -> np.ndarray:
-    """(N,) in [0, 1]: whether the likeliest candidate is the user's; of several equal ones, the chance to guess it."""
+    """(N,) in [0, 1]: whether the likeliest candidate is the user's pick; of equal ones, the chance to guess it."""
     best = chances >= chances.max(axis=1, keepdims=True) - 1e-12
     chosen = np.array([pick.chosen for pick in picks], dtype=np.int64)
     found: np.ndarray = best[np.arange(len(chosen)), chosen] / np.maximum(best.sum(axis=1), 1)

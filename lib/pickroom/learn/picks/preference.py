@@ -1,4 +1,4 @@
-"""Which of a group's candidates a person picks, as a Bayesian model of utilities. Pure: arrays in, arrays out.
+"""A Bayesian model of utilities that predicts which of a group's candidates the user picks. Pure: arrays only.
 
 The utility of a candidate is linear in its columns, and the pick is the softmax of the group's utilities
 (Plackett-Luce, first choice). Weights are normal around 0, with one variance for each block of columns. Variances
@@ -21,8 +21,8 @@ Blocks = Mapping[str, tuple[int, int]]  # name -> (first column, one after the l
 _ROUNDS, _WARM_ROUNDS = 18, 8  # of the evidence, each with one Newton step
 _NEWTON = 12  # steps at most, with the variances fixed
 _EVIDENCE_GROUPS = 1500  # groups that the variances are found from, at most: more hardly change them
-# of a block's variance: a log-normal's median, and its deviation in logs. It keeps a variance in bounds where few
-# groups say little, and where the same images come again and again: picks are then known without being understood
+# prior of a block's variance: median and deviation in logs of a log-normal. It bounds the variance where there are few
+# groups, or where the same images occur again and again, so that picks can be memorised
 _PRIOR_VARIANCE, _PRIOR_SPREAD = 0.3, 2.0
 _LEAST_VARIANCE, _MOST_VARIANCE = 1e-6, 1e3
 _CHUNK = 1024  # groups at a time
@@ -49,7 +49,7 @@ class Preference:
 
         Args:
             columns: (N, 4, D); mask: (N, 4) bool, the candidates there are.
-            doubt: (N, 4) variance of each utility that the columns do not know of (blocks without values).
+            doubt: (N, 4) variance of each utility due to blocks without values.
 
         Returns:
             (N, 4) float64, 0 where masked; rows sum to 1 where there is a candidate.
@@ -92,8 +92,8 @@ def fit_preference(
     Args:
         columns: (N, 4, D), scaled so that a block's columns together vary by about 1 within a group.
         mask: (N, 4) bool; chosen: (N,) int64, the index picked.
-        start: variances to begin from, of an earlier fit: fewer rounds are then enough.
-        weights: (N,) of the groups, for comparisons only: the evidence means nothing with weights.
+        start: variances of an earlier fit to begin from, so that fewer rounds are enough.
+        weights: (N,) of the groups, for comparisons only: with weights the evidence is not valid.
     """
     size = columns.shape[2]
     warm = start is not None and set(start) == set(blocks)
@@ -142,7 +142,7 @@ def _newton(
         curvature += prior
         step = linalg.solve(curvature, slope + prior @ (mean - centre), assume_a="pos", check_finite=False)
         mean = mean - step
-        if float(np.abs(columns[:64] @ step).max()) < 1e-3:  # in utilities: no chance changes by as much
+        if float(np.abs(columns[:64] @ step).max()) < 1e-3:  # in utilities: changes in chances are smaller
             break
     return mean, curvature
 

@@ -1,4 +1,4 @@
-"""How the preference model is made of picks, judged and reported."""
+"""Fit, judge and report the preference model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +21,7 @@ NAME: Kind = "ranker"
 FOLDS = 5
 # arrays of a version: prints of its decisions, and the chances before it learned them
 SCORED, SAID = "scored", "said"
-# shares of groups, by kind, that make a version a success, and a first version good enough
+# target shares of groups, by kind: of a success, and of a first version
 MARKS = {"normal": 0.90, "anomaly": 0.75}
 FIRST_MARKS = {"normal": 0.85, "anomaly": 0.70}
 
@@ -32,8 +32,8 @@ class PickTask:
 
     Attributes:
         anomaly_weights: of a group where a lower stage was picked; override_weight: of one where the AI's pick was
-            overridden. For comparison only, by the log loss on groups not learned: a model has no weights, since with
-            them the evidence means nothing.
+            overridden. For comparison only, by the log loss on groups not learned: a model is fitted without weights,
+            since with them the evidence is not valid.
     """
 
     features_config: PickFeatureConfig = field(default_factory=PickFeatureConfig)
@@ -67,7 +67,7 @@ class PickTask:
         return PickModel.from_state(arrays, description.get("model", {}))
 
     def scored_before(self, checkpoint: Checkpoint, examples: Sequence[Pick]) -> np.ndarray:
-        """(N, 4) float64: what was said of each before it was learned, NaN where that is not known."""
+        """(N, 4) float64: the chances predicted before each was learned, NaN where unknown."""
         said = np.full((len(examples), 4), np.nan)
         known = {int(key): row for row, key in enumerate(checkpoint.model.get(SCORED, ()))}
         for row, key in enumerate(decision_prints(examples).tolist()):
@@ -76,7 +76,7 @@ class PickTask:
         return said
 
     def plain(self, scored: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str:
-        """How good it is, in one plain sentence, next to "highest stage"; both as `score` and `baselines` say."""
+        """One sentence that compares the model with "highest stage"; from the results of `score` and `baselines`."""
         own, highest = scored["overall"], baselines["highest stage"]["overall"]
         return (
             f"right in {own['right']:.0f} of {own['of']} groups it had not seen; "
@@ -115,7 +115,7 @@ def split_scores(
 def compared_weights(
     picks: Sequence[Pick], features: PickFeatures, task: PickTask, start: PickModel
 ) -> list[dict[str, Any]]:
-    """Metrics of groups not learned with each of the weights that are to be compared, and without any."""
+    """Metrics of groups not learned, with each of the weights to compare and without weights."""
     if not task.anomaly_weights and task.override_weight == 1:
         return []
     folds, found = splits.folds(picks, FOLDS, task.seed), []
@@ -136,7 +136,7 @@ def held_out_chances(
     start: PickModel | None,
     weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(N, 4): what a model of the other folds says of each group; groups that share a file are not learned from.
+    """(N, 4): chances of each group from a model of the other folds, without groups that share a file.
 
     With very many groups each model learns from REFIT_BELOW of them, evenly spaced.
     """

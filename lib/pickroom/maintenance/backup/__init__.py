@@ -1,4 +1,4 @@
-"""What cannot be made again, in one verified file; and back into an empty place, or in place of what is there.
+"""Back up what cannot be made again in one verified file, and restore it.
 
-`contents` says what belongs to a backup, `writing` makes one, `reading` proves one, `restoring` brings it back.
+`reading` defines the contents and verifies a backup, `writing` makes one, `restoring` restores it.
 """

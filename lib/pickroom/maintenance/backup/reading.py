@@ -1,6 +1,6 @@
-"""What belongs to a backup, and how one is verified: every file against the list, SQLite's own check on every database.
+"""The contents of a backup, and its verification: every file against the list, SQLite's check on every database.
 
-What belongs is everything under `data/` but what can be made again (docs/decisions/117). The file is not trusted:
+The contents are everything in `data/` except what can be made again (docs/decisions/117). The file is not trusted:
 names, sizes and compression are checked before a byte of it is written anywhere.
 """
 
@@ -27,13 +27,13 @@ from pickroom.storage.json_records import from_json
 from pickroom.store import copies
 from pickroom.store.workspace import Workspace
 
-# where what was in the way of a restore lies, until the user removes it
+# where files in the way of a restore are kept, until the user removes them
 SET_ASIDE = "before-restore-"
 DATABASES = "data/training/ai_training_decisions/"
 MANIFESTS = "data/projects/"
-# what is computed from the images, and cannot be when they are gone: vectors and numbers
+# computed from the images, and lost when these are gone: vectors and numbers
 LEARNT_FROM = ("data/ai_data/embeddings/", "data/ai_data/blocks/", "data/ai_data/cache/consistency/")
-_CACHE = "data/ai_data/cache/"  # of what is made again when it is needed, but for the above
+_CACHE = "data/ai_data/cache/"  # made again when needed, except the above
 _COPIES = "data/backups/"  # of the databases that a backup holds already
 _NOT_OURS = ("data/README.md",)  # the checkout's
 # SQLite's own files next to a database: the copy of a database holds what is in them
@@ -62,9 +62,9 @@ def belongs(name: str) -> bool:
 
 
 def members(workspace: Workspace, *, vectors: bool = True) -> list[str]:
-    """The paths of all that belongs to a backup, below the workspace: databases first, manifests last, each by name.
+    """The paths in a backup, relative to the workspace: databases first, manifests last, each by name.
 
-    Of a manifest and its database the manifest is the younger: no project without its decisions.
+    A manifest is saved after its database, so that no project is without its decisions.
 
     Args:
         vectors: False leaves out what is computed from the images.
@@ -75,12 +75,12 @@ def members(workspace: Workspace, *, vectors: bool = True) -> list[str]:
 
 
 def turn(name: str) -> int:
-    """What a member waits for: databases for nothing, manifests for everything else."""
+    """The sort key of a member: databases first, manifests after everything else."""
     return 0 if is_database(name) else 2 if is_manifest(name) else 1
 
 
 def left_out(workspace: Workspace, *, vectors: bool = True) -> dict[str, str]:
-    """What a user may look for in a backup and not find -> why; `vectors` as in `members`.
+    """Contents that a user may expect in a backup and that are left out -> why; `vectors` as in `members`.
 
     Files are not counted, since a cache may hold a million.
     """
@@ -90,7 +90,7 @@ def left_out(workspace: Workspace, *, vectors: bool = True) -> dict[str, str]:
         reason = f"{format_bytes(size)}, left out by --no-vectors: cannot be made again without the images"
         found[name.rstrip("/")] = reason
     found[_COPIES.rstrip("/")] = "copies of the databases"
-    # folders next to data/ that a user may take for part of it
+    # folders next to data/ that a user may expect in it
     for folder in (workspace.sandbox, workspace.archives, workspace.reports):
         found[folder.name] = "no part of data/: copy it yourself if it matters"
     there = [name for name in found if any(p.name != "README.md" for p in (workspace.root / name).glob("*"))]
@@ -159,11 +159,11 @@ class _Files(msgspec.Struct):
 
 
 class _Damaged(Exception):
-    """The backup is not what it says; the message says why."""
+    """The backup is damaged; the message is the reason."""
 
 
 def in_order(files: Iterable[Listed]) -> tuple[Listed, ...]:
-    """As they are saved and brought back: databases first, manifests last."""
+    """In the order of saving and restoring: databases first, manifests last."""
     return tuple(sorted(files, key=lambda one: (turn(one.name), one.name)))
 
 
@@ -208,10 +208,10 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(file) as archive:
             yield archive
-    # what zipfile and zlib raise on bytes that anybody may have changed
+    # errors of zipfile and zlib on damaged bytes
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, _Damaged) as error:
         raise _damaged(file, str(error)) from None
-    except OSError as error:  # a bad disk; or a place before the file's beginning, where the zip says that a file lies
+    except OSError as error:  # a bad disk, or an offset before the beginning of the file
         what = f"the backup cannot be read ({error.strerror or error})"
         raise StoreError(what, doing=_DOING, subject=file, hint=NOTHING_WRITTEN) from None
 
@@ -221,7 +221,7 @@ def _damaged(file: Path, why: str) -> StoreError:
 
 
 def _listing(file: Path, archive: zipfile.ZipFile) -> Listing:
-    """The list, after it was held against the names in the file."""
+    """The list, checked against the names in the zip."""
     held = archive.infolist()
     found = [info for info in held if info.filename == LISTING]
     if not found:
@@ -268,7 +268,7 @@ def _write(archive: zipfile.ZipFile, one: Listed, target: Path) -> None:
 
 
 def _copy(archive: zipfile.ZipFile, one: Listed, target: BinaryIO | None) -> None:
-    """Read one file to its end, or to the first byte more than it should have."""
+    """Read one file to its end, or up to one byte more than listed."""
     digest, size = hashlib.sha256(), 0
     with archive.open(one.name) as source:
         while block := source.read(_CHUNK):

@@ -1,8 +1,8 @@
-"""Restore a backup, or one of the copies that are kept of a project's database (`store/copies.py`).
+"""Restore a backup, or an automatic copy of a project's database (`store/copies.py`).
 
 A backup is extracted and verified under a hidden name; then its files are published, manifests last. Nothing is
-replaced: files in the way refuse the restore, or are set aside where the user asks for that. The same command completes
-a restore that was killed, since files that are there already stay.
+replaced: files in the way refuse the restore, or are set aside where the user asks for that. After a kill the same
+command completes the restore, since files that are already there stay.
 """
 
 import json
@@ -33,34 +33,34 @@ _EXAMPLES = 20
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What a restore would do, of a backup that was read whole and is sound."""
+    """What restoring a backup would do, after it was read and verified completely."""
 
     file: Path
     listing: reading.Listing
     projects: dict[str, str | None]  # id -> the folder of its images; None where its manifest is damaged
-    coming: tuple[reading.Listed, ...]  # files that are not there yet as the backup has them
-    in_the_way: tuple[str, ...]  # files that are there and are not the backup's: paths relative to the workspace
-    aside: Path | None = None  # after a restore, the folder where those lie now; None when there were none
+    coming: tuple[reading.Listed, ...]  # files of the backup that are missing here
+    in_the_way: tuple[str, ...]  # files here that differ from the backup's: paths relative to the workspace
+    aside: Path | None = None  # after a restore, the folder with these files; None when there were none
 
 
 def plan(workspace: Workspace, file: Path, progress: reading.Progress | None = None) -> RestorePlan:
-    """Verify a backup and find what is in its way. Changes nothing; raises as `reading.check` does."""
+    """Verify a backup and find files in its way. Changes nothing; raises as `reading.check` does."""
     return _plan(workspace, file, reading.check(file, progress=progress))
 
 
 def restore(
     workspace: Workspace, file: Path, *, replace: bool = False, progress: reading.Progress | None = None
 ) -> RestorePlan:
-    """Restore every file of a backup; returns what was done. What is there stays as it is, or is set aside whole.
+    """Restore every file of a backup; returns what was done. Existing files stay, or are all set aside.
 
     Args:
-        replace: set aside, into `data/before-restore-<time>/`, whatever a backup would hold and this one holds
-            otherwise, projects that it does not know among it; else that is refused.
+        replace: move existing files that differ from the backup, and other projects, to `data/before-restore-<time>/`;
+            without it they refuse the restore.
 
     Raises:
         UsageError, StoreError: the file is not a sound backup; nothing was changed.
         ConflictError: something is in the way.
-        LockedError: files of a project that is in the way are being moved, or somebody has its database open.
+        LockedError: files of a project in the way are being moved, or its database is open.
         FileOperationError: the disk is full or closed to writing.
     """
     with _building(workspace, "restoring a backup") as building:
@@ -90,12 +90,12 @@ def restore(
                     locks.enter_context(project_lock(held, "restoring a backup"))
                     # an open window would go on saving keys in the file that is set aside
                     locks.enter_context(exclusive_access(held.database, "restoring a backup"))
-                # somebody may have come and gone since the look; now nobody can any more
+                # another process may have been here since the check; now the locks prevent it
                 late = _side_files(workspace, {one.name for one in found.coming} | set(found.in_the_way))
                 found = replaced(found, in_the_way=tuple(sorted({*found.in_the_way, *late})))
                 # manifests first: a project is gone before its decisions are
                 for name in sorted(found.in_the_way, key=reading.is_manifest, reverse=True):
-                    # where the backup has a file, a folder goes whole, with what lies in it
+                    # a folder in the place of a file of the backup is moved with its contents
                     if not {folder.as_posix() for folder in PurePosixPath(name).parents} & set(found.in_the_way):
                         move(workspace.root / name, aside / name)
         for one in found.coming:
@@ -135,13 +135,13 @@ def _is(path: Path, one: reading.Listed) -> bool:
         return atomic.sha256_of(path) == one.sha256
     log = path.with_name(f"{path.name}-wal")
     if log.exists() and log.stat().st_size:
-        return False  # it holds keys that the file itself does not
+        return False  # it holds keys that are not in the database file
     with release_file(path) as free:
         return free and atomic.sha256_of(path) == one.sha256
 
 
 def _side_files(workspace: Workspace, names: Set[str]) -> set[str]:
-    """What SQLite keeps next to these databases; a log of another one next to a restored one would be read into it."""
+    """SQLite's own files next to these databases; it would read another database's log into a restored one."""
     side = {f"{name}{end}" for name in names if reading.is_database(name) for end in reading.SIDE_FILES}
     return {name for name in side if os.path.lexists(workspace.root / name)}
 
@@ -172,11 +172,11 @@ class CopyPlan:
     project_id: str
     copy: Copy
     database: Path  # the file that the copy would become
-    in_the_way: tuple[Path, ...]  # what lies there now, SQLite's own files with it; it is set aside, never deleted
+    in_the_way: tuple[Path, ...]  # the present files, SQLite's own included; set aside, never deleted
 
 
 def listed(workspace: Workspace, project_id: str) -> list[Copy]:
-    """The copies of a project's databases, the newest first; each is read whole.
+    """The copies of a project's databases, the newest first; each is read and checked.
 
     Raises:
         ProjectError: no such project, and no copy of one.
@@ -207,13 +207,13 @@ def plan_copy(workspace: Workspace, project_id: str, name: str) -> CopyPlan:
 
 
 def restore_copy(workspace: Workspace, project_id: str, name: str) -> tuple[CopyPlan, Path | None]:
-    """Put a copy in place; the folder in which what was there lies now, None where nothing was.
+    """Restore a copy; returns the folder with the files set aside, None without any.
 
-    The copy itself stays. Killed at any step, the same command goes on: the database is missing at most.
+    The copy itself stays. After a kill at any step the same command continues: at worst the database is missing.
 
     Raises:
         ProjectError, UsageError, StoreError: as `plan`; nothing was changed.
-        LockedError: files of the project are being moved, or somebody has its database open.
+        LockedError: files of the project are being moved, or its database is open.
         FileOperationError: the disk is full or closed to writing.
     """
     with _building(workspace, _DOING) as building:
@@ -229,7 +229,7 @@ def restore_copy(workspace: Workspace, project_id: str, name: str) -> tuple[Copy
         # an open window would go on saving keys in the file that is set aside
         with project_lock(project, _DOING), exclusive_access(found.database, _DOING):
             in_the_way = _in_the_way(found.database)
-            # the database before its log: a log that is left alone is not read, since there is nothing to read it into
+            # the database before its log: SQLite does not read a log without its database
             for path in in_the_way:
                 move(path, aside / path.relative_to(workspace.root))
             move(ready, found.database)

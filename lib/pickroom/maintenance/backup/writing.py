@@ -1,4 +1,4 @@
-"""Make a backup: built under a hidden name, read back whole, and then published; it never replaces a file."""
+"""Make a backup under a hidden name, read it back completely, then publish it; it never replaces a file."""
 
 import contextlib
 import os
@@ -23,18 +23,18 @@ _LEVEL = 1  # of deflate: a database comes down to a fifth, at several times the
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What was made."""
+    """A backup that was made."""
 
     file: Path
     listing: reading.Listing
     left_out: dict[str, str]  # what no backup holds -> why
-    damaged: dict[str, str]  # what is left out because it is not sound: path relative to the workspace -> why
+    damaged: dict[str, str]  # files left out because they are damaged: path relative to the workspace -> why
 
 
 def write(
     workspace: Workspace, file: Path, progress: reading.Progress | None = None, *, vectors: bool = True
 ) -> Backup:
-    """Save databases, manifests, models, vectors and logs while others go on working; each database as of one moment.
+    """Save databases, manifests, models, vectors and logs while others work; each database in one consistent state.
 
     Args:
         file: a name that is free, or a folder: then the file is named by the time.
@@ -44,7 +44,7 @@ def write(
         UsageError: `file` exists, or lies in what is backed up.
         ProjectError: there is nothing to back up.
         FileOperationError: the disk is full or closed to writing.
-        StoreError: a database is locked, or nothing is here but one that is lost. In each case nothing is left behind.
+        StoreError: a database is locked, or the only one is lost. In each case no file is left behind.
     """
     target = _target(workspace, file)
     if not reading.members(workspace):
@@ -90,7 +90,7 @@ def _target(workspace: Workspace, file: Path) -> Path:
 
 def _taken(file: Path) -> UsageError:
     hint = "a backup replaces nothing: give another name, or a folder"
-    return UsageError("this file is there already", doing="backing up", subject=file, hint=hint)
+    return UsageError("this file exists already", doing="backing up", subject=file, hint=hint)
 
 
 def _pack(
@@ -102,7 +102,7 @@ def _pack(
     damaged: dict[str, str] = {}
     seen: set[str] = set()
     with zipfile.ZipFile(archive, "x", allowZip64=True, compresslevel=_LEVEL) as packed:
-        # a model that was published meanwhile may be named by what was just read: look until nothing is new
+        # a file just read may name a model published meanwhile: repeat until nothing is new
         while waiting := [name for name in reading.members(workspace, vectors=vectors) if name not in seen]:
             for name in waiting:
                 seen.add(name)

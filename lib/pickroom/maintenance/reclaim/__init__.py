@@ -1,6 +1,6 @@
-"""Disk space that can safely come back: what it is, how large, and why; to the system's trash, or gone for good.
+"""Free disk space: list what can be deleted, with sizes and reasons; move it to the trash, or delete it for good.
 
-Safe means that it was proved now, not remembered: an archive is read back whole before the images that it makes
-needless may go, and vectors only go when those of the project's own encoder are all there. Whatever cannot be proved
-stays, with the reason. Dry run first: both look by `planning.plan`.
+Everything is checked at the time of deletion: an archive is read back completely before its images can be deleted, and
+vectors only when all those of the project's own encoder exist. Everything else stays, with the reason. The dry run and
+the real run use the same `planning.plan`.
 """

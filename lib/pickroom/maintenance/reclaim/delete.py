@@ -1,7 +1,7 @@
 """Delete planned items one by one; write the log before and after each.
 
-The log is `data/ai_data/logs/reclaimed.jsonl`. A line `planned` is on the disk before anything goes, so that a process
-killed in the middle leaves nothing that is gone and unrecorded; the next one completes the log.
+The log is `data/ai_data/logs/reclaimed.jsonl`. A line `planned` is on the disk before a deletion, so that after a kill
+no deletion is unrecorded; the next run completes the log.
 """
 
 import errno
@@ -24,15 +24,15 @@ Progress = Callable[[int, int], None]  # items deleted, of all
 def execute(planned: ReclaimPlan, workspace: Workspace, *, hard: bool = False, progress: Progress | None = None) -> int:
     """Delete what was planned, each item checked once more; returns the bytes that were deleted.
 
-    Stopped at any point, what is gone is in the log, what was not reached is whole, and a new plan goes on.
+    When stopped at any point, all deletions are in the log, all other files are complete, and a new plan can continue.
 
     Args:
-        hard: delete for good; else move into the system's trash, whose space comes back when the trash is emptied.
+        hard: delete for good; else move to the system's trash, which frees the space when it is emptied.
 
     Raises:
         LockedError: files of one of the projects are being moved.
-        FileOperationError: an item or its proof has changed since, or the system refused it; the rest stays. Of items
-            whose names are too long for the trash, the first; the rest has gone.
+        FileOperationError: an item or its proof has changed since, or the system refused it; the rest stays. For items
+            with names too long for the trash it names the first; the others are deleted.
         StoreError: the log cannot be written; the rest stays.
     """
     busy = {item.project_id for item in planned.items}
@@ -90,7 +90,7 @@ def _delete(item: ReclaimItem, hard: bool) -> None:
 
 
 def _sync(item: ReclaimItem) -> FileOperationError | None:
-    """Make it durable that the item is gone; why not, when the system refuses: it is gone all the same."""
+    """Sync the deletion; returns the reason if the system refuses (the item is deleted nevertheless)."""
     try:
         atomic.sync_folders([item.path.parent])
     except OSError as error:
@@ -119,7 +119,7 @@ def settle(projects: Iterable[Project]) -> int:
 
 
 def logged(workspace: Workspace) -> Iterator[dict[str, Any]]:
-    """Every line of the log, oldest first; one torn by a crash is passed over.
+    """Every line of the log, oldest first; a line left incomplete by a crash is skipped.
 
     Raises:
         StoreError: the file cannot be read.

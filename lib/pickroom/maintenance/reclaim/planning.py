@@ -1,4 +1,4 @@
-"""What can be deleted, and what stays with its reason: reads every archive and candidate whole, and changes nothing."""
+"""Plan what can be deleted, and why other files stay: reads every archive and candidate completely, changes nothing."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ class ReclaimItem:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a project has of one kind: what can be deleted, or what stays for one reason; size in bytes."""
+    """Items of one kind and project: those that can be deleted, or that stay for one reason; size in bytes."""
 
     project_id: str
     kind: Kind
@@ -73,12 +73,12 @@ class ReclaimPlan:
 
     items: tuple[ReclaimItem, ...]
     kept: tuple[ReclaimItem, ...]
-    # project id -> the files that proved it, as they were before they were read
+    # project id -> the files that the plan relies on, as they were before reading
     stood_on: Mapping[str, Stamps] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
-        """Bytes that come back."""
+        """Bytes that are freed."""
         return sum(item.size for item in self.items)
 
     @property
@@ -107,7 +107,7 @@ class ReclaimPlan:
 
 
 def plan(workspace: Workspace, project_ids: Sequence[str] = ()) -> ReclaimPlan:
-    """Look what can be deleted; reads every archive and every candidate whole. Changes nothing.
+    """Find what can be deleted; reads every archive and every candidate completely. Changes nothing.
 
     Args:
         project_ids: only these; none means every project.
@@ -126,7 +126,7 @@ def plan(workspace: Workspace, project_ids: Sequence[str] = ()) -> ReclaimPlan:
 
 
 def require_unchanged(project: Project, before: Stamps) -> None:
-    """Raise FileOperationError when a file that proved images or vectors needless has changed.
+    """Raise FileOperationError when a file that the plan relies on has changed.
 
     Hours may pass between plan and execution in a notebook; reading an archive again would double the wait.
     """
@@ -183,7 +183,7 @@ def _files(project: Project) -> Iterator[ReclaimItem]:
     for item in items:
         by_folder[item.path.parent].append(item.path.name)
     companions = {folder: Companions(names) for folder, names in by_folder.items()}
-    # what belongs to an image that stays, stays with it
+    # companions of an image that stays, stay with it
     staying = {
         item.path.parent / name: item.reason
         for item in items
@@ -194,7 +194,7 @@ def _files(project: Project) -> Iterator[ReclaimItem]:
 
 
 class _Unlearned:
-    """Which images learning still needs the files of: those whose vectors or features are not stored."""
+    """The images whose files learning still needs, because vectors or features are not stored."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -211,7 +211,7 @@ class _Unlearned:
             self._problem = f"its vectors and features cannot be verified: {str(error).splitlines()[0]}"
 
     def why(self, sha256: str) -> str:
-        """Why an image of this content stays, "" where all that learning needs of it is stored."""
+        """Why an image of this content stays, "" where everything for learning is stored."""
         lacking = [what for what, hashes in self._stored.items() if sha256 not in hashes]
         if not lacking and not self._problem:
             return ""
@@ -256,7 +256,7 @@ def _vectors(project: Project) -> Iterator[ReclaimItem]:
 
 
 def _without_own_vectors(project: Project) -> str:
-    """Why the vectors of the project's own encoder are no proof, "" when every readable image has one."""
+    """Why vectors of other encoders stay: the project's own are incomplete; "" when every readable image has one."""
     if project.manifest.encoder is None:
         return "the project has no encoder of its own"
     try:

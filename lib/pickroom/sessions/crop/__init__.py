@@ -1,1 +1,1 @@
-"""The crop desk: boxes edited (pure), a pure state machine over a page of images, the session that submits them."""
+"""The crop desk: editing of boxes (pure), the state machine of a page (pure), and the session that submits crops."""

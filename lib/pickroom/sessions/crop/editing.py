@@ -30,7 +30,7 @@ MIN_SIDE = 8  # pixels: a click without a drag is not a box
 
 
 def draw(anchor: Point, point: Point, size: Size, ratio: float | None) -> CropBox | None:
-    """A new box from where the pointer went down to where it is; None while it is too small to be meant."""
+    """A new box from the point where the pointer went down to where it is now; None while it is too small."""
     x, y = (min(max(anchor[i], 0.0), 1.0) * size[i] for i in (0, 1))
     return _span(x, y, point[0] * size[0] - x, point[1] * size[1] - y, size, ratio)
 
@@ -39,12 +39,12 @@ def resize(box: CropBox, handle: Handle, point: Point, size: Size, ratio: float 
     """Drag one handle to a point; the opposite corner stays, or for an edge handle the opposite edge's middle."""
     edges, at = to_pixels(box, *size), HANDLES[handle]
     anchor = [edges[i] + (1 - at[i]) * (edges[i + 2] - edges[i]) for i in (0, 1)]
-    # a handle pulled over to the other side stops there: it does not turn the box inside out
+    # a handle dragged past the opposite side stops there: the box is never reversed
     pull = [_same_side(point[i] * size[i] - anchor[i], at[i]) for i in (0, 1)]
     if 0.5 not in at:
         toward = (2 * at[0] - 1, 2 * at[1] - 1)
         return _span(anchor[0], anchor[1], pull[0], pull[1], size, ratio, toward) or box
-    across, along = (0, 1) if at[0] == 0.5 else (1, 0)  # an edge goes along one axis, its middle stays on the other
+    across, along = (0, 1) if at[0] == 0.5 else (1, 0)  # an edge moves along one axis; on the other its middle stays
     length = min(abs(pull[along]), size[along] - anchor[along] if at[along] else anchor[along])
     breadth: float = edges[across + 2] - edges[across]
     if ratio:
@@ -68,7 +68,7 @@ def move(box: CropBox, dx: int, dy: int, size: Size) -> CropBox:
 
 
 def scale(box: CropBox, factor: float, size: Size) -> CropBox:
-    """Grow or shrink about the centre, shape kept; at an edge it slides along, and stops when it fills the image."""
+    """Scale about the centre, with the same shape; at an edge the box slides along, until it fills the image."""
     x1, y1, x2, y2 = to_pixels(box, *size)
     wide, tall = x2 - x1, y2 - y1
     factor = min(factor, size[0] / wide, size[1] / tall)
@@ -85,7 +85,7 @@ def inside(outer: CropBox, box: CropBox, size: Size) -> CropBox:
 
 
 def handle_at(box: CropBox, point: Point, reach: Point) -> Handle | None:
-    """The handle within reach of a point, the nearest first; an edge is taken along its whole length.
+    """The nearest handle within reach of a point; an edge can be taken along its whole length.
 
     Args:
         reach: (x, y) in fractions of the image.
@@ -129,7 +129,7 @@ def _span(
     room_x, room_y = (size[0] - x if right else x), (size[1] - y if down else y)
     wide, tall = min(abs(dx), room_x), min(abs(dy), room_y)
     if ratio:
-        # the pointer's farther axis leads, as far as both sides have room
+        # the axis on which the pointer is farther away decides, as far as both sides have room
         wide = min(max(abs(dx), abs(dy) * ratio), room_x, room_y * ratio)
         tall = wide / ratio
     if min(wide, tall) < min(MIN_SIDE, *size):

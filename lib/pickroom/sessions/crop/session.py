@@ -1,4 +1,4 @@
-"""The crop desk on one project: the pure state machine over what waits on disk, and the submits it asks for."""
+"""The crop desk of one project: the pure state machine on the waiting files, and the submits it asks for."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -49,7 +49,7 @@ class CropSession(ProjectSession):
         self._skipped: set[str] = set()
         # batch -> the active image's place when it was submitted here, and what was done in it
         self._made: dict[int, tuple[int, list[Order]]] = {}
-        self._refused: dict[str, str] = {}  # by the last submit, and waiting on: folder/name -> reason
+        self._refused: dict[str, str] = {}  # refused by the last submit, and still waiting: folder/name -> reason
         self._hashes: dict[tuple[str, str, int], str] = {}  # by folder, name and time of change
         self._sizes: dict[tuple[str, str, int], editing.Size] = {}
         super().__init__(project)
@@ -65,7 +65,7 @@ class CropSession(ProjectSession):
             UsageError: the text is not a key.
             LockedError, StoreError, ConflictError: a submit or its undo was refused; the page is as it was.
         """
-        require_in_place(self._connection, "cropping")  # no box is drawn that nobody could save
+        require_in_place(self._connection, "cropping")  # no box is drawn that could not be saved
         self.state = machine.press(self.state, key)
         pending_action, self.state = self.state.pending_action, replace(self.state, pending_action=None)
         card = self.state.card
@@ -94,7 +94,7 @@ class CropSession(ProjectSession):
         return self.state.confirming
 
     def refresh(self) -> bool:
-        """Look at the waiting folders again if files came or went; the page stays in front. Whether any did.
+        """List the waiting folders again if files came or went; the page keeps its images. Returns whether any did.
 
         Raises:
             StoreError: the database is not the project's any more.
@@ -106,7 +106,7 @@ class CropSession(ProjectSession):
         return True
 
     def apply_ai(self) -> CropResult:
-        """Crop every image of crop_auto/ as the AI proposed; those without a proposal go on waiting."""
+        """Crop every image of crop_auto/ as the AI proposed; images without a proposal still wait."""
         return self.submit([Order(c.directory, c.filename, c.start, "ai_all") for c in self._ai_crops()])
 
     def view(self) -> CropDeskView:
@@ -140,7 +140,7 @@ class CropSession(ProjectSession):
         )
 
     def submit(self, orders: Sequence[Order]) -> CropResult:
-        """Carry orders out; what could not be done of them stays with its reason."""
+        """Submit or drop images; those that could not be done stay with their reason."""
         result = cropping.submit(self.project, self._connection, orders)
         self.last_result = result
         if result.batch is not None:
@@ -186,12 +186,12 @@ class CropSession(ProjectSession):
         self.state = replace(self.state, boxes={**self.state.boxes, **back})
 
     def _load(self, message: str, back: Sequence[str] = ()) -> None:
-        """Look at the folders again and fill the page up; its images keep their order, and what was drawn on them.
+        """List the folders again and fill the page; its images keep their order and their boxes.
 
         Args:
             back: names of images that wait again: the first of them takes the active image's place.
         """
-        self._listed = self._listing()  # before the look: what comes meanwhile is seen by the next refresh
+        self._listed = self._listing()  # before listing: files that come meanwhile are found by the next refresh
         self.problems = {}
         self.waiting = list(self._look())
         if all(card.filename in self._skipped for card in self.waiting):
@@ -247,19 +247,19 @@ class CropSession(ProjectSession):
         with decode.open_image(path) as image:
             picked = sidecar and (sidecar.decision.image_width, sidecar.decision.image_height)
             if picked and sorted(picked) == sorted(image.size):
-                return picked  # a submit holds the two against each other once more
-            # a PNG is decoded for this: its orientation may stand after its pixels
+                return picked  # a submit compares the two again
+            # a PNG is decoded for this: its orientation may come after its pixels
             key = (directory, name, path.stat().st_mtime_ns)
             if key not in self._sizes:
                 self._sizes[key] = decode.upright_size(image)
             return self._sizes[key]
 
     def _is_crop(self, card: CropCard) -> crops.Crop | None:
-        """The crop that an image is, opened again; None for any other image."""
+        """The earlier crop that a waiting image is; None for an image that was not cropped yet."""
         return crops.by_content(self._connection, card.filename, self._sha256(card))
 
     def _sha256(self, card: CropCard) -> str:
-        """Of the file as it is now; "" when it has gone since the folders were looked at."""
+        """The hash of the file as it is now; "" when it has vanished since the folders were listed."""
         path = self.project.path(card.directory, card.filename)
         try:
             key = (card.directory, card.filename, path.stat().st_mtime_ns)

@@ -22,7 +22,7 @@ PendingAction = Literal["submit", "skip", "back", "delete", "apply ai"]
 
 @dataclass(frozen=True, slots=True)
 class CropCard:
-    """What the machine must know of one waiting image."""
+    """The properties of one waiting image that the state machine needs."""
 
     filename: str
     directory: str
@@ -79,7 +79,7 @@ class CropState:
         return self.boxes.get(card.filename, card.start)
 
     def source(self, card: CropCard) -> BoxSource:
-        """Where the box of an image comes from, were it submitted by itself now (FORMATS.md, Crops)."""
+        """The source of an image's box, if the image were submitted alone now (FORMATS.md, Crops)."""
         if to_pixels(self.box(card), *card.size) != to_pixels(card.start, *card.size):
             return "drawn"
         return "ai" if card.proposed else "default"
@@ -98,7 +98,7 @@ def press(state: CropState, key: str) -> CropState:
     command = CROP.commands.get(normalise(key))
     asked, state = state.asked, replace(state, message="", pending_action=None, asked=False)
     if state.drag is not None and command is not None:
-        # a key in the middle of a drag ends it there; Escape takes it back
+        # a key during a drag ends the drag there; Escape cancels it
         state = _drag_back(state) if command.name == "close" else drag_end(state)
     if command is None:
         return replace(state, message=f"{key} does nothing here; ? shows the keys")
@@ -146,7 +146,7 @@ def aim(box: CropBox, point: Point, reach: Point) -> Drag:
     handle = editing.handle_at(box, point, reach)
     if handle is not None:
         return Drag("handle", point, box, handle)
-    # a box over the whole image leaves no outside: drawing is what is meant there
+    # a box over the whole image leaves no outside: a drag then draws
     inside = box != editing.FULL and editing.contains(box, point)
     return Drag("move" if inside else "draw", point, box)
 
@@ -165,7 +165,7 @@ def drag_to(state: CropState, point: Point) -> CropState:
         box = editing.move(drag.box, round(dx), round(dy), card.size)
     else:
         assert drag.handle is not None
-        # the handle stays as far from the pointer as it was taken: nothing jumps at the first move
+        # the handle keeps its distance from the pointer, so that it does not jump at the first move
         grip = editing.handle_point(drag.box, drag.handle)
         x, y = (grip[i] + point[i] - drag.start[i] for i in (0, 1))
         box = editing.resize(drag.box, drag.handle, (x, y), card.size, ratio)
@@ -269,7 +269,7 @@ class CropImageView(ShownImage):
     active: bool
     coordinates: str  # the box in pixels and its share of the image, for the active image's line
     note: str  # where the box comes from
-    default: bool  # it is the default box, where no AI proposed one and nobody has drawn one yet
+    default: bool  # it is the default box: no AI proposed one, and the user has not drawn one
     warning: str  # what to know before cropping it, e.g. that no decision will be changed; "" for nothing
 
 

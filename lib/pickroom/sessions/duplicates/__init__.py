@@ -1,5 +1,5 @@
-"""Duplicates across folders and projects: found by content and by look, the one to keep suggested, the rest set aside.
+"""Find duplicates across folders and projects, suggest which one to keep, and set the others aside.
 
-Projects are only reported together: nothing that is found here ever reaches a training set, and no file of one
-project moves because of a file of another.
+Pairs of two projects are only reported: no pair is used in training, and no file of one project moves because of a file
+of another.
 """

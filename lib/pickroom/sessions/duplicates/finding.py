@@ -1,8 +1,8 @@
-"""Which images are copies of each other, and which are nearly: pairs over any number of images. Pure.
+"""Find exact and near duplicates among any number of images. Pure.
 
-Exact is the same content, by SHA-256. Near is alike by the perceptual hash (Zauner, "Implementation and Benchmarking of
-Perceptual Image Hash Functions", 2010) or by the cosine of their vectors. All pairs are compared, in blocks of rows, so
-nothing is missed for being in another folder; what is kept in memory is one block and the pairs found.
+Exact means the same content, by SHA-256. Near means similar by the perceptual hash (Zauner, "Implementation and
+Benchmarking of Perceptual Image Hash Functions", 2010) or by the cosine of their vectors. All pairs are compared, in
+blocks of rows, so that no pair across folders is missed; only one block and the found pairs are in memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Kind = Literal["exact", "near"]
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One image file of a project, as it lies on disk."""
+    """One image file of a project on disk."""
 
     project_id: str
     path: str  # relative to the project's root
@@ -42,7 +42,7 @@ class Copy:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What names it over all projects."""
+        """Its unique key over all projects."""
         return self.project_id, self.path
 
     @property
@@ -64,7 +64,7 @@ class DuplicatePair:
 
     @property
     def across(self) -> bool:
-        """Of two projects: only ever reported."""
+        """Whether the images are of two projects; such pairs are only reported."""
         return self.a.project_id != self.b.project_id
 
 
@@ -79,7 +79,7 @@ def order(copy: Copy) -> tuple[bool, int, int, int, str, str]:
 
 
 def why(keep: Copy, rest: Copy) -> str:
-    """Why `keep` is the one to keep of the two: the first thing that tells them apart in its favour."""
+    """Why `keep` is the one to keep: the first difference in its favour."""
     if is_picked(keep) and not is_picked(rest):
         return f"it is a pick, in {keep.path.partition('/')[0]}/"
     if (pixels := keep.width * keep.height) != (other := rest.width * rest.height):
@@ -95,10 +95,10 @@ def why(keep: Copy, rest: Copy) -> str:
 
 
 def to_stage(pairs: Iterable[DuplicatePair], project_id: str) -> dict[str, str]:
-    """Path to set aside -> path of the image that is kept in its place, of one project; pairs across are passed over.
+    """Path to set aside -> path of the image kept in its place, in one project; pairs of two projects are skipped.
 
-    The best image is kept, everything paired with it goes, and so on down: whatever goes is itself a pair with one that
-    stays. So a chain of small changes never loses its far end for its near one.
+    The best image is kept and all images paired with it are set aside, then the next best, and so on: each image set
+    aside is paired with one that stays. So of a chain of small changes the far end is never lost.
     """
     near: dict[Copy, list[str]] = defaultdict(list)
     for pair in pairs:
@@ -124,15 +124,15 @@ def _day(mtime_ns: int) -> str:
 _ROWS = 256  # images compared with all later ones at a time: bounds memory, changes no result
 _COLOURS_AT_ONCE = 1 << 16  # pairs: some 30 MB
 _COLOURS = 32  # numbers of an image's colours
-_MOST_VIVID = 2.0  # times: more makes any faint tint into a colour
+_MOST_VIVID = 2.0  # highest factor: more would turn any faint tint into a colour
 MOST_PAIRS = 200_000  # near pairs kept, the most alike: a folder of blank pages must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From when on two images are near duplicates; raises ValueError for a number out of its range."""
+    """When two images are near duplicates; raises ValueError for a number out of its range."""
 
-    cosine: float = 0.97  # of their vectors, at least, in [-1, 1]: alike whatever the hashes say
+    cosine: float = 0.97  # lowest cosine of vectors, in [-1, 1], that links two images whatever their hashes are
     bits: int = 10  # of 64 by which their perceptual hashes may differ, at most
     # the least cosine of a pair linked by its hashes, where both have vectors: blank or blurred pictures share hashes
     # and nothing else. Measured by benchmarks/duplicates.py
@@ -145,7 +145,7 @@ class Thresholds:
 
     @classmethod
     def given(cls, cosine: float | None, bits: int | None, within_groups: bool, exact: bool = False) -> Self:
-        """Those that a user gave; None for the usual ones."""
+        """Thresholds that the user gave; None takes the default."""
         usual = cls(within_groups=within_groups, exact=exact)
         usual = usual if cosine is None else replace(usual, cosine=cosine)
         return usual if bits is None else replace(usual, bits=bits)
@@ -169,8 +169,8 @@ class Found:
 def find(copies: Sequence[Copy], thresholds: Thresholds | None = None, most: int = MOST_PAIRS) -> Found:
     """Exact and near duplicates among images of any folders and projects.
 
-    Of n copies of one content n - 1 pairs are reported, each with the one to keep of its project, and one pair for each
-    further project; only that one is compared with images that are merely alike.
+    Of n copies of one content n - 1 pairs are reported, each with the one to keep in its project, and one pair for each
+    further project; only the one to keep is compared for near duplicates.
     """
     thresholds = thresholds or Thresholds()
     ranked = sorted(copies, key=order)
@@ -265,7 +265,7 @@ def near_pairs(
             differs &= (images.group[i] != images.group[j]) | (images.group[i] < 0)
         by_vector = compared & (alike >= thresholds.cosine)
         by_hash = hashed & (differing <= thresholds.bits) & (~compared | (alike >= thresholds.confirm))
-        # colours are looked at last and not all at once: of blank images every two have one hash
+        # colours are compared last and in parts: all blank images have one hash
         place = np.flatnonzero(by_hash & differs & ~by_vector)
         for part in np.split(place, range(_COLOURS_AT_ONCE, len(place), _COLOURS_AT_ONCE)):
             gap = colour_gap(images.colours[i[part]], images.colours[j[part]])
@@ -283,9 +283,9 @@ def near_pairs(
 
 
 def colour_gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(P,) how far the colours of rows of (P, 32) lie apart, in steps of 256, once one is paled to the other.
+    """(P,) distances of the colours of rows of (P, 32), in steps of 256, once one is paled to the other.
 
-    A picture made paler, more vivid or grey is still the same; another hue is not. NaN where a row is.
+    A paler, more vivid or grey version is still a copy; another hue is not. NaN where a row is NaN.
     """
 
     def left(x: np.ndarray, y: np.ndarray) -> np.ndarray:

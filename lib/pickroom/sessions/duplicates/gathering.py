@@ -1,4 +1,4 @@
-"""Every image of some projects where it lies now, with what is known of its content and look. Moves nothing."""
+"""List the images of projects with their hashes, vectors and colours. Moves nothing."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
 Progress = Callable[[int, int], None]  # (done, of)
-# what was set aside is not a duplicate any more, and the original of a crop is kept on purpose
+# images that were set aside no longer count, and originals of crops are kept on purpose
 FOLDERS = (SELECTED, CROPPED, CROP, CROP_AUTO, "")
 
 
@@ -49,13 +49,13 @@ def projects_of(workspace: Workspace, names: Sequence[str]) -> list[Project]:
 
 
 def gather(projects: Sequence[Project], progress: Progress | None = None, *, exact: bool = False) -> Gathered:
-    """Every image of these projects, but for those set aside and the originals of crops.
+    """List every image of these projects, except those set aside and the originals of crops.
 
-    Contents that the last scan knows are taken from it (name, size and time agree); others are hashed now: names met
-    twice among them, which a scan leaves unread.
+    Hashes are taken from the last scan where name, size and time agree. Other files are hashed now, among them
+    duplicate names, which a scan does not read.
 
     Args:
-        exact: contents alone: no picture is decoded, and sizes in pixels are 0.
+        exact: compare contents only: no picture is decoded, and sizes in pixels are 0.
 
     Raises:
         ProjectError: an image folder is not there.
@@ -123,7 +123,7 @@ def _of_project(project: Project, progress: Progress | None, exact: bool) -> Gat
 def _vectors(
     project: Project, read: Sequence[tuple[ListedImage, tuple[str, int, int]]]
 ) -> tuple[dict[ListedImage, np.ndarray], str, list[str]]:
-    """(vector of each image that has one, their encoder, what to say)."""
+    """(vector of each image that has one, their encoder, notes for the user)."""
     from pickroom.features.store import load_vectors
 
     try:

@@ -1,8 +1,8 @@
 """One pair of duplicates at a time: keys decide which one stays, Shift+Enter sets the others aside as one batch.
 
-Marks, undo log, summary, apply and recovery are those of every board of thumbnails; the pairs are new. Keeping both
-is a step of that log which marks nothing, so that it is undone like any other; the pair itself is kept in a table that
-outlives the log, and is not asked about again (docs/decisions/094).
+Marks, undo log, summary, apply and recovery are those of the boards of thumbnails; only the pairs are added. Keeping
+both is a step of the undo log without marks, so that it can be undone; the pair is stored in a table that an apply does
+not clear, and is not shown again (docs/decisions/094).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,8 +28,8 @@ class DuplicatesSession(BoardSession):
     """A user looking at pairs of one project; pairs with images of others are shown and left alone.
 
     Attributes:
-        pairs: as found when it was opened, without those of which an image has gone since; last those of which one
-            waits for its review.
+        pairs: found at the start, without those of which an image has vanished since; pairs with an image that waits
+            for its review come last.
         dropped: near pairs that were too many to keep.
 
     Args:
@@ -71,14 +71,14 @@ class DuplicatesSession(BoardSession):
         return self.pairs[self.position] if self.pairs else None
 
     def outcome(self, pair: DuplicatePair) -> str:
-        """What was decided: "a" or "b" stays, "both", "none" (each goes for another pair's sake), "" still open."""
+        """The decision: "a" or "b" stays, "both", "none" (both are set aside because of other pairs), "" still open."""
         gone = [self._is_marked(copy) for copy in (pair.a, pair.b)]
         if any(gone):
             return {(False, True): "a", (True, False): "b"}.get((gone[0], gone[1]), "none")
         return "both" if kept_key(pair) in self._both else ""
 
     def review_first(self, pair: DuplicatePair) -> str:
-        """Why nothing is suggested of a pair, in words: one of the two is not to be set aside before its review."""
+        """Why no image of a pair is suggested: one of them waits for its review, and is not set aside before that."""
         if pair.across:
             return ""
         for copy in (pair.b, pair.a):
@@ -149,7 +149,7 @@ class DuplicatesSession(BoardSession):
         elif pair.across:
             self.board = replace(self.board, message="of two projects: only reported, nothing moves")
         elif what.name == "both":
-            if self.outcome(pair) != "both":  # one step even where it clears nothing: so U takes it back
+            if self.outcome(pair) != "both":  # a step even where it clears nothing, so that U can undo it
                 changes = tuple((path, self.board.marks.get(path), None) for path in sorted((pair.a.path, pair.b.path)))
                 self.board = machine.record(self.board, MarkStep(key, changes))
             self._advance()
@@ -157,7 +157,7 @@ class DuplicatesSession(BoardSession):
             self._keep(key, pair, {"keep": what.index or 0, "suggested": 0}[what.name])
 
     def stage_suggested(self, *, near: bool) -> tuple[dict[str, str], dict[str, str]]:
-        """(path -> delete_staging, path -> why it is held back) as suggested, without a look at each pair.
+        """(path -> delete_staging, path -> why it is held back) for all suggestions, without showing each pair.
 
         Args:
             near: near duplicates too; else exact ones alone.
@@ -168,7 +168,7 @@ class DuplicatesSession(BoardSession):
         return {path: STAGING for path in going if path not in held}, held
 
     def kept_for(self, paths: Sequence[str]) -> dict[str, str]:
-        """Path -> the image that stays in its place, for those whose pair with it was found."""
+        """Path -> the image that is kept in its place, of the pairs found."""
         going = set(paths)
         found: dict[str, str] = {}
         for pair in self._found:
@@ -224,7 +224,7 @@ class DuplicatesSession(BoardSession):
         return {path: kept for path, kept in found.items() if path not in chosen and kept not in self.board.marks}
 
     def _keep(self, key: str, pair: DuplicatePair, index: int) -> None:
-        """The one stays and the other goes, as one step; where that is so already, it is cleared."""
+        """Keep one and set the other aside, as one step; if that is already the case, clear it."""
         stays, goes = (pair.a, pair.b) if index == 0 else (pair.b, pair.a)
         if goes.path in self.board.blocked:
             reason = self.board.blocked[goes.path]
@@ -254,7 +254,7 @@ class DuplicatesSession(BoardSession):
 
 
 def kept_key(pair: DuplicatePair) -> KeptPair:
-    """What names a pair that both stay of."""
+    """The key of a pair of which both are kept."""
     first, second = sorted((_side(pair.a), _side(pair.b)))
     return first, second
 

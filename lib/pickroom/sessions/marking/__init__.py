@@ -1,1 +1,1 @@
-"""Boards of thumbnails on which images are marked: shared by the sorter and the folder viewer."""
+"""Boards of thumbnails on which the user marks images: the folder viewer, and what the sorter shares with it."""

@@ -89,7 +89,7 @@ class Board:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What a key is for: the selection in its order, else the active image."""
+        """The images that a key applies to: the selection in its order, else the active image."""
         if self.selected:
             return tuple(sorted(self.selected, key=self.layout.places.__getitem__))
         return (self.active,) if self.active is not None else ()
@@ -106,7 +106,7 @@ class Board:
 
 
 def command(board: Board, what: Command) -> Board:
-    """The board after a command that every board has; one that it does not know becomes `pending_action`."""
+    """The board after a command that all boards share; any other command becomes `pending_action`."""
     board = replace(board, message="", confirmed=False, pending_action=None)
     if board.summary:
         told = "nothing was moved" if what.name == "back" else "Shift+Enter again moves the files, Esc returns"
@@ -123,7 +123,7 @@ def command(board: Board, what: Command) -> Board:
 def mark(board: Board, key: str, wanted: Mapping[str, str]) -> Board:
     """Mark images for folders, as one step; where every one of them has its mark already, the marks are cleared.
 
-    An image is not marked for the folder it lies in; one that is blocked is left, and the message says why.
+    An image is not marked for the folder that it is in; a blocked image is left out, and the message says why.
 
     Args:
         wanted: path -> folder, in the board's order.
@@ -155,14 +155,14 @@ def unmark(board: Board, key: str, paths: Sequence[str]) -> Board:
 
 
 def record(board: Board, step: MarkStep) -> Board:
-    """Take a step: its marks are set, and what could be redone is over."""
+    """Add a step: set its marks, and clear the steps that could be redone."""
     return _with_marks(replace(board, undo=(*board.undo, step), redo=()), {p: after for p, _, after in step.changes})
 
 
 def click(board: Board, place: int, *, extend: bool = False, toggle: bool = False) -> Board:
     """A click makes an image the active one; with Shift the range from the anchor, with Ctrl or Cmd it is selected.
 
-    Without either nothing is selected any more: a key is for the active image then.
+    Without either the selection is cleared: keys then apply to the active image.
     """
     if not 0 <= place < len(board.layout.order) or board.summary:
         return board
@@ -232,7 +232,7 @@ def _go(board: Board, place: int, *, extend: bool) -> Board:
         return replace(board, message="no image is here")
     place = max(0, min(place, count - 1))
     if not extend:
-        # what is selected stays selected: with Space one picks here and there
+        # the selection stays: Space adds single images to it
         return replace(board, cursor=place, anchor=place)
     first, last = sorted((board.anchor, place))
     return replace(board, cursor=place, selected=frozenset(board.layout.order[first : last + 1]))

@@ -1,7 +1,8 @@
-"""The images of a board: which lie in which folders, a number and a thumbnail of each, and what is written about it.
+"""The images of a board: their folders, numbers, thumbnails and texts (YAML, caption, PNG text).
 
 A finished crop keeps the text inside its file, but its YAML and caption go to `crop_originals/` with the image that it
-was cut from (files/cropping.py), under the same name. Where the original was reclaimed, the crop's own text is left.
+was cut from (files/cropping.py), under the same name. Where the original was reclaimed, only the crop's own text can be
+read.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ class Listing:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Folder -> its own images, the bases among them even when they hold none."""
+        """Folder -> number of its own images; the listed folders are included even when empty."""
         found = Counter(item.directory for item in self.items)
         return {**dict.fromkeys(self.bases, 0), **found}
 
@@ -70,7 +71,7 @@ def look(project: Project, folders: Sequence[str]) -> Listing:
     left_out: dict[str, str] = {}
     bases = tuple(dict.fromkeys(checked(project, folder) for folder in folders))
     for base in bases:
-        if (root / base).is_dir():  # else a result folder that nothing has gone to yet
+        if (root / base).is_dir():  # else a result folder without images yet
             entries, refused = scan.walk(root, extensions, own, base=base)
             found |= set(entries)
             left_out |= {join(one.directory, one.filename): one.reason for one in refused}
@@ -79,7 +80,7 @@ def look(project: Project, folders: Sequence[str]) -> Listing:
 
 
 def stamps(project: Project, bases: Sequence[str], items: Sequence[ListedImage]) -> dict[str, int]:
-    """When each of the folders was last changed (ns): files that come or go show in it."""
+    """The time of the last change of each folder (ns), which changes when files come or go."""
     found = dict.fromkeys((*bases, *(item.directory for item in items)), 0)
     for folder in found:
         with contextlib.suppress(OSError):
@@ -107,7 +108,7 @@ def checked(project: Project, folder: str) -> str:
 
 
 class BoardImages:
-    """The images that a board has shown since it was opened. A number stands for one content of one file."""
+    """The images that a board has shown since it was opened. A number identifies one content of one file."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -159,7 +160,7 @@ class BoardImages:
             raise ImageError(path, error.strerror or str(error)) from None
 
     def texts(self, path: str) -> dict[str, str]:
-        """Field -> text of what is written about an image, named relative to the root: see `ImageTexts`."""
+        """Field -> text of an image, given relative to the root: see `ImageTexts`."""
         return ImageTexts(self.project.root).read(path)
 
 
@@ -197,6 +198,6 @@ class ImageTexts:
 
 
 def original_of(path: str) -> str | None:
-    """Where the original of a finished crop lies, also of one that was sorted since; None for what is not a crop."""
+    """The path of the original of a finished crop, also of one that was sorted since; None for other images."""
     top, _, rest = path.partition("/")
     return join(naming.CROP_ORIGINALS, filename_of(rest)) if top == naming.CROPPED and rest else None

@@ -1,7 +1,7 @@
-"""A board of thumbnails on one project: the pure machine over what lies in its folders and what is stored of it.
+"""A board of thumbnails on one project: the pure state machine on the files of its folders and the stored marks.
 
-The store is the truth: every key is a transaction of its own, and `refresh` brings in what other windows marked and
-which files came or went.
+The database decides: every key is a transaction of its own, and `refresh` reads what other windows marked and which
+files came or went.
 """
 
 import os
@@ -33,7 +33,7 @@ from pickroom.store.workspace import Project
 
 
 class Note(NamedTuple):
-    """What is said under one thumbnail: its name, a few words on the right of it, all of it when the pointer rests."""
+    """The text under one thumbnail: its name, a few words to the right, and the full text for the pointer."""
 
     label: str
     words: str = ""
@@ -58,7 +58,7 @@ class BoardSession(ProjectSession):
         self.folders = tuple(folders)
         self.last_result: PlaceResult | None = None  # what the last apply did, None before
         self.board = Board()  # everything on screen
-        self.notes_version = 0  # rises whenever what is said under thumbnails may have changed
+        self.notes_version = 0  # increases whenever the text under thumbnails may have changed
         self.images = BoardImages(project)  # thumbnails, and what is written about images
         super().__init__(project)
 
@@ -72,10 +72,10 @@ class BoardSession(ProjectSession):
         raise NotImplementedError
 
     def act(self, key: str, what: Command) -> None:
-        """A command that only this tool has; raises KeyError for one that it does not know."""
+        """Run a command that only this tool has; raises KeyError for an unknown one."""
 
     def save_more(self, before: Board) -> None:
-        """What only this tool saves, in the transaction of the key that changed marks or undo log since `before`."""
+        """Save what only this tool stores, in the transaction of the key; `before` is the board before it."""
 
     def note(self, item: ListedImage) -> Note:
         """What is said under an image."""
@@ -161,7 +161,7 @@ class BoardSession(ProjectSession):
         return self.board.summary
 
     def refresh(self) -> bool:
-        """Bring in what other windows marked and which files came or went; whether there was anything."""
+        """Read what other windows marked and which files came or went; returns whether anything changed."""
         stale = images.stamps(self.project, self.listing.bases, self.listing.items) != self.listing.stamps
         if not stale and data_version(self._connection) == self._seen_version:
             return False
@@ -218,7 +218,7 @@ class BoardSession(ProjectSession):
         return self.images.number(self._items[path])
 
     def _load(self) -> None:
-        version = data_version(self._connection)  # first: what is written after this is a change at the next key
+        version = data_version(self._connection)  # first: what is written after this counts as a change at the next key
         self._items = {item.path: item for item in self.listing.items}
         self._folders = set(self.listing.counts)
         with transaction(self._connection, writing=False):
@@ -237,7 +237,7 @@ class BoardSession(ProjectSession):
             redo=latest(redo, self._is_here),
             blocked=blocked,
         )
-        self._seen_version = version  # only now: rows that cannot be read are told of at every key
+        self._seen_version = version  # only now, so that unreadable rows are reported at every key
         self.lay_out()
 
     def _is_here(self, step: MarkStep) -> bool:
@@ -275,14 +275,14 @@ class BoardSession(ProjectSession):
         return True
 
 
-FOLDERS = {"keep": SELECTED, "crop": CROP, "staging": STAGING}  # as mark commands, and files of marks, name them
+FOLDERS = {"keep": SELECTED, "crop": CROP, "staging": STAGING}  # the names in mark commands and in files of marks
 
 
 class BrowseSession(BoardSession):
     """A user looking over folders; K, C and X mark, Shift+Enter moves.
 
     Attributes:
-        singles_only: whether only images in no group that nobody has looked at are shown.
+        singles_only: whether only images in no group that the user has not looked at are shown.
 
     Args:
         folders: relative to the project's root, with their sub-folders; None shows the results, then every source.
@@ -343,7 +343,7 @@ class BrowseSession(BoardSession):
         return " - ".join((f"{plural(len(self.singles), 'image')} in no group" if self.singles_only else first, *rest))
 
     def show_singles(self, only: bool) -> None:
-        """Show only the images in no group that nobody has looked at, or every image."""
+        """Show only the images in no group that the user has not looked at, or every image."""
         self.singles_only = only
         self.lay_out()
         count = plural(len(self.singles), "image")

@@ -26,7 +26,7 @@ from pickroom.store import groups, recommendations, review_state
 from pickroom.store.connect import transaction
 from pickroom.store.workspace import utc_now
 
-UNCERTAIN = 0.8  # a pick, or a crop that is proposed, of less confidence than this, or of none, is uncertain
+UNCERTAIN = 0.8  # a pick or proposed crop with a lower confidence, or without one, is uncertain
 # name -> what its button says; REVIEW.md, Automation review: only uncertain, only crops, only flagged. One choice of
 # the user's counts whichever of them shows the group.
 FILTERS: Mapping[str, str] = {
@@ -51,7 +51,7 @@ class AutoSession(ReviewSession):
     """A user who looks at what the automation proposes; `press` is all they do.
 
     Args:
-        order: the groups most worth a look first, or as the folders hold them (see `automation.order`).
+        order: groups most likely to be overridden first, or in folder order (see `automation.order`).
         clock: seconds, rising; for the time spent per group.
 
     Raises:
@@ -78,7 +78,7 @@ class AutoSession(ReviewSession):
         Raises:
             UsageError: the text is not a key, or a file of decisions has been damaged meanwhile.
             LockedError: another window is writing that file, or an apply is at work; every choice stays saved.
-            FileOperationError, StoreError: writing was refused; what was there before still stands.
+            FileOperationError, StoreError: writing failed; the file is as it was.
         """
         command = self.keys.commands.get(normalise(key))
         if command is not None and not self.state.summary:
@@ -101,7 +101,7 @@ class AutoSession(ReviewSession):
         return self.state
 
     def refresh(self) -> bool:
-        """Bring in what other windows chose, and decisions that were generated anew."""
+        """Read what other windows chose, and decisions that were generated again."""
         if self._stamp() != self._seen_stamp:
             self._read()
             self._seen_version = -1
@@ -138,7 +138,7 @@ class AutoSession(ReviewSession):
         return tuple(found)
 
     def is_blind(self, group_id: str) -> bool:
-        """Whether the group was drawn from those approved unseen: the guarantee is watched on these."""
+        """Whether the group was drawn from those approved unseen; drift of the guarantee is measured on these."""
         proposal = self._proposals.get(group_id)
         drawn = self._approval is not None and self._approval.drawn(group_id)
         return proposal is not None and proposal.auto_approve and drawn
@@ -147,10 +147,10 @@ class AutoSession(ReviewSession):
         stamp = self._stamp()  # before the files: what is written after this shows at the next key
         self._proposals: dict[str, files.AutomationDecision] = files.read_decisions(self.place.decisions)
         self._approval = files.read_approval(self.place.guarantee)
-        self._seen_stamp = stamp  # a damaged file is told of at every key, until it can be read
+        self._seen_stamp = stamp  # a damaged file is reported at every key, until it can be read
 
     def _stamp(self) -> tuple[int, int]:
-        """What changes whenever the decisions are written anew."""
+        """A value that changes whenever the decisions are written again."""
         try:
             info = os.stat(self.place.decisions)
         except FileNotFoundError:
@@ -200,12 +200,12 @@ class AutoSession(ReviewSession):
         name = group.filenames[choice.index]
         if choice.action == "crop" or name != proposal.chosen:
             return line("overridden", name, needs_crop=choice.action == "crop")
-        if self.is_blind(group.group_id):  # a crop that was not seen is neither accepted nor asked for
+        if self.is_blind(group.group_id):  # a crop that was not shown is neither accepted nor requested
             return line("approved", name)
         crop = choice.overlay and proposal.crop is not None
         by_hand = (
             proposal.needs_crop is True and proposal.crop is None
-        )  # needed, and no box is proposed: the crop desk's
+        )  # needed, but no box is proposed: for the crop desk
         return line("approved", name, crop or by_hand, crop)
 
     def _lines(self) -> list[files.ApprovedDecision]:
@@ -229,11 +229,11 @@ class AutoSession(ReviewSession):
         self._load(message=self.last_written)
 
     def _write_chosen(self) -> list[files.ApprovedDecision]:
-        """Write what was chosen into the file, next to what stands there; returns every line that was chosen here."""
+        """Add the choices to the lines of the file; returns the lines of all choices made here."""
         with transaction(self._connection, writing=False):
             lines, looked_at = self._lines(), self.store.load(self._connection, self._every)
         before = files.read_approved(self.place.approved)
-        # a choice taken back takes its line back; lines about groups that nothing was chosen for here stay
+        # the line of an undone choice is removed; lines of groups without a choice here stay
         chosen = {group_id for group_id, one in looked_at.items() if one.choice is not None}
         stand = {group_id: line for group_id, line in before.items() if group_id not in chosen}
         for line in lines:
@@ -258,7 +258,7 @@ class AutoSession(ReviewSession):
 
 
 def filters_of(proposal: files.AutomationDecision, *, drawn: bool) -> frozenset[str]:
-    """The filters that show a proposal. One drawn for a blind look is in no filter that would tell what is proposed."""
+    """The filters that show a proposal; for one drawn for a blind look, none that would reveal it."""
     if proposal.auto_approve:
         return frozenset(("waiting",) if drawn else ("unseen",))
     found = {"waiting"}

@@ -1,7 +1,7 @@
-"""A review on one project: the pure state machine, with every key saved and every choice read back.
+"""A review of one project: the pure state machine, with every key saved and every choice restored.
 
 One session shows one batch of the queue. Several windows may hold sessions on one project: choices are stored
-group by group, each key is a transaction of its own, and `refresh` brings in what others did.
+group by group, each key is a transaction of its own, and `refresh` reads what other windows did.
 """
 
 import time
@@ -32,7 +32,7 @@ BATCH_SIZE = 100  # groups; REVIEW.md
 
 
 class ReviewSession(ProjectSession):
-    """A user at the deck, where the last session left off; `press` is all they do.
+    """A review that continues where the last session stopped; `press` applies one key.
 
     The automation's review is this one with other keys and tables.
 
@@ -82,7 +82,7 @@ class ReviewSession(ProjectSession):
 
         def attempt() -> bool:
             if decides and self.group_at(self.state.position) != seen:
-                # a second pick would clear the first, an accept would take what nobody looked at
+                # a second pick would clear the first, and an accept would accept something not shown
                 told = "this group has just changed, in another window or by a model: look, and press again"
                 self.state = replace(self.state, message=told)
                 return True
@@ -100,14 +100,14 @@ class ReviewSession(ProjectSession):
         return self.state.summary
 
     def refresh(self) -> bool:
-        """Bring in what other windows chose or finalised since; whether there was anything."""
+        """Read what other windows chose or finalised since; returns whether anything changed."""
         if data_version(self._connection) == self._seen_version:
             return False
         before, recommended = self.state, self.recommendations
         self._load(message="")
         changed = (self.state.cards, self.state.choices) != (before.cards, before.choices)
         changed |= self.recommendations != recommended
-        # new groups alone, which stay where they are, leave a summary true
+        # new groups alone do not change a summary
         grown = self.state.choices == before.choices and {card.group_id for card in before.cards} <= {
             card.group_id for card in self.state.cards
         }
@@ -127,7 +127,7 @@ class ReviewSession(ProjectSession):
         return changed
 
     def _show(self, group_id: str, saved: SavedChoice) -> None:
-        """What was seen when choosing stays what is seen (and what will be recorded), also where that was nothing."""
+        """The recommendation shown with a choice stays on screen and is recorded, also where none was shown."""
         decided = saved.choice is not None and saved.choice.decided
         shown = saved.shown if decided else self._offered.get(group_id)
         self.recommendations.pop(group_id, None)
@@ -135,11 +135,11 @@ class ReviewSession(ProjectSession):
             self.recommendations[group_id] = shown
 
     def _card(self, group: Group) -> Card:
-        # blind: what is not seen can be neither accepted nor toggled
+        # blind: a hidden recommendation can be neither accepted nor toggled
         return Card.of(group, None if self.is_blind(group.group_id) else self.recommendations.get(group.group_id))
 
     def _what_changed(self, before: ReviewState, recommended: Mapping[str, Recommendation]) -> str:
-        """In one line, what came in: a model's new recommendations, or what was chosen elsewhere."""
+        """One line about what changed: a model's new recommendations, or choices made elsewhere."""
         here, there = ({card.group_id for card in state.cards} for state in (self.state, before))
         decided = (there - here) - groups.waiting_among(self._connection, there - here)  # else in another batch now
         chosen = any(self.state.choices.get(g) != before.choices.get(g) for g in here & there)
@@ -247,7 +247,7 @@ class ReviewSession(ProjectSession):
             redo=latest(redo, lambda step: {step.from_group, step.to_group} <= known),
             message=message,
         )
-        # after a finalise, or when recommendations made anew have changed the order, nothing is left to go back to
+        # after a finalise, or when new recommendations have changed the order, there is no place to go back to
         position = ids.index(cursor) if cursor in ids else machine.first_open(self.state)
         self.state = replace(self.state, position=position)
         self._seen_version = version  # only now: rows that cannot be read are told of at every key
@@ -284,7 +284,7 @@ class ReviewSession(ProjectSession):
         totals: dict[str, SavedChoice] = {}
         brought_back = before.brought_back(name)
         with transaction(self._connection):
-            # nobody else writes from here on: choices and undo log are still what this key was pressed on, or not
+            # from here on no other process writes: check whether choices and undo log are still those of this key
             if data_version(self._connection) != self._seen_version:
                 return False
             before_s, self._since = self._since, self._clock()
@@ -292,7 +292,7 @@ class ReviewSession(ProjectSession):
             for group_id in changed | {card.group_id}:
                 was = self._saved.get(group_id, SavedChoice(None, input=self._input(group_id)))
                 saved = replace(was, milliseconds=spent if group_id == card.group_id else 0)
-                # a group only passed over keeps where its choice was made, and what was shown then
+                # a group that was only passed keeps the origin of its choice and the recommendation shown then
                 if group_id in changed:
                     choice = after.choices[group_id]
                     made = Origin(self._input(group_id), self.recommendations.get(group_id))
@@ -312,7 +312,7 @@ class ReviewSession(ProjectSession):
                 self.store.set_cursor(self._connection, after.card.group_id)
         self._saved |= totals
         if name in ("undo", "redo") and changed:
-            # another kind of review may have shown something else: what was on screen with that choice is again
+            # another kind of review may have shown something else: show again what was on screen with that choice
             for group_id in changed:
                 self._show(group_id, totals[group_id])
             both = zip(after.cards, self.groups, strict=True)
@@ -330,8 +330,8 @@ class ReviewSession(ProjectSession):
 class ManualSession(ReviewSession):
     """The same review without any recommendation: decisions have NULL in every AI field (FORMATS.md, ai_decisions).
 
-    Groups come in folder order, since what is worth a look is a recommendation too. A group that was decided with a
-    recommendation, here or in another window, keeps it: what was shown is what is recorded.
+    Groups come in folder order, since any other order would use recommendations. A group that was decided with a
+    recommendation, here or in another window, keeps it: what was shown is recorded.
     """
 
     def _fetch(self) -> None:

@@ -14,21 +14,21 @@ from pickroom.sessions.keys import REVIEW, KeyTable, normalise
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the machine must know of one group."""
+    """The properties of one group that the state machine needs."""
 
     group_id: str
     count: int  # number of images
     ai_index: int | None = None  # place of the recommended image, None without one
     has_crop: bool = False  # whether a crop was proposed for it; without one the overlay cannot be switched on
     overlay_first: bool = False  # whether the overlay starts on (the model says a crop is needed)
-    # recommended by a model, or a simulation of one; a baseline is not an AI that could be agreed with
+    # recommended by a model, or a simulation of one; agreement with a baseline does not count
     by_model: bool = True
-    order: tuple[int, ...] = ()  # in which the images of a burst meet, as the recommendation says
+    order: tuple[int, ...] = ()  # in which the images of a burst are shown, by the recommendation
     keep_all: bool = False  # it is recommended to keep every image
 
     @classmethod
     def of(cls, group: Group, recommendation: Recommendation | None) -> Card:
-        """The card of a group with what is recommended for it, None where nothing is or may be seen."""
+        """The card of a group with its recommendation; None where there is none, or it is hidden."""
         card = cls(group.group_id, len(group.images))
         if recommendation is None:
             return card
@@ -77,12 +77,12 @@ class ReviewState:
     @property
     def decided(self) -> int:
         """How many groups finalise would act on."""
-        # a group that nobody has touched is undecided: with thousands of cards this is asked for at every key
+        # only groups with a choice can be decided; with thousands of cards this runs at every key
         chosen = (self.choices.get(card.group_id) for card in self.cards)
         return sum(choice is not None and choice.decided for choice in chosen)
 
     def brought_back(self, command: str) -> Origin | None:
-        """How the choice came about that undo or redo brings back; None for other keys, and where it is not known."""
+        """The origin of the choice that undo or redo restores; None for other keys, and where it is unknown."""
         if command == "undo" and self.undo:
             return self.undo[-1].before_origin
         if command == "redo" and self.redo:
@@ -91,7 +91,7 @@ class ReviewState:
 
 
 def first_choice(card: Card) -> Choice:
-    """The choice of a group nobody has touched: undecided, the overlay on where a crop is said to be needed."""
+    """The choice of an untouched group: undecided, with the overlay on where a crop is recommended."""
     return Choice(overlay=card.has_crop and card.overlay_first)
 
 
@@ -175,7 +175,7 @@ def _choose(state: ReviewState, card: Card, key: str, name: str, index: int | No
 
 def _keep_also(choice: Choice, place: int) -> Choice:
     kept = tuple(sorted({place}.symmetric_difference(choice.kept)))
-    # a rejected group keeps nothing: to keep one of its images is another choice
+    # a rejected group keeps no image: keeping one makes it another choice
     return replace(choice, kept=kept, action="undecided" if choice.action == "reject" else choice.action)
 
 
@@ -208,7 +208,7 @@ def first_open(state: ReviewState) -> int:
 
 
 def open_before(state: ReviewState) -> str:
-    """That groups before the one shown are undecided, and which key leads there; "" when none is."""
+    """A line about undecided groups before the one shown, with the key that leads there; "" without any."""
     count = sum(state.choice(card).action == "undecided" for card in state.cards[: state.position])
     if not count:
         return ""
@@ -239,7 +239,7 @@ def _replay(state: ReviewState, way: Literal["undo", "redo"], keys: KeyTable) ->
 
 
 def _said(step: ReviewStep, keys: KeyTable) -> str:
-    """What a step did, in a word: its command, and the number of the image; the key where that was rebound since."""
+    """What a step did, in short: its command and the number of the image; the key where that was rebound since."""
     command = keys.commands.get(step.key)
     if command is None:
         return step.key
@@ -247,7 +247,7 @@ def _said(step: ReviewStep, keys: KeyTable) -> str:
 
 
 def _open_summary(state: ReviewState) -> ReviewState:
-    # skips count: a batch that is skipped from end to end is finalised too, and makes room for the next
+    # skips count: a batch in which every group is skipped can be finalised, too, and the next one follows
     if all(state.choice(card).action == "undecided" for card in state.cards):
         return replace(state, message="nothing is decided yet")
     return replace(state, summary=True, zoom=False, info=False, help=False)

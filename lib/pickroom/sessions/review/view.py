@@ -1,4 +1,4 @@
-"""What the deck shows, as plain records built from the session's state. Pure: the widgets only draw this."""
+"""The contents of the deck as plain records, built from the session's state. Pure: the widgets only draw them."""
 
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
@@ -30,7 +30,7 @@ class ImageView(ShownImage):
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """One group as shown: the images of its round, in stage order, and the lines of words under them.
+    """One group as shown: the images of its round, in stage order, and the lines of text under them.
 
     Attributes:
         token: of what is on screen: the group, and of a burst the round.
@@ -67,7 +67,7 @@ class DeckView:
     group: GroupView | None
     message: str
     summary: tuple[str, ...]  # what finalise would do, while it asks; else empty
-    next_step: str = ""  # what to do where no group was ever made, "" where any was
+    next_step: str = ""  # what to do where there is no group at all; else ""
 
 
 _UNKNOWN = Capture()
@@ -87,9 +87,9 @@ def group_view(
     """One group with its choice and recommendation.
 
     Args:
-        hidden: keep the recommendation out of sight (blind).
+        hidden: do not show the recommendation (blind).
         crop_seen: as in `routing.route`: where the choice was made.
-        captures: by content, what is known of how images were taken.
+        captures: by content, how images were taken.
         places: of the images on screen; None are those of a group of up to four.
     """
     count = len(group.images)
@@ -97,7 +97,7 @@ def group_view(
     shown = None if hidden or recommendation is None else rounds.advice(recommendation, places)
     way = routing.route(choice, count, recommendation, crop_seen=crop_seen)
     stars = dict(choice.stars)
-    # what you see is what will be recorded: no crop on a choice that takes none; none is taken yet while undecided
+    # the overlay shows what will be recorded: no crop on a choice without one, nor while undecided
     overlay = choice.overlay and (crop_seen or way is None)
     images = tuple(
         ImageView(
@@ -240,9 +240,7 @@ def _reasons(shown: Recommendation | None) -> str:
         parts.append(f"pick{_sure(shown.confidence)}")
     if shown.offered_crop is not None:
         sure = _sure(shown.crop_confidence)
-        parts.append(
-            f"crop{sure}" if shown.crop_needed else f"where a crop would lie{sure}; no word on whether to crop"
-        )
+        parts.append(f"crop{sure}" if shown.crop_needed else f"suggested crop{sure}; whether to crop is not predicted")
     elif shown.crop_needed is False:
         parts.append("no crop needed")
     return " · ".join(parts)

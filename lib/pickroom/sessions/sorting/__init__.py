@@ -1,1 +1,1 @@
-"""The sorter: images to named character folders, by keys, with suggestions from their nearest neighbours."""
+"""The sorter: send images to named character folders by keys, with suggestions from nearest neighbours."""

@@ -1,4 +1,4 @@
-"""The sorter on one project: images to character folders, which are sub-folders of the folder that is sorted."""
+"""The sorter of one project: sends images to character folders, which are sub-folders of the sorted folder."""
 
 import os
 from collections import Counter
@@ -54,16 +54,16 @@ class SortSession(BoardSession):
         super().__init__(project, RESULTS if folders is None else folders)
 
     def base_of(self, path: str) -> str:
-        """The folder that is sorted which an image lies in."""
+        """The sorted folder that an image is in."""
         inside = [base for base in self.listing.bases if not base or path.startswith(f"{base}/")]
         return max(inside, key=len)
 
     def folder_of(self, name: str, path: str) -> str:
-        """Where an image goes when it is sent to a character: next to the other results of its kind."""
+        """The folder of a character for an image: a sub-folder of the sorted folder that the image is in."""
         return join(self.base_of(path), name)
 
     def add_name(self, text: str) -> str:
-        """Give the next key to a new folder; with - in front, take the key of an unused one away. One line about it.
+        """Give the next key to a new folder; with - in front, remove an unused one. Returns one line about it.
 
         Raises:
             UsageError: it cannot be a folder's name.
@@ -112,12 +112,12 @@ class SortSession(BoardSession):
         super()._load()
 
     def _name_in(self, folder: str) -> str:
-        """The character whose folder this is, "" for a folder that is sorted or lies deeper."""
+        """The character of a folder; "" for a sorted folder or a deeper one."""
         base, name = split(folder)
         return name if base in self.listing.bases and name not in OWNED_FOLDERS else ""
 
     def sections(self) -> Iterable[Section]:
-        """What is still to be sorted, then each character with what it has; a folder's name is its header."""
+        """The images still to sort, then each character with its images; the header is the folder's name."""
         found: dict[str, list[str]] = {base: [] for base in self.listing.bases}
         to_come = Counter(self.board.marks.values())
         on_board = self._shown()
@@ -188,7 +188,7 @@ class SortSession(BoardSession):
         if index >= len(self.names):
             return replace(self.board, message=f"no folder has key {key_of(index)} yet: N names one")
         shown = self._on_screen[index] if index < len(self._on_screen) else None
-        # from now on these keys mean these folders, whatever appears next to them
+        # from now on these keys stand for these folders, whatever other folders appear
         kept = self.names == self._stored or self._set_names(self.names)
         if not kept or shown != self.names[index]:
             told = "the folders have just changed, in another window or on disk: look, and press again"
@@ -196,12 +196,12 @@ class SortSession(BoardSession):
         return machine.mark(self.board, key, {path: self.folder_of(self.names[index], path) for path in paths})
 
     def show_only(self, field: str | None, text: str = "") -> None:
-        """Filter the board by what is written about images; None shows all."""
+        """Filter the board by the texts of images; None shows all."""
         self.only = None if field is None else (field, text)
         self.lay_out()
 
     def _written(self, items: Sequence[ListedImage]) -> dict[str, dict[str, str]]:
-        """Path -> field -> text of what is written about these images; each is read once."""
+        """Path -> field -> text of these images; each is read once."""
         missing = [item for item in items if item not in self._texts]
         texts = ImageTexts(self.project.root)
         texts.list_folders([item.path for item in missing])
@@ -211,7 +211,7 @@ class SortSession(BoardSession):
         return {item.path: self._texts[item] for item in items}
 
     def suggestions(self, paths: Iterable[str]) -> dict[str, Suggestion]:
-        """Path -> what its nearest sorted neighbours suggest; only of images that lie in no character's folder."""
+        """Path -> suggestion of its nearest sorted neighbours, for images in no character folder."""
         marks = self.board.marks
         if not self.similarity.missing and self.similarity.taught is not marks:
             named = {item.path: self._name_in(item.directory) for item in self.listing.items}
@@ -248,7 +248,7 @@ class SortSession(BoardSession):
         return {path: self.folder_of(row.folder, path) for row in rows if row.folder for path in row.paths}
 
     def mark_by(self, field: str) -> None:
-        """Mark every unsorted image for the folder of what a field says; one step that U takes back."""
+        """Mark every unsorted image for the folder of a field's value; one step, which U undoes."""
         self.mark_all(self.routes_by(field), f"by {field}")
 
     def assign(self, wanted: Mapping[str, str]) -> dict[str, str]:

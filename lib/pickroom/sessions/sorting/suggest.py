@@ -1,9 +1,9 @@
-"""Character folders: their names, what is written about images, and suggestions by nearest neighbours.
+"""Character folders: names, sorting by a text field, and suggestions by nearest neighbours.
 
 A suggestion's confidence is a product of three: the share of the nearest neighbours' votes; how often the same vote was
 right on the images that the user has sorted so far, each left out in turn (few sorted images cannot give a high one,
-since it begins at one half); and how near the image lies to the folder, from 0 where any two images are that near by
-chance to 1 where the folder's own are: what resembles nothing that was sorted belongs to a folder that has no name yet.
+since it begins at one half); and how near the image is to the folder, from 0 (as near as two random images) to 1 (as
+near as the folder's own images): an image unlike all sorted ones belongs to a folder that has no name yet.
 """
 
 import re
@@ -28,7 +28,7 @@ def folder_name(text: str) -> str:
     """A name as it was typed, without spaces around it.
 
     Raises:
-        UsageError: it cannot be a folder on every system, or would be taken for another thing here.
+        UsageError: it cannot be a folder name on every system, or has another meaning here.
     """
     name = unicodedata.normalize("NFC", text).strip()
     problem = _problem(name)
@@ -39,14 +39,14 @@ def folder_name(text: str) -> str:
 
 
 def folder_for(value: str) -> str | None:
-    """A folder for what a field says: unsafe characters become _; None when nothing usable is left of it."""
+    """A folder name from a field's value: unsafe characters become _; None when nothing usable is left."""
     plain = unicodedata.normalize("NFC", " ".join(value.split()))
     name = _UNSAFE.sub("_", plain)[:LONGEST].strip(" ._")
     return None if _problem(name) else name
 
 
 def same(name: str, known: Iterable[str]) -> str:
-    """The known name that a name is but for upper and lower case, else itself: some disks tell them not apart."""
+    """The known name that differs only in case, else the name itself: some disks ignore case."""
     return next((other for other in known if other.casefold() == name.casefold()), name)
 
 
@@ -66,7 +66,7 @@ def _problem(name: str) -> str:
     return ""
 
 
-MOST_VALUES = 60  # a field with more is a prompt or a seed: no choice to offer
+MOST_VALUES = 60  # a field with more values is a prompt or a seed, and not offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def group_by(written: Texts, field: str, known: Iterable[str]) -> tuple[list[Gro
 NEIGHBOURS = 7
 LEAST_FOLDERS = 2  # with one folder there is nothing to tell apart
 LEAST_EACH = 2  # sorted images a folder needs before anything is suggested for it
-LEAST_CONFIDENCE = 0.5  # below it a suggestion would be wrong more often than right: none is made
+LEAST_CONFIDENCE = 0.5  # below it a suggestion would be wrong more often than right
 _CHECKED = 300  # sorted images at the most on which the votes are checked
 
 
@@ -162,7 +162,7 @@ class Neighbours:
         self.reliability, self.kinship = self._check() if self.ready else (0.0, chance)
 
     def ask(self, matrix: np.ndarray) -> list[Suggestion | None]:
-        """A suggestion for each row of (N, D) float32; None where it would be no better than a guess."""
+        """A suggestion for each row of (N, D) float32; None below the lowest confidence."""
         if not self.ready:
             return [None] * len(matrix)
         found = []
@@ -173,7 +173,7 @@ class Neighbours:
         return found
 
     def _near(self, similarity: float) -> float:
-        """Where a cosine to a folder's nearest image lies between chance (0) and what is usual in a folder (1)."""
+        """A cosine to a folder's nearest image on the scale from chance (0) to the usual value in a folder (1)."""
         if self.kinship <= self.chance:
             return 0.0
         return min(max((similarity - self.chance) / (self.kinship - self.chance), 0.0), 1.0)
@@ -206,7 +206,7 @@ class Neighbours:
         for place in checked:
             similarities = self.matrix @ self.matrix[place]
             kin.append(self._nearest(similarities, self.names[place], but=place))
-            others = np.delete(similarities, place)  # itself has no vote
+            others = np.delete(similarities, place)  # an image has no vote on itself
             right += self._vote(others, self.names[:place] + self.names[place + 1 :]).name == self.names[place]
         return (right + 1) / (len(checked) + 2), float(np.median(kin))
 
@@ -233,7 +233,7 @@ def unit(matrix: np.ndarray) -> np.ndarray:
 class Similarity:
     """The vectors of a project's images, by their paths.
 
-    A finished crop has no vector of its own: that of the image it was cut from, which has the same name, serves.
+    A finished crop has no vector of its own: the vector of its original, which has the same name, is used.
     """
 
     def __init__(self, project: Project) -> None:
@@ -241,7 +241,7 @@ class Similarity:
         self._vectors: Vectors | None = None
         self._rows: dict[str, int] = {}
         self._chance: float | None = None
-        self.taught: object = None  # what the caller calls the state that was taught last, None before
+        self.taught: object = None  # the caller's key of the state taught last, None before
         self._neighbours: Neighbours | None = None
         try:
             self._vectors = load_vectors(project)

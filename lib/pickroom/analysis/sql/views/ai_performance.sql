@@ -1,5 +1,6 @@
--- One row is one project's decisions by a person, its imported history (`legacy`) apart: as the database's own view
--- `ai_performance` counts them. A crop counts where the AI's image is the one cropped, and the box is the user's.
+-- One row is one project's decisions by the user, with imported history (`legacy`) in a row of its own: as the
+-- database's own view `ai_performance` counts them. A crop counts where the AI's image is the one cropped, and the box
+-- is the user's.
 SELECT
     project_id,
     count(*) AS total_decisions,

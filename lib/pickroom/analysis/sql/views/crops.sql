@@ -1,6 +1,6 @@
--- One row is one crop made; `counts` marks the latest of its group. Rows of origin `legacy` were imported.
--- ai_box is NULL where the AI had proposed none for the image that was cropped. box_source says where the box comes from
--- (FORMATS.md, Crops), NULL where that was never kept; own_box is false for those that are not the user's.
+-- One row is one crop made; `counts` marks the latest of its group. Rows of origin `legacy` were imported. ai_box is
+-- NULL where the AI had proposed none for the cropped image. box_source is the source of the box (FORMATS.md, Crops),
+-- NULL where it was not stored; own_box is false for boxes that are not the user's.
 WITH made AS (
     SELECT
         origin, owner, owner AS project_id, group_id, filename, box_of(box) AS box, input, batch, sha256,

@@ -1,4 +1,4 @@
--- One row is one image file that a scan met. `path` is where it is now, relative to the root; `reason` says why it can
+-- One row is one image file found by a scan. `path` is where it is now, relative to the root; `reason` says why it can
 -- be in no group. The view adds its vectors.
 WITH moved AS (
     SELECT

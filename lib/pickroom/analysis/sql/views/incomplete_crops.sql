@@ -1,4 +1,5 @@
--- One row is one decision of a project whose crop was asked for and is not yet made, as the database's view of that name.
+-- One row is one decision of a project whose crop was requested and is not yet made, as in the database's view of that
+-- name.
 SELECT d.* EXCLUDE (origin)
 FROM ai_decisions AS d
 SEMI JOIN (SELECT group_id FROM decisions WHERE dropped_at IS NULL AND origin = 'project') AS o USING (group_id)

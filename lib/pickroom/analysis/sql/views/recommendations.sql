@@ -1,4 +1,4 @@
--- One row is what a model, a baseline or a simulation says now of one group.
+-- One row is the present recommendation of a model, a baseline or a simulation for one group.
 SELECT
     owner AS project_id, group_id, source, selected_index,
     box_of(crop_coords) AS crop_coords,
