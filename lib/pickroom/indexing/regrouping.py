@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pickroom.core import naming
 from pickroom.core.quantities import plural
@@ -39,6 +39,7 @@ class ScanReport:
     skipped: tuple[Skipped, ...] = ()  # pictures and videos that are not read, and belong to no image
     pending: int = 0  # images that were not read yet
     kinds: Mapping[str, str] = field(default_factory=dict)  # group id -> "stage", "burst" or "similar"
+    layout: Literal["flat", "mirror"] = "flat"  # of Pickroom's folders (FORMATS.md, Folders)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `pickroom groups --json` (FORMATS.md)."""
@@ -49,6 +50,7 @@ class ScanReport:
                     "group_id": g.group_id,
                     "kind": (kind := self.kinds.get(g.group_id)),
                     "burst_id": g.group_id if kind == "burst" else None,
+                    "directory": g.directory,
                     "images": list(g.filenames),
                 }
                 for g in self.groups
@@ -58,6 +60,7 @@ class ScanReport:
             "doubtful": [_listed(item) for item in self.doubtful],
             "notes": list(self.notes),
             "skipped": [asdict(item) for item in self.skipped],
+            "layout": self.layout,
         }
 
 
@@ -102,18 +105,15 @@ def store(
     }
     pinned = [group for group in waiting if group.group_id in staying]
     loose = {(g.directory, g.filenames): g for g in waiting if g.group_id not in staying}
-    decided = groups.decided_names(connection)
+    decided = groups.decided_images(connection)
     kept = {(image.directory, image.filename) for group in pinned for image in group.images}
-    holders = {filename: "a waiting group" for _, filename in kept}
-    holders |= {name: "a group with a choice" for g in pinned if g.group_id in touched for name in g.filenames}
-    holders |= dict.fromkeys(decided, "a decided group")
-
     repeated = [
-        Ungrouped(i.directory, i.filename, f"duplicate name: an image of this name is in {holders[i.filename]}")
+        Ungrouped(i.directory, i.filename, "duplicate name: an image of this name is in a decided group")
         for i in found.images
-        if i.filename in holders and (i.directory, i.filename) not in kept
+        if (i.directory, i.filename) in decided
     ]
-    proposed, alone = grouping.make([i for i in found.images if i.filename not in holders])
+    held = decided | kept
+    proposed, alone = grouping.make([i for i in found.images if (i.directory, i.filename) not in held])
     left_out = sorted((*found.left_out, *repeated, *alone), key=lambda u: (u.directory, u.filename))
     # a choice is never taken apart by a scan: finalise looks at each of its files again
     doubtful = tuple(u for u in left_out if (u.directory, u.filename) in kept)
