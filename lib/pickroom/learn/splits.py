@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from pickroom.core.naming import join
 from pickroom.learn.examples import CropExample, Pick
 
 TRAIN, HELD_OUT, LEFT_OUT = 0, 1, 2
@@ -67,19 +68,21 @@ def project_of(example: Example) -> str:
 def file_keys(example: Example) -> frozenset[str]:
     """What names the files of an example: its group, the name within its project, the content where it is known.
 
+    The name has its folder in front where several folders of the project hold it.
+
     By its group, a pick and the crop of what was picked are drawn to one side, each in its own training set: so there
     are groups that neither model has seen.
     """
     named: Iterable[tuple[str, str | None]]
     group_id: str | None
     if isinstance(example, Pick):
-        own, group_id = example.candidates, example.candidates.group_id
+        own, group_id, folder = example.candidates, example.candidates.group_id, example.candidates.directory
         named = zip(own.filenames, own.hashes, strict=True)
     else:
-        named, group_id = [(example.filename, example.sha256)], example.group_id
+        named, group_id, folder = [(example.filename, example.sha256)], example.group_id, example.directory
     keys = {f"{_GROUP}{group_id}"} if group_id is not None else set()
     for name, sha256 in named:
-        keys.add(f"{project_of(example)}/{name}")
+        keys.add(f"{project_of(example)}/{join(folder, name)}")
         if sha256 is not None:
             keys.add(f"sha256:{sha256}")
     return frozenset(keys)
