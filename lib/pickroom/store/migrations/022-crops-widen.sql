@@ -19,7 +19,6 @@ DROP VIEW final_crops;
 ALTER TABLE crops RENAME TO named_crops;
 CREATE TABLE crops (
     batch INTEGER NOT NULL,
-    directory TEXT NOT NULL DEFAULT '',
     filename TEXT NOT NULL,
     group_id TEXT,
     box TEXT NOT NULL CHECK (json_valid(box) AND json_array_length(box) = 4),
@@ -27,6 +26,7 @@ CREATE TABLE crops (
     sha256 TEXT NOT NULL,
     made_at TEXT NOT NULL,
     box_source TEXT NOT NULL DEFAULT 'drawn' CHECK (box_source IN ('drawn', 'ai', 'ai_all', 'default')),
+    directory TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (batch, directory, filename)
 ) STRICT;
 INSERT INTO crops (batch, filename, group_id, box, input, sha256, made_at, box_source)
