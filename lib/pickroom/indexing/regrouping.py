@@ -140,11 +140,14 @@ def store(
     gone = kept - {(u.directory, u.filename) for u in left_out}
     gone.difference_update((i.directory, i.filename) for i in found.images)
     missing = sorted(f"{directory or '.'}/{name}" for directory, name in gone)
-    imported = mark_imported(project, connection, _queue(connection, waiting, fresh, found, known))
+    imported, unclear = mark_imported(project, connection, _queue(connection, waiting, fresh, found, known))
     queue = _queue(connection, waiting, fresh, found, known)
     notes = grouping.notes
     if imported:
         notes = (*notes, f"{plural(imported, 'group')} of which the pick was imported: not asked again")
+    if unclear:
+        what = "several folders hold its names, and no imported row says which it means"
+        notes = (*notes, f"{plural(unclear, 'group')} may have been decided in an import: {what}")
     if found.misnamed:
         some = ", ".join(found.misnamed[:_NAMED]) + (", ..." if len(found.misnamed) > _NAMED else "")
         what = f"{plural(len(found.misnamed), 'image')} of which the extension is another format's, read by content"
@@ -184,29 +187,36 @@ def _new_groups(project: Project, members: Sequence[tuple[Image, ...]], made_at:
     return made
 
 
-_Past = tuple[frozenset[str], str | None]  # names of the group, the picked one; None where all were rejected
+# names of the group, the picked one (None where all were rejected), and the row's own folder
+_Past = tuple[frozenset[str], str | None, str | None]
 
 
-def refresh_imported(project: Project) -> int:
-    """Find the waiting groups that imported rows decide, after an import; how many there are."""
+def refresh_imported(project: Project) -> tuple[int, int]:
+    """Find the waiting groups that imported rows decide, after an import; counts as `mark_imported`."""
     with closing(connect(project.database)) as connection, transaction(connection):
         groups.replace_imported(connection, {})
         return mark_imported(project, connection, groups.queue(connection, project.id))
 
 
-def mark_imported(project: Project, connection: sqlite3.Connection, waiting: Iterable[Group]) -> int:
-    """Take the groups that imported rows decide out of the queue, in the caller's transaction; how many there are.
+def mark_imported(project: Project, connection: sqlite3.Connection, waiting: Iterable[Group]) -> tuple[int, int]:
+    """Take the groups that imported rows decide out of the queue, in the caller's transaction.
 
     A group is decided by a row that has all its images, and picked one of them. Where the content of an imported image
     is known, from the folders that were compared or from a vector, the image must have it, whatever its name; else the
-    name decides. Groups with a choice stay.
+    name decides. Of a name in several folders the row's own folder decides, or a content from compared folders, and
+    never a guess. Groups with a choice stay.
+
+    Returns:
+        How many were taken out, and how many stay because it is not clear which folder a row means.
     """
     waiting = list(waiting)
     past = _read(project) if waiting else {}
     if not past:
-        return 0
-    touched = review_state.touched_ids(connection)
-    contents = _contents(project, {name for rows in past.values() for names, _ in rows for name in names})
+        return 0, 0
+    touched, folders = review_state.touched_ids(connection), images.shared_names(connection)
+    names = {name for rows in past.values() for row in rows for name in row[0]}
+    contents, compared = _contents(project, names)
+    unclear = 0
     by_content = {sha256: name for name, known in contents.items() for sha256 in known if sha256 is not None}
     found: dict[str, str | None] = {}
     for group in waiting:
@@ -223,11 +233,23 @@ def mark_imported(project: Project, connection: sqlite3.Connection, waiting: Ite
         if len(now) < len(group.images):
             continue
         rows = [row for name in now for row in past.get(name, ()) if now.keys() <= row[0]]
+        shared = [folders[name] for name in group.filenames if name in folders]
+        proven = all(compared.get(name) == image.sha256 for name, image in zip(now, group.images, strict=True))
+        if rows and shared and not proven:
+            here = [row for row in rows if all(_meant(row[2], own) == [group.directory] for own in shared)]
+            unclear += not here
+            rows = here
         if rows:
             chosen = rows[-1][1]
             found[group.group_id] = None if chosen is None else now[chosen]
     groups.replace_imported(connection, found)
-    return len(found)
+    return len(found), unclear
+
+
+def _meant(logged: str | None, folders: Iterable[str]) -> list[str]:
+    """Those of the folders that a logged one may be: one of the two ends as the other."""
+    path = f"/{logged.strip('/')}" if logged and logged.strip("/") else None
+    return [own for own in folders if path and own and (path.endswith(f"/{own}") or f"/{own}".endswith(path))]
 
 
 def _read(project: Project) -> dict[str, list[_Past]]:
@@ -236,30 +258,29 @@ def _read(project: Project) -> dict[str, list[_Past]]:
     past: dict[str, list[_Past]] = defaultdict(list)
     if path.is_file():
         with open_read_only(path) as connection:
-            for names, chosen in _rows(connection):
-                for name in names if chosen is None else (chosen,):
-                    past[name].append((names, chosen))
+            for row in _rows(connection):
+                for name in row[0] if row[1] is None else (row[1],):
+                    past[name].append(row)
     return past
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[_Past]:
     unsound = find_unsound(connection)
     for selection in legacy.selections(connection, unsound.rows.get("legacy_selections", {})):
-        yield frozenset((selection.chosen, *selection.others)), selection.chosen
-    query = "SELECT rowid AS row_number, images, user_selected_index, user_action FROM ai_decisions ORDER BY timestamp"
+        yield frozenset((selection.chosen, *selection.others)), selection.chosen, None
+    columns = "rowid AS row_number, images, user_selected_index, user_action, directory"
+    query = f"SELECT {columns} FROM ai_decisions ORDER BY timestamp"
     for row in connection.execute(query):
         if row["row_number"] not in unsound.decisions:
             names = json.loads(row["images"])
             rejected = row["user_action"] == "reject"
-            yield frozenset(names), None if rejected else names[row["user_selected_index"]]
+            yield frozenset(names), None if rejected else names[row["user_selected_index"]], row["directory"]
 
 
-def _contents(project: Project, names: set[str]) -> dict[str, set[str | None]]:
-    """Imported name -> the contents that it is known to have had; empty for an unknown one."""
+def _contents(project: Project, names: set[str]) -> tuple[dict[str, set[str | None]], dict[str, str]]:
+    """Imported name -> the contents that it is known to have had, empty for an unknown one; and of compared folders."""
     on_disk = vectors_on_disk(project)
     found = {name: set(on_disk.get(name, ())) for name in names}
     with open_read_only(legacy.legacy_path(project.workspace, project.id)) as connection:
-        for filename, sha256 in legacy.contents(connection):
-            if filename in found:
-                found[filename] = {sha256}
-    return found
+        compared = dict(legacy.contents(connection))
+    return found | {name: {sha256} for name, sha256 in compared.items() if name in found}, compared
