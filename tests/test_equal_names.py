@@ -6,15 +6,19 @@ import json
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 
 from conftest import read_tree, write_image, write_series
+from history.logs import DECISIONS, SELECTION, decision, run_import, selection, write_log
+from pickroom.automation import sandbox
 from pickroom.core.naming import is_image_name
 from pickroom.core.records import CropBox
 from pickroom.exports import choices
 from pickroom.features.store import load_vectors
 from pickroom.files.cropping import Order
+from pickroom.history.vectors import import_cache
 from pickroom.indexing import projects
 from pickroom.integrity import whereabouts
 from pickroom.learn.reading import read_examples
@@ -228,6 +232,70 @@ def test_exported_paths_of_copies_are_each_their_own(workspace: Workspace, image
     }
     told = json.loads(command(project, "sql", "SELECT directory, filename, path FROM images", "--json"))
     assert {(row[0], row[2]) for row in told["rows"]} == {(one[0], one[2]) for one in judged}
+
+
+def test_imported_rows_decide_the_card_that_they_name(cards: Project, tmp_path: Path) -> None:
+    log = write_log(tmp_path / "s.csv", SELECTION, [selection("IMG_0001.JPG", ["IMG_0002.JPG"])])
+    run_import(cards.workspace, log, project="p")
+    report = projects.rescan(cards)
+    (note,) = report.notes
+    assert len(report.groups) == 4
+    assert note.startswith("2 groups may have been decided in an import: several folders hold its names")
+    fields = {"image_1_filename": "IMG_0003.JPG", "image_2_filename": "IMG_0004.JPG", "directory": f"old/{CARDS[1]}"}
+    log = write_log(tmp_path / "d.csv", DECISIONS, [decision(project_id="p", **fields)])
+    run_import(cards.workspace, log, project="p")
+    assert [(group.directory, group.filenames[0]) for group in queue(cards)] == [
+        *((CARDS[0], "IMG_0001.JPG"), (CARDS[0], "IMG_0003.JPG")),
+        (CARDS[1], "IMG_0001.JPG"),
+    ]
+    found = read_examples(cards, "picks")
+    assert [pick.candidates.directory for pick in found.picks] == [CARDS[1]]
+    assert dict(found.left_out) == {"several folders hold a name of it": 1}
+
+
+def test_imported_vectors_go_to_the_card_of_their_path(cards: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    (folder / "embeddings").mkdir(parents=True)
+    lines = [f"/old/p/{card}/IMG_0001.JPG" for card in CARDS] + ["/old/p/IMG_0002.JPG"]
+    for number in range(len(lines)):
+        np.save(folder / "embeddings" / f"{number}.npy", np.full(512, number, np.float32))
+    written = [{"image_path": path, "embedding_file": f"embeddings/{n}.npy"} for n, path in enumerate(lines)]
+    (folder / "old.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in written))
+    report = import_cache(cards, folder / "old.jsonl")
+    assert dict(report.skipped) == {"several folders hold its name, and its path does not say which": 1}
+    vectors = load_vectors(cards.workspace.project("p"))
+    assert list(zip(vectors.directories, vectors.matrix[:, 0], strict=True)) == [(CARDS[0], 0), (CARDS[1], 1)]
+
+
+def test_strange_images_return_to_the_card_of_their_folder(cards: Project) -> None:
+    before = images_in(cards)
+    review(cards, "1", "1", "1", "1", *FINALISE)
+    with closing(connect(cards.database)) as connection:  # the journal was lost, the moves were not
+        for table in ("file_operations", "ai_decisions", "decision_context"):
+            connection.execute(f"DELETE FROM {table}")
+    assert len(whereabouts(cards).unexplained) == 8
+    command(cards, "recover", "p", "--unexplained", "--execute")
+    assert images_in(cards) == before
+
+
+def test_image_moved_by_hand_is_looked_for_in_its_folder(cards: Project) -> None:
+    review(cards, "1", "1", "1", "1", *FINALISE)
+    (cards.root / f"selected/{CARDS[0]}/IMG_0001.JPG").unlink()
+    moved = cards.root / f"crop/{CARDS[1]}/IMG_0001.JPG"
+    moved.parent.mkdir(parents=True)
+    (cards.root / f"selected/{CARDS[1]}/IMG_0001.JPG").rename(moved)
+    found = whereabouts(cards)
+    assert found.misplaced == ((f"selected/{CARDS[1]}/IMG_0001.JPG", f"crop/{CARDS[1]}/IMG_0001.JPG"),)
+    assert found.missing == (f"selected/{CARDS[0]}/IMG_0001.JPG",)
+
+
+def test_sandbox_of_two_cards_is_mirrored_too(workspace: Workspace, images_folder: Path) -> None:
+    write_series(images_folder / "one", [(1, 2)])
+    project = projects.start(workspace, "p", images_folder)[0]
+    sandbox.prepare(project)
+    write_series(images_folder / "two", [(1, 2)])
+    projects.rescan(project)
+    assert sandbox.locate(workspace.project("p")).project.is_mirrored
 
 
 def test_mirror_can_be_asked_for(workspace: Workspace, images_folder: Path) -> None:

@@ -162,6 +162,17 @@ def mirrored(folder: str, directory: str) -> str:
     return f"{folder}/{below}" if below else folder
 
 
+def folder_meant(logged: str | None, folders: Iterable[str]) -> str | None:
+    """The one of some folders that a path of another program ends in, or is the end of; None for none or several.
+
+    >>> folder_meant("/Volumes/card/DCIM/100", ["DCIM/100", "DCIM/101"]), folder_meant("old", ["DCIM/100"])
+    ('DCIM/100', None)
+    """
+    path = f"/{(logged or '').strip('/')}"
+    found = [own for own in folders if own and path != "/" and (path.endswith(f"/{own}") or f"/{own}".endswith(path))]
+    return found[0] if len(found) == 1 else None
+
+
 def sidecar_name(filename: str) -> str:
     """The name of the sidecar that waits next to an image: `<stem>.decision`."""
     return f"{stem_of(filename)}.decision"

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from pickroom.core.errors import UsageError
+from pickroom.core.naming import folder_meant
 from pickroom.core.records import Image
 from pickroom.features.choice import Chosen, EncoderConfig, bind, bind_spec, bound_spec, choose
 from pickroom.features.encoder import EncoderSpec
@@ -190,15 +191,13 @@ def _scanned(project: Project) -> dict[str, list[Image]]:
 
 
 def _meant(images: Sequence[Image], folder: str) -> Image | None:
-    """The image that a line means, of those of its name: where several folders hold it, the one that its path ends in.
-
-    Raises:
-        _Skipped: the path does not say which.
-    """
-    own = [one for one in images if len(images) == 1 or f"/{folder}".endswith(f"/{one.directory}")]
-    if images and len(own) != 1:
-        raise _Skipped("several folders hold its name, and its path does not say which")
-    return own[0] if own else None
+    """The image that a line means, of those of its name; raises _Skipped where its path does not say which."""
+    if len(images) > 1:
+        meant = folder_meant(folder, [one.directory for one in images])
+        if meant is None:
+            raise _Skipped("several folders hold its name, and its path does not say which")
+        images = [one for one in images if one.directory == meant]
+    return next(iter(images), None)
 
 
 def _rows(

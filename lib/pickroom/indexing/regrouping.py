@@ -236,7 +236,7 @@ def mark_imported(project: Project, connection: sqlite3.Connection, waiting: Ite
         shared = [folders[name] for name in group.filenames if name in folders]
         proven = all(compared.get(name) == image.sha256 for name, image in zip(now, group.images, strict=True))
         if rows and shared and not proven:
-            here = [row for row in rows if all(_meant(row[2], own) == [group.directory] for own in shared)]
+            here = [row for row in rows if all(naming.folder_meant(row[2], o) == group.directory for o in shared)]
             unclear += not here
             rows = here
         if rows:
@@ -244,12 +244,6 @@ def mark_imported(project: Project, connection: sqlite3.Connection, waiting: Ite
             found[group.group_id] = None if chosen is None else now[chosen]
     groups.replace_imported(connection, found)
     return len(found), unclear
-
-
-def _meant(logged: str | None, folders: Iterable[str]) -> list[str]:
-    """Those of the folders that a logged one may be: one of the two ends as the other."""
-    path = f"/{logged.strip('/')}" if logged and logged.strip("/") else None
-    return [own for own in folders if path and own and (path.endswith(f"/{own}") or f"/{own}".endswith(path))]
 
 
 def _read(project: Project) -> dict[str, list[_Past]]:

@@ -64,7 +64,12 @@ class _Scanned:
     def of(self, directory: str | None, name: str) -> _Known | None:
         """The image of a row; by its name alone where only one folder holds it (imports name other folders)."""
         found = self._by_name.get(name, {})
-        return next(iter(found.values())) if len(found) == 1 else found.get(directory or "")
+        return next(iter(found.values())) if len(found) == 1 else found.get(self._folder(directory, found))
+
+    @staticmethod
+    def _folder(directory: str | None, found: Mapping[str, _Known]) -> str:
+        """The row's own folder, or the one that it names in another program's words."""
+        return (directory or "") if directory in found else naming.folder_meant(directory, found) or ""
 
     def is_shared(self, name: str) -> bool:
         """Whether several folders hold the name."""
@@ -74,7 +79,9 @@ class _Scanned:
         """`Candidates.directory` of a row's images; None where its folder does not tell which of several they are."""
         if not any(map(self.is_shared, names)):
             return ""
-        return directory or "" if all(self.of(directory, name) for name in names) else None
+        if not all(self.of(directory, name) for name in names):
+            return None
+        return next(self._folder(directory, self._by_name[name]) for name in names if self.is_shared(name))
 
 
 @dataclass(slots=True)

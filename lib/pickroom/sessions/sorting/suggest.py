@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pickroom.core.errors import StoreError, UsageError
-from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of
+from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_meant, folder_of
 from pickroom.features.store import Vectors, load_vectors
 from pickroom.store.workspace import Project
 
@@ -260,8 +260,7 @@ class Similarity:
     def _row(self, path: str) -> int | None:
         """The row of an image; of a name in several folders the one that its path ends in, None where none is."""
         rows = self._rows.get(filename_of(path), {})
-        own = [row for folder, row in rows.items() if len(rows) == 1 or f"/{folder_of(path)}".endswith(f"/{folder}")]
-        return own[0] if len(own) == 1 else None
+        return next(iter(rows.values())) if len(rows) == 1 else rows.get(folder_meant(folder_of(path), rows) or "")
 
     def ordered(self, paths: Sequence[str], to: str) -> list[str]:
         """The most similar to `to` first, those without a vector last in their order; unchanged when it has none."""
