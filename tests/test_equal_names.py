@@ -248,7 +248,8 @@ def test_imported_rows_decide_the_card_that_they_name(cards: Project, tmp_path: 
         *((CARDS[0], "IMG_0001.JPG"), (CARDS[0], "IMG_0003.JPG")),
         (CARDS[1], "IMG_0001.JPG"),
     ]
-    found = read_examples(cards, "picks")
+    command(cards, "embed", "p")
+    found = read_examples(cards.workspace.project("p"), "picks")
     assert [pick.candidates.directory for pick in found.picks] == [CARDS[1]]
     assert dict(found.left_out) == {"several folders hold a name of it": 1}
 
