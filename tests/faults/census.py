@@ -121,9 +121,11 @@ def _journal_told(before: Tree, now: Tree, journal: list[sqlite3.Row], found: Ce
 
 
 def _decisions_agree(connection: sqlite3.Connection, now: Tree, found: Census) -> None:
-    folders: dict[str, set[str]] = {}
-    for path in now:
-        folders.setdefault(Path(path).name, set()).add(path.partition("/")[0] if "/" in path else "")
+    def lies(name: str, directory: str) -> set[str]:
+        """The folders of Pickroom's that hold an image, flat or with its own folder below them."""
+        below = (f"{directory}/{name}", name)
+        return {top for path in now for top, _, rest in [path.partition("/")] if rest in below or path in below}
+
     dropped = {row[0] for row in connection.execute("SELECT group_id FROM decision_context WHERE dropped_at NOT NULL")}
     elsewhere = {row[0] for row in connection.execute("SELECT filename FROM image_marks WHERE batch NOT NULL")}
     for row in connection.execute("SELECT * FROM ai_decisions"):
@@ -139,9 +141,9 @@ def _decisions_agree(connection: sqlite3.Connection, now: Tree, found: Census) -
             wanted = {"crop_auto"} if row["ai_crop_accepted"] else {"selected"}
         for name in names:
             due = wanted if name == picked else {"delete_staging"}
-            if folders.get(name) != due and name not in elsewhere:  # a later room has sent it on
-                lies = sorted(folders.get(name, ()))
-                found.disagreeing.append(f"{name} of {row['group_id']} lies in {lies}, its row says {sorted(due)}")
+            there = lies(name, row["directory"])
+            if there != due and name not in elsewhere:  # a later room has sent it on
+                found.disagreeing.append(f"{name} of {row['group_id']} lies in {there}, its row says {sorted(due)}")
     contexts = {row[0] for row in connection.execute("SELECT group_id FROM decision_context")}
     for row in connection.execute("SELECT * FROM group_members"):
         there = f"{row['directory']}/{row['filename']}" if row["directory"] else row["filename"]
@@ -164,7 +166,8 @@ def state_of(project: Project) -> dict[str, Any]:
         row["crop_timestamp"] = row["crop_timestamp"] is not None
     for row in found["context"]:
         row["dropped_at"] = row["dropped_at"] is not None
-    crops = rows(project, "SELECT batch, filename, group_id, box, input, sha256 FROM crops ORDER BY batch, filename")
+    crops = rows(project, "SELECT * FROM crops ORDER BY batch, directory, filename")
+    crops = [{name: value for name, value in row.items() if name != "made_at"} for row in crops]
     marks = rows(
         project, "SELECT room, directory, filename, folder, batch, held_reason FROM image_marks ORDER BY 1, 2, 3"
     )

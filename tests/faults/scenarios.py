@@ -191,6 +191,26 @@ def _to_press(folder: Path) -> None:
     _to_review(folder, ("1", "w", "a", "u", "a", "x", "k"))
 
 
+def _to_review_cards(folder: Path) -> None:
+    """Two cards with equal names, chosen: a pick, a crop by hand, and the same of the other card."""
+    for card in ("DCIM/100", "DCIM/101"):
+        names = [name for group in write_series(folder / "images" / card, [(1, 2), (1, 2)]) for name in group]
+        for number, name in enumerate(names):
+            path = write_image(folder / "images" / card / name, seed=int(card[-1]) * 100 + number)
+            path.with_name(f"{name.removesuffix('.png')}.yaml").write_text(f"of: {card}/{name}")
+    review(projects.start(Workspace(folder / "home"), "p", folder / "images")[0], "1", "w", "1", "w")
+    _write_lines(folder, KEYS, FINALISE)
+
+
+def _to_crop_cards(folder: Path) -> None:
+    """An image of each of two cards waits in crop/, both of one name."""
+    _after("review cards")(folder)
+    project = Workspace(folder / "home").project("p")
+    waiting = sorted(path.relative_to(project.root / "crop") for path in project.root.glob("crop/**/*.png"))
+    box = {"box": [0.1, 0.1, 0.7, 0.7]}
+    _write_lines(folder, BOXES, [{"filename": p.name, "directory": p.parent.as_posix(), **box} for p in waiting])
+
+
 def _to_crop(folder: Path) -> None:
     """Four images wait in crop/, the first with an AI's box."""
     project = _started(folder, [(1, 2)] * 4)
@@ -271,6 +291,9 @@ _ALL = (
     Scenario("keys", ("review", "p", "--keys", KEYS), _to_press, commits=False),
     Scenario("review", ("review", "p", "--keys", KEYS), _to_review),
     Scenario("crop", ("crop", "p", "--boxes", BOXES), _to_crop, ("crop", "p")),
+    Scenario("review cards", ("review", "p", "--keys", KEYS), _to_review_cards),
+    Scenario("crop cards", ("crop", "p", "--boxes", BOXES), _to_crop_cards, ("crop", "p")),
+    Scenario("undo cards", ("undo", "p", "--batch", "1"), _after("review cards")),
     Scenario(
         "apply",
         ("auto", "apply", "p", "--execute", "--yes"),

@@ -103,6 +103,7 @@ def test_every_key_leads_where_the_table_says(make_project: Make, keys: tuple[st
             "ai_route": ai_route,
             "ai_crop_coords": box,
             "filename": group.filenames[place],
+            "directory": "anna",
         }
     stored = decisions(project).get(group.group_id)
     assert (stored is not None) == (row is not None)

@@ -245,6 +245,7 @@ def test_sidecar_says_which_crop_is_asked_for(
         "ai_route": ai_route,
         "ai_crop_coords": box,
         "filename": filename,
+        "directory": "anna",
     }
     assert sidecar.sha256 == hashlib.sha256(sidecar.content.encode()).hexdigest()
 

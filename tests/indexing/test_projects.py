@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from conftest import read_tree, write_image, write_series
 from pickroom.core.errors import ConflictError, LockedError, PickroomError, ProjectError, StoreError, UsageError
-from pickroom.core.naming import EARLIER_EXTENSIONS, OWNED_FOLDERS
+from pickroom.core.naming import EARLIER_EXTENSIONS, OWNED_FOLDERS, STAGING
 from pickroom.files.preflight import project_lock
 from pickroom.images import decode
 from pickroom.indexing import projects
@@ -72,14 +72,17 @@ def test_start_scans_groups_and_publishes_the_project(workspace: Workspace, imag
     assert (manifest.root, manifest.status) == (str(images_folder), "active")
 
 
-def test_duplicate_names_are_listed_and_renamed_only_when_asked(workspace: Workspace, images_folder: Path) -> None:
+def test_equal_names_in_two_folders_are_grouped_and_mirrored(workspace: Workspace, images_folder: Path) -> None:
     for folder in ("anna", "bob"):
         write_series(images_folder / folder, [(1, 2)])
     before = read_tree(images_folder)
     project, report = projects.start(workspace, "p", images_folder)
-    assert (report.groups, len(report.ungrouped), report.renamed) == ((), 4, ())
+    assert ([group.directory for group in report.groups], report.ungrouped) == (["anna", "bob"], ())
+    assert (report.layout, workspace.project("p").is_mirrored, report.renamed) == ("mirror", True, ())
+    (note,) = report.notes
+    assert "lies in anna/ and in bob/" in note
     assert read_tree(images_folder) == before
-    assert projects.rescan(project) == report
+    assert projects.rescan(project) == replace(report, notes=())
 
 
 def test_start_leaves_the_images_alone(workspace: Workspace, images_folder: Path) -> None:
@@ -372,16 +375,24 @@ def test_decided_groups_are_no_sources_and_keep_their_rows(make_project: MakePro
     ]
 
 
-def test_new_image_named_like_a_decided_one_is_listed_ungrouped(make_project: MakeProject, images_folder: Path) -> None:
+def test_name_of_a_decided_image_in_a_new_folder_mirrors(make_project: MakeProject, images_folder: Path) -> None:
     project = make_project([(1, 2)])
-    names = queue(project)[0].filenames
+    decided = queue(project)[0]
     review(project, "2", *FINALISE)
-    for name in names:
+    for name in decided.filenames:
         write_image(images_folder / "again" / name, seed=50)
     report = projects.rescan(project)
-    assert report.groups == ()
-    assert reasons(report) == {
-        f"again/{name}": "duplicate name: an image of this name is in a decided group" for name in names
+    assert [group.directory for group in report.groups] == ["again"]
+    assert reasons(report) == {}
+    (note,) = report.notes
+    assert note.startswith(f"{decided.filenames[0]} lies in {STAGING}/ and in again/: selected/ and the others hold")
+    review(project, "1", *FINALISE)
+    first, second = decided.filenames
+    assert {path for path in read_tree(images_folder) if path.endswith("png")} == {
+        f"{STAGING}/{first}",
+        f"selected/{second}",
+        f"selected/again/{first}",
+        f"{STAGING}/again/{second}",
     }
 
 
@@ -411,7 +422,8 @@ def test_image_moved_out_of_a_chosen_group_is_listed_with_reason(
     (images_folder / "bob").mkdir()
     (images_folder / name).rename(images_folder / "bob" / name)
     report = projects.rescan(project)
-    assert reasons(report) == {f"bob/{name}": "duplicate name: an image of this name is in a group with a choice"}
+    assert list(reasons(report)) == [f"bob/{name}"]
+    assert report.layout == "flat"
     assert report.missing == (f"./{name}",)
 
 
@@ -612,8 +624,6 @@ def check(project: Project, report: ScanReport, choices: dict[str, Any]) -> None
     assert len(set(alone)) == len(alone)
     assert set(grouped).isdisjoint(alone)
     assert all(item.reason for item in report.ungrouped)
-    names = [name for _, name in grouped]
-    assert len(set(names)) == len(names)
     kept = {row["group_id"]: dict(row) for row in rows(project, CHOICES)}
     assert {group_id: kept[group_id] for group_id in choices} == choices
 

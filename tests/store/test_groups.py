@@ -52,7 +52,7 @@ def test_decided_group_waits_no_more_and_is_never_lost(connection: sqlite3.Conne
     assert groups.queue(connection, "p") == [b]
     assert groups.waiting_among(connection, [a.group_id, b.group_id]) == {b.group_id}
     assert (groups.count_waiting(connection), groups.count(connection)) == (1, 2)
-    assert groups.decided_names(connection) == set(a.filenames)
+    assert groups.decided_images(connection) == {(image.directory, image.filename) for image in a.images}
     assert groups.every(connection, "p") == [a, b]
 
 

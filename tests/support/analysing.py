@@ -174,7 +174,7 @@ def _fill_one(connection: sqlite3.Connection, rng: random.Random, project_id: st
     box = json.dumps([round(rng.uniform(0, 0.2), 2), 0.0, 0.9, round(rng.uniform(0.7, 1), 2)])
     if drawn:
         connection.execute(
-            "INSERT INTO crops VALUES (2, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO crops VALUES (2, ?, ?, ?, ?, ?, ?, ?, '')",
             (names[pick], group_id, box, crop_input, group_id, stamp, box_source),
         )
     row = (group_id, finalised, project_id, "a", batch, json.dumps(names), ai)

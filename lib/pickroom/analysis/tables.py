@@ -62,7 +62,7 @@ TABLES = {
         "kind unit op source destination sha256 state error planned_at finished_at", whole="id batch undoes"
     ),
     "sandbox_decisions": _columns("group_id source versions decided_at", whole="batch milliseconds"),
-    "crops": _columns("filename group_id box input sha256 made_at box_source", whole="batch"),
+    "crops": _columns("directory filename group_id box input sha256 made_at box_source", whole="batch"),
     "legacy_selections": _columns("project_id chosen others timestamp source_file", whole="source_line"),
     "legacy_crops": _columns(
         "project_id filename box timestamp source_file", whole="width height source_line", real="stage"

@@ -17,7 +17,7 @@ from pickroom.automation.decisions_file import ApprovedDecision, read_approved, 
 from pickroom.automation.planning import ApplyPlan, PlannedGroup
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, FileOperationError, PickroomError, UsageError
-from pickroom.core.naming import CROPPED
+from pickroom.core.naming import CROPPED, source_folder, split
 from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource, Decision, InputKind
 from pickroom.files import cropping, recovery
@@ -275,7 +275,8 @@ def _write(connection: sqlite3.Connection, plan: ApplyPlan) -> None:
         record_decision(connection, *planned, item.saved, item.shown, by, plan.batch, now)
         if item.box is not None and item.route.picked is not None:
             source: BoxSource = "drawn" if item.own_box else "ai_all"
-            name = item.group.images[item.route.picked].filename
-            crop = Crop(plan.batch, name, group_id, item.box, source, item.ops[0].sha256, now)
+            directory, name = split(item.ops[0].destination or "")
+            place = group_id, item.box, source, item.ops[0].sha256, now, source_folder(directory)
+            crop = Crop(plan.batch, name, *place)
             crops.insert(connection, crop)
             decisions.set_crop(connection, group_id, crop)

@@ -13,7 +13,7 @@ from pickroom.automation import evidence
 from pickroom.automation.guarantee import watch
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, ImageError
-from pickroom.core.naming import CROP_ORIGINALS, CROPPED, join
+from pickroom.core.naming import CROP_ORIGINALS, CROPPED, join, mirrored
 from pickroom.core.quantities import plural
 from pickroom.core.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 from pickroom.files import cropping, routing
@@ -230,10 +230,13 @@ def _planned(
         _require(_missing_companion(group, companions, origin))
     except OSError as error:
         raise _Refused(f"{error.filename} cannot be read: {error.strerror}") from None
-    ops = routing.plan(group, way, companions, shown, batch)
+    mirror = target.project.is_mirrored
+    ops = routing.plan(group, way, companions, shown, batch, mirror=mirror)
     if cropped is not None:
-        partial = cropping.partial_path(batch, cropped.filename)
-        ops = [FileOp(batch, AUTOMATION, "", "move", partial, join(CROPPED, cropped.filename), sha256=""), *ops]
+        below = mirrored(CROPPED, cropped.directory) if mirror else CROPPED
+        partial = cropping.partial_path(batch, join(cropped.directory, cropped.filename))
+        made = join(below, cropped.filename)
+        ops = [FileOp(batch, AUTOMATION, "", "move", partial, made, sha256=""), *ops]
     ops = [replace(op, kind=AUTOMATION, unit=unit_of(batch)) for op in ops]
     target.require_inside(ops)
     _require(disk.reserve(ops))

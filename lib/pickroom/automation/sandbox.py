@@ -125,6 +125,8 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
     # wherever the sandbox was moved with its workspace: the copy's root is this folder, whatever its manifest says
     copy = target.project.workspace.project(project.id)
     require_database(copy.database, _DOING)
+    if copy.manifest.layout != project.manifest.layout:  # a scan of the project met a name twice since
+        copy = copy.with_manifest(layout=project.manifest.layout)
     return replace(target, project=replace(copy, manifest=replace(copy.manifest, root=str(target.folder))))
 
 

@@ -28,12 +28,15 @@ def start(
     ] = None,
     title: Annotated[str | None, typer.Option(help="The title that is shown.")] = None,
     rename_duplicates: Annotated[bool, typer.Option(help="Put the folder before duplicate names.")] = False,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Keep sub-folders in selected/ and the others, as for duplicate names.")
+    ] = False,
 ) -> None:
     """Make a project of a folder of images: scan and group them, recommend the baseline."""
     from pickroom.history.logged_paths import new_aliases
     from pickroom.indexing import projects
 
-    if (images is None) is not finished or (finished and rename_duplicates):
+    if (images is None) is not finished or (finished and (rename_duplicates or mirror)):
         hint = f"of the folder you are in: pickroom start {project} --images .; see: pickroom start --help"
         raise UsageError("give either --images or --finished", doing="starting a project", hint=hint)
     workspace = console.workspace_here()
@@ -49,12 +52,13 @@ def start(
             title=title,
             aliases=names,
             rename_duplicates=rename_duplicates,
+            mirror=mirror,
             progress=progress,
         )
     first, *lines = scan_lines(report)
     lines.append(next_line(made.id))
     console.show([f"Project {made.id}: {first}", *lines], {"project_id": made.id, **report.to_dict()})
-    console.fail_if(rename_duplicates and any(u.reason.startswith("duplicate name") for u in report.ungrouped))
+    console.fail_if(rename_duplicates and not mirror and report.layout == "mirror")  # a name is still met twice
 
 
 def next_line(project_id: str) -> str:

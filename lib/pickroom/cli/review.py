@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,12 +14,13 @@ import typer
 from pickroom.cli import console
 from pickroom.cli.project import next_line
 from pickroom.core.errors import UsageError
-from pickroom.core.naming import folder_of
+from pickroom.core.naming import filename_of, folder_of, join, source_folder, split
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox
 from pickroom.storage.json_records import from_json, parse_lines
 
 if TYPE_CHECKING:
+    from pickroom.files.cropping import Order
     from pickroom.files.journal import Outcome
     from pickroom.store.workspace import Project
 
@@ -173,7 +175,6 @@ def crop(
     ] = False,
 ) -> None:
     """Crop the images that wait, by a file of boxes; the desk is in 30_crop.ipynb."""
-    from pickroom.files.cropping import Order
     from pickroom.sessions.crop.session import CropSession
 
     if boxes is not None and apply_ai:
@@ -190,10 +191,8 @@ def crop(
         if apply_ai:
             result = session.apply_ai()
         else:
-            # a line names a file without its folder, which is one of the two waiting folders
-            folders = {card.filename: card.directory for card in session.waiting}
-            folders |= {Path(path).name: folder_of(path) for path in session.problems}
-            result = session.submit([Order(folders.get(name, "crop"), name, box) for name, box in wanted])
+            waiting = [join(card.directory, card.filename) for card in session.waiting]
+            result = session.submit([_order(line, [*waiting, *session.problems]) for line in wanted])
     for name, reason in {**result.warnings, **result.refused, **result.stuck}.items():
         console.say(f"{name}: {reason}")
     number = f"Batch {result.batch}: " if result.batch else ""
@@ -203,17 +202,19 @@ def crop(
     console.fail_if(result.refused or result.stuck)
 
 
-def read_boxes(text: str) -> list[tuple[str, CropBox | None]]:
-    """(file name, box or None for delete) of each line; raises UsageError naming the first invalid line."""
+BoxLine = tuple[str, str | None, CropBox | None]  # (file name, folder where it says one, box or None for delete)
+
+
+def read_boxes(text: str) -> list[BoxLine]:
+    """The lines of a file of boxes; raises UsageError naming the first invalid line."""
     try:
         wanted = [order for _, order in parse_lines(_read_order, text)]
     except ValueError as error:
         hint = 'nothing was cropped; write {"filename": "a.png", "box": [x1, y1, x2, y2]}'
         raise UsageError(str(error), doing="reading boxes", hint=hint) from None
-    names = [name for name, _ in wanted]
-    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
-    if twice is not None:
-        raise UsageError(f"{twice!r} is named twice", doing="reading boxes", hint="nothing was cropped")
+    for (name, _), count in Counter(line[:2] for line in wanted).items():
+        if count > 1:
+            raise UsageError(f"{name!r} is named twice", doing="reading boxes", hint="nothing was cropped")
     return wanted
 
 
@@ -221,10 +222,26 @@ class _Order(msgspec.Struct):
     filename: str
     action: Literal["crop", "delete"] = "crop"
     box: Any = msgspec.UNSET
+    directory: str | None = None  # among the sources, or the folder that the image waits in
 
 
-def _read_order(line: str) -> tuple[str, CropBox | None]:
+def _read_order(line: str) -> BoxLine:
     order = from_json(_Order, line)
     if (order.box is msgspec.UNSET) != (order.action == "delete"):
         raise ValueError('it needs either a "box" or "action": "delete"')
-    return order.filename, None if order.action == "delete" else CropBox.of(order.box)
+    return order.filename, order.directory, None if order.action == "delete" else CropBox.of(order.box)
+
+
+def _order(line: BoxLine, waiting: Sequence[str]) -> Order:
+    """The order for the waiting image that a line names; raises UsageError where it may be one of several paths."""
+    from pickroom.files.cropping import Order
+
+    name, directory, box = line
+    found = [path for path in dict.fromkeys(waiting) if filename_of(path) == name]
+    if directory is not None:
+        wanted = directory.strip("/")
+        found = [path for path in found if wanted in (folder_of(path), source_folder(folder_of(path)))]
+    if len(found) > 1:
+        hint = 'nothing was cropped; say in which "directory"'
+        raise UsageError(f"{name!r} is {' and '.join(found)}", doing="reading boxes", hint=hint)
+    return Order(*(split(found[0]) if found else (directory or "crop", name)), box)

@@ -142,6 +142,37 @@ def filename_of(path: str) -> str:
     return split(path)[1]
 
 
+def source_folder(directory: str) -> str:
+    """The sources' folder that a folder of Pickroom's mirrors, "" for none; any other folder as it is.
+
+    >>> source_folder("selected/DCIM/100"), source_folder("crop"), source_folder("DCIM/100")
+    ('DCIM/100', '', 'DCIM/100')
+    """
+    top, _, below = directory.partition("/")
+    return below if top in OWNED_FOLDERS else directory
+
+
+def mirrored(folder: str, directory: str) -> str:
+    """The folder below one of Pickroom's for images of `directory`, as a mirrored project has it (FORMATS.md, Folders).
+
+    >>> mirrored("selected", "DCIM/100"), mirrored("delete_staging", "selected/DCIM/100"), mirrored("crop", "")
+    ('selected/DCIM/100', 'delete_staging/DCIM/100', 'crop')
+    """
+    below = source_folder(directory)
+    return f"{folder}/{below}" if below else folder
+
+
+def folder_meant(logged: str | None, folders: Iterable[str]) -> str | None:
+    """The one of some folders that a path of another program ends in, or is the end of; None for none or several.
+
+    >>> folder_meant("/Volumes/card/DCIM/100", ["DCIM/100", "DCIM/101"]), folder_meant("old", ["DCIM/100"])
+    ('DCIM/100', None)
+    """
+    path = f"/{(logged or '').strip('/')}"
+    found = [own for own in folders if own and path != "/" and (path.endswith(f"/{own}") or f"/{own}".endswith(path))]
+    return found[0] if len(found) == 1 else None
+
+
 def sidecar_name(filename: str) -> str:
     """The name of the sidecar that waits next to an image: `<stem>.decision`."""
     return f"{stem_of(filename)}.decision"

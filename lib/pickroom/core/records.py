@@ -70,7 +70,7 @@ class CropBox:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image file as the last scan found it. Identity is (project, filename), checked by `sha256`."""
+    """One image file as the last scan found it. Identity is (project, directory, filename), checked by `sha256`."""
 
     filename: str
     directory: str  # POSIX path relative to the project's root, "" for the root itself

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.core.naming import CROPPED, join
+from pickroom.core.naming import CROPPED, folder_of, join, mirrored, source_folder
 from pickroom.core.records import MAX_GROUP, CropBox, Image
 from pickroom.images.scan import list_images
 from pickroom.integrity import inspect
@@ -36,11 +36,11 @@ NOT_THERE = "not in the project's folder as it was decided on"
 REMOVED = "set aside, and removed since"
 
 _DECIDED = """SELECT c.group_id, c.input, c.outcome, c.crop_input, c.dropped_at, c.decided_at, d.images,
-    d.user_selected_index, d.user_action, d.final_crop_coords, d.timestamp, d.rowid AS row_id
+    d.user_selected_index, d.user_action, d.final_crop_coords, d.timestamp, d.rowid AS row_id, d.directory
 FROM decision_context AS c LEFT JOIN ai_decisions AS d USING (group_id)
 UNION ALL
 SELECT d.group_id, NULL, d.user_action, NULL, NULL, d.timestamp, d.images,
-    d.user_selected_index, d.user_action, d.final_crop_coords, d.timestamp, d.rowid
+    d.user_selected_index, d.user_action, d.final_crop_coords, d.timestamp, d.rowid, d.directory
 FROM ai_decisions AS d WHERE NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = d.group_id)
 ORDER BY 6, 1"""
 
@@ -60,6 +60,12 @@ class Judged:
     # the box of a crop that was made, but is not the user's; None where `box` is, or no crop exists
     other_box: CropBox | None = None
     cropped: str | None = None  # where the finished crop lies, relative to the root; None where there is none
+    mirrored: bool = False  # whether its project is
+
+    @property
+    def name(self) -> str:
+        """What tells the image from the others of its project: its file name, in a mirrored project with its folder."""
+        return join(self.image.directory, self.image.filename) if self.mirrored else self.image.filename
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +117,11 @@ def read(project: Project) -> Choices:
                 subject=project.root,
                 hint=f"first: pickroom recover {project.id}",
             )
-        known = {image.filename: image for image in images.readable(connection)}
-        # of a name met twice, the one in a group: the other was never decided on
+        known: dict[str, dict[str, Image]] = defaultdict(dict)  # name -> folder -> image
+        for image in images.readable(connection):
+            known[image.filename][image.directory] = image
         members = {group.group_id: group.images for group in groups.every(connection, project.id, sound=True)}
         marks = {(row["group_id"], row["filename"]): row for row in connection.execute("SELECT * FROM kept_images")}
-        known |= {image.filename: image for own in members.values() for image in own}
         for row in connection.execute(_DECIDED).fetchall():
             if row["row_id"] in inspection.unsound.decisions:
                 continue
@@ -129,10 +135,15 @@ def read(project: Project) -> Choices:
             if row["row_id"] is not None:
                 names = json.loads(row["images"])
                 out = [image for image in own if image.filename not in names] if len(own) > MAX_GROUP else []
-                own = (*(known[name] for name in names if name in known), *out)  # out: of earlier rounds of a burst
+                of_name = [(known[name].get(row["directory"] or ""), known[name].values()) for name in names]
+                met = [one or (next(iter(every)) if len(every) == 1 else None) for one, every in of_name]
+                own = (*filter(None, met), *out)  # out: of earlier rounds of a burst
             crop = _sound_crop(connection, row["group_id"])
             judged = [
-                _judge(found, project.id, row, image, crop, places, marks.get((row["group_id"], image.filename)))
+                _judge(
+                    *(found, row, image, crop, places, marks.get((row["group_id"], image.filename))),
+                    elsewhere=known[image.filename].keys() - {image.directory},
+                )
                 for image in own
             ]
             kept = tuple(item for item in judged if item is not None)
@@ -150,13 +161,14 @@ def _sound_crop(connection: sqlite3.Connection, group_id: str) -> crops.Crop | N
 
 def _judge(
     found: Choices,
-    project_id: str,
     row: sqlite3.Row,
     image: Image,
     crop: crops.Crop | None,
     places: _Places,
     mark: sqlite3.Row | None,
+    elsewhere: Set[str],
 ) -> Judged | None:
+    """The image as it was judged; None, and counted, where it is not there. `elsewhere`: other folders of its name."""
     verdict = _verdict(row, image.filename)
     if verdict == "passed over" and mark is not None and mark["kept"]:
         verdict = "kept"
@@ -164,7 +176,7 @@ def _judge(
     path = places.of(image)
     if path is None:
         # delete_staging/ is there to be emptied
-        removed = verdict in ("passed over", "rejected") and not places.has(image.filename)
+        removed = verdict in ("passed over", "rejected") and not places.has(image.filename, elsewhere)
         found.left_out[REMOVED if removed else NOT_THERE] += 1
         found.lost += [] if removed else [image.filename]
         return None
@@ -176,7 +188,9 @@ def _judge(
             found.left_out[DEFAULT_BOX if source == "default" else CUT_BY_MACHINE] += 1
             box, other_box = None, box
         cropped = places.crop_of(image, crop, path)
-    return Judged(project_id, row["group_id"], image, verdict, path, box, stars, other_box, cropped)
+    project = found.project
+    where = path, box, stars, other_box, cropped
+    return Judged(project.id, row["group_id"], image, verdict, *where, mirrored=project.manifest.layout == "mirror")
 
 
 def _verdict(row: sqlite3.Row, filename: str) -> Verdict:
@@ -202,13 +216,16 @@ class _Places:
             self._paths[entry.filename].append(path)
             self._stats[path] = (entry.file_size, entry.mtime_ns)
 
-    def has(self, filename: str) -> bool:
-        """Whether any file has this name."""
-        return filename in self._paths
+    def has(self, filename: str, elsewhere: Set[str]) -> bool:
+        """Whether any file has this name, but those of other folders."""
+        return any(source_folder(folder_of(path)) not in elsewhere for path in self._paths.get(filename, ()))
 
     def of(self, image: Image) -> str | None:
         """The file that was decided on; None when it is gone or holds something else."""
-        paths = self._paths.get(image.filename, ())
+        paths = self._paths.get(image.filename, [])
+        if len(paths) > 1:  # copies in several folders hold the same: its own first, then what moved to a flat folder
+            ranks = {"": 1, image.directory: 0}
+            paths = sorted(paths, key=lambda path: ranks.get(source_folder(folder_of(path)), 2))
         # like git's index: same size and time is taken as unchanged, else the bytes decide
         same = [path for path in paths if self._stats[path] == (image.file_size, image.mtime_ns)]
         return same[0] if len(same) == 1 else self._holding(paths, image.sha256)
@@ -218,7 +235,8 @@ class _Places:
         if crop is None:
             return None
         others = [path for path in self._paths.get(image.filename, ()) if path != original]
-        return self._holding([join(CROPPED, image.filename), *others], crop.sha256)
+        own = [join(folder, image.filename) for folder in (mirrored(CROPPED, image.directory), CROPPED)]
+        return self._holding([*own, *others], crop.sha256)
 
     def _holding(self, paths: Sequence[str], sha256: str) -> str | None:
         return next((path for path in paths if _hash(self._root / path) == sha256), None)

@@ -57,7 +57,7 @@ def document(found: Sequence[Choices]) -> dict[str, Any]:
 
 def _image(judged: Judged) -> dict[str, Any]:
     return {
-        "id": stable_id(judged.project_id, judged.image.filename),
+        "id": stable_id(judged.project_id, judged.name),
         "file_name": picture_name(judged),
         "width": judged.image.width,
         "height": judged.image.height,
@@ -71,9 +71,9 @@ def _image(judged: Judged) -> dict[str, Any]:
 def _annotation(judged: Judged) -> dict[str, Any]:
     assert judged.box is not None
     x1, y1, x2, y2 = to_pixels(judged.box, judged.image.width, judged.image.height)
-    image_id = stable_id(judged.project_id, judged.image.filename)
+    image_id = stable_id(judged.project_id, judged.name)
     return {
-        "id": stable_id(judged.project_id, judged.image.filename, "crop"),
+        "id": stable_id(judged.project_id, judged.name, "crop"),
         "image_id": image_id,
         "category_id": CATEGORY["id"],
         "bbox": [x1, y1, x2 - x1, y2 - y1],

@@ -36,8 +36,8 @@ Writer = Callable[[Path], object]  # writes a document to the path it is given
 
 
 def picture_name(judged: Judged) -> str:
-    """Where an image lies in the folder: `images/<project>/<file name>`; a name is unique within its project."""
-    return f"{PICTURES}/{judged.project_id}/{judged.image.filename}"
+    """Where an image lies in the folder: `images/<project>/<file name>`, of a mirrored project with its sub-folders."""
+    return f"{PICTURES}/{judged.project_id}/{judged.name}"
 
 
 def check_outside(folder: Path, projects: Iterable[Project]) -> None:

@@ -125,7 +125,7 @@ def _rows(analysis: Analysis, table: str, project_id: str) -> pyarrow.Table:
     else:
         boxes = {"decisions": ("ai_crop_coords", "final_crop_coords"), "crops": ("box", "ai_box")}.get(table, ())
         changes += f" REPLACE ({', '.join(f'{name}::DOUBLE[] AS {name}' for name in boxes)})" if boxes else ""
-    order = "filename" if table == "images" else "ALL"
+    order = "directory, filename" if table == "images" else "ALL"
     query = f"SELECT * {changes} FROM {table} WHERE project_id = ? ORDER BY {order}"
     return analysis.execute(query, [project_id]).table
 

@@ -20,7 +20,17 @@ from typing import Any, Literal
 import msgspec
 
 from pickroom.core.errors import FileOperationError, ImageError, UsageError
-from pickroom.core.naming import RAW_EXTENSIONS, extension_of, filename_of, join, split, stays_inside, stem_of
+from pickroom.core.naming import (
+    RAW_EXTENSIONS,
+    extension_of,
+    filename_of,
+    folder_of,
+    join,
+    source_folder,
+    split,
+    stays_inside,
+    stem_of,
+)
 from pickroom.exports import choices, xmp
 from pickroom.exports.choices import Choices, Judged, Verdict
 from pickroom.exports.formats import Exported, ExportRequest, Progress
@@ -357,7 +367,10 @@ def _where(project: Project, paths: Sequence[str]) -> dict[str, list[Path]]:
 
 def _restore(root: Path, entry: _Entry, where: Mapping[str, Sequence[Path]]) -> str | None:
     """Put one sidecar back; why not, where it is not what was written any more."""
-    places = [root / entry.path, *where.get(filename_of(entry.path), ())]
+    below = source_folder(folder_of(entry.path))  # of equal names in several folders its own first
+    moved = where.get(filename_of(entry.path), ())
+    moved = sorted(moved, key=lambda path: source_folder(path.parent.relative_to(root).as_posix()) != below)
+    places = [root / entry.path, *moved]
     there = [path for path in places if os.path.isfile(path)]  # a name may be too long to be asked about
     before = None if entry.before is None else entry.before.encode()
     try:

@@ -15,9 +15,10 @@ class Candidates:
 
     project_id: str
     group_id: str
-    filenames: tuple[str, ...]  # names, never paths; identity of an image is (project_id, filename)
+    filenames: tuple[str, ...]  # names, never paths
     hashes: tuple[str | None, ...]  # sha256 (hex) of each file; None when unknown (imports)
     stages: tuple[float | None, ...]  # the number in each name; None when unknown, never 0
+    directory: str = ""  # where several folders of the project hold one of the names, the group's
 
     def __post_init__(self) -> None:
         if not MIN_GROUP <= len(self.filenames) <= MAX_GROUP:

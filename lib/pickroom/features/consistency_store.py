@@ -193,7 +193,7 @@ def compare_files(item: Candidates, sources: FeatureSources, config: Consistency
     """Read a group's files and compare them, or why they cannot be."""
     paths = []
     for name, digest in zip(item.filenames, item.hashes, strict=True):
-        path = sources.path(item.project_id, name)
+        path = sources.path(item.project_id, name, digest)
         if path is None:
             return f"{name} is not on disk"
         try:

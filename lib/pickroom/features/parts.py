@@ -26,8 +26,15 @@ _TRIES = 5  # a listing is read again when a part was merged away meanwhile
 class Parts:
     """The part files of one kind in one folder. One process writes; any number read meanwhile."""
 
-    def __init__(self, folder: Path, kind: str, schema: pa.Schema, labels: dict[str, str]) -> None:
-        self.folder, self.kind, self.schema = folder, kind, schema
+    def __init__(
+        self, folder: Path, kind: str, schema: pa.Schema, labels: dict[str, str], later: Sequence[str] = ()
+    ) -> None:
+        """Name the parts.
+
+        Args:
+            later: columns that parts of earlier versions lack; read as null.
+        """
+        self.folder, self.kind, self.schema, self._later = folder, kind, schema, later
         self._labels = {**labels, "pickroom_parts": SCHEMA_VERSION}
         self._name = re.compile(rf"{kind}-(\d{{6}})\.parquet")
         self._publishing = threading.Lock()
@@ -85,14 +92,18 @@ class Parts:
             self._explained(path),
             pq.ParquetFile(path, memory_map=True, page_checksum_verification=thorough) as file,
         ):
-            expected = self.schema.names if columns is None else list(columns)
+            wanted = self.schema.names if columns is None else list(columns)
+            absent = [name for name in self._later if name in wanted and name not in file.schema_arrow.names]
+            expected = [name for name in wanted if name not in absent]
             missing = [name for name in expected if name not in file.schema_arrow.names]
             kinds = [n for n in expected if n not in missing and pa.types.is_fixed_size_list(self.schema.field(n).type)]
             if missing or any(file.schema_arrow.field(n).type != self.schema.field(n).type for n in kinds):
                 raise pa.ArrowInvalid("its columns are other ones")
             table = file.read(columns=expected, use_threads=False)
             table.validate(full=True)  # a name that is not UTF-8 would come up far from here
-            return table
+            for name in absent:
+                table = table.append_column(self.schema.field(name), pa.nulls(len(table), self.schema.field(name).type))
+            return table.select(wanted) if absent else table
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """Some columns of every part, one below the other. For floats see `gather`."""

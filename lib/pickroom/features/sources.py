@@ -1,7 +1,8 @@
 """What features are made from: each project's vectors, blocks, and where its files lie now. Loaded when asked for."""
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ from pickroom.core.errors import ProjectError
 from pickroom.features.blocks import Block, load_blocks
 from pickroom.features.store import Vectors, load_vectors
 from pickroom.images.scan import list_images
+from pickroom.storage import atomic
 from pickroom.store.workspace import Project
 
 T = TypeVar("T")
@@ -55,24 +57,29 @@ class FeatureSources:
         project = self.project(project_id)
         return self._once("blocks", project_id, lambda: load_blocks(project))
 
-    def path(self, project_id: str, filename: str) -> Path | None:
+    def path(self, project_id: str, filename: str, sha256: str | None = None) -> Path | None:
         """Where an image lies now, in the folders a finalise moved files to as well; None when it is nowhere.
 
-        A finished crop is never meant: it has its original's name and is not compared. Of a name met twice, which a
-        scan lists as ambiguous, the first place in folder order is taken; its hash tells whether it is the one.
+        A finished crop is never meant: it has its original's name and is not compared. Of a name in several folders
+        the file of this content is taken, the first in folder order where none is known.
 
         Raises:
             ProjectError: the image folder is not there.
         """
         project = self.project(project_id)
 
-        def load() -> dict[str, Path]:
-            places: dict[str, Path] = {}
+        def load() -> dict[str, list[Path]]:
+            places = defaultdict(list)
             for entry in list_images(project)[0]:
-                places.setdefault(entry.filename, project.path(entry.directory, entry.filename))
+                places[entry.filename].append(project.path(entry.directory, entry.filename))
             return places
 
-        return self._once("places", project_id, load).get(filename)
+        found = self._once("places", project_id, load).get(filename, [])
+        for path in found if len(found) > 1 and sha256 is not None else ():
+            with suppress(OSError):
+                if atomic.sha256_of(path) == sha256:
+                    return path
+        return next(iter(found), None)
 
     def forget(self, project_id: str | None = None) -> None:
         """Let go of what was loaded, of one project or all: what lies on disk may have changed."""

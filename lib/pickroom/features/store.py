@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pickroom.core.errors import StoreError
+from pickroom.core.naming import source_folder
 from pickroom.core.records import Image
 from pickroom.features.encoder import EncoderSpec
 from pickroom.features.parts import Parts, floats_column, floats_type
@@ -37,6 +38,7 @@ class VectorRow:
     vector: np.ndarray | None  # (dim,) floats, None with an `error`
     patches: np.ndarray | None  # (patch_rows, patch_cols, patch_dim) floats, None without a grid
     error: str | None
+    directory: str | None = None  # that it lay in, below Pickroom's folders; None in imports and earlier versions
 
 
 def vector_schema(spec: EncoderSpec) -> pa.Schema:
@@ -55,6 +57,7 @@ def vector_schema(spec: EncoderSpec) -> pa.Schema:
             ("patch_cols", pa.int16()),
             ("patch_dim", pa.int16()),
             ("error", pa.string()),
+            ("directory", pa.string()),
         ]
     )
 
@@ -66,7 +69,7 @@ def vector_table(spec: EncoderSpec, rows: Sequence[VectorRow]) -> pa.Table:
     grid = [row.patches is not None for row in rows]
     columns: dict[str, Any] = {
         name: [getattr(row, name) for row in rows]
-        for name in ("filename", "content_hash", "width", "height", "file_size", "mtime_ns", "error")
+        for name in ("filename", "content_hash", "width", "height", "file_size", "mtime_ns", "error", "directory")
     }
     columns["vector"] = floats_column([row.vector for row in rows], schema.field("vector").type)
     columns["patches"] = floats_column([row.patches for row in rows], schema.field("patches").type)
@@ -107,7 +110,7 @@ class VectorStore:
         self.project_id = project_id
         self.folder = workspace.embeddings / spec.encoder_id / project_id
         labels = {"encoder_id": spec.encoder_id, "project_id": project_id}
-        self.vectors = Parts(self.folder, "vectors", vector_schema(spec), labels)
+        self.vectors = Parts(self.folder, "vectors", vector_schema(spec), labels, later=("directory",))
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
@@ -153,7 +156,13 @@ class VectorStore:
             places = [place for place, digest in enumerate(hashes) if digest in wanted and digest not in found]
             found |= {row.content_hash or "": row for row in self.rows(path, places)}
         return [
-            replace(row, filename=item.filename, file_size=item.file_size, mtime_ns=item.mtime_ns)
+            replace(
+                row,
+                filename=item.filename,
+                directory=source_folder(item.directory),
+                file_size=item.file_size,
+                mtime_ns=item.mtime_ns,
+            )
             for digest, row in found.items()
             for item in wanted[digest]
         ]
@@ -287,12 +296,14 @@ class Vectors(ImageRows):
         patches: (N, patch_rows, patch_cols, patch_dim) float16, None when not asked for or without a grid; NaN for an
             image whose vector was imported: it has no grid.
         errors: file name -> why it has no vector.
+        directories: (N,) object array: the folder that each image lay in; None where unknown.
     """
 
     spec: EncoderSpec
     matrix: np.ndarray
     patches: np.ndarray | None
     errors: dict[str, str]
+    directories: np.ndarray = field(default_factory=lambda: np.zeros(0, object))
 
 
 def open_store(project: Project) -> VectorStore:
@@ -331,8 +342,9 @@ def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
     wanted: dict[str, type] = {"vector": np.float32}
     if patches and spec.patch_size:
         wanted["patches"] = np.float16
-    table, matrices, present = store.vectors.gather(("filename", "content_hash", "error"), wanted)
+    table, matrices, present = store.vectors.gather(("filename", "content_hash", "error", "directory"), wanted)
     names, hashes = table["filename"].to_numpy(), table["content_hash"].to_numpy()
+    folders = table["directory"].to_numpy()
     texts = table["error"].to_pylist() if not present.all() else []
     errors = {name: text for name, text in zip(names, texts, strict=False) if text}
     if len(set(names)) < len(names):  # rarely: so the pairs are compared only then
@@ -341,6 +353,7 @@ def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
         once[list(newest.values())] = True
         present = present & once
     if not present.all():
-        names, hashes, matrices = names[present], hashes[present], [m[present] for m in matrices]
+        names, hashes, folders = names[present], hashes[present], folders[present]
+        matrices = [m[present] for m in matrices]
     grid = matrices[1].reshape(-1, spec.patch_rows, spec.patch_cols, spec.patch_dim) if len(matrices) > 1 else None
-    return Vectors(names, hashes, spec, matrices[0], grid, errors)
+    return Vectors(names, hashes, spec, matrices[0], grid, errors, folders)

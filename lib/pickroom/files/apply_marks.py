@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from pickroom.core.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, join, stem_of
+from pickroom.core.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, join, mirrored, source_folder, stem_of
 from pickroom.core.records import FileOp
 from pickroom.files.batch import run_batch
+from pickroom.files.journal import SORT
 from pickroom.files.preflight import DiskSnapshot, left_in_words
 from pickroom.storage import atomic
 from pickroom.store import groups, images, marks, operations
@@ -83,12 +84,14 @@ def plan(
     disk = DiskSnapshot(project.root)
     known = images.known_hashes(connection)
     refused = unavailable_images(project, connection, [mark.path for mark in wanted])
+    mirror, sorted_into = project.is_mirrored, marks.folders(connection) if board == SORT else []
     placements = []
     for mark in wanted:
         held, ops, staying = refused.get(mark.path), tuple[FileOp, ...](), tuple[str, ...]()
         if held is None:
             try:
-                held, ops = _steps(project, disk, known, mark, board, batch)
+                folder = _mirrored(mark, sorted_into) if mirror else mark.folder
+                held, ops = _steps(project, disk, known, mark, folder, board, batch)
                 staying = disk.left_beside(mark.directory, [mark.filename])
             except OSError as error:
                 held = f"{error.filename} cannot be read: {error.strerror}"
@@ -96,8 +99,21 @@ def plan(
     return placements
 
 
+def _mirrored(mark: Mark, sorted_into: Sequence[str]) -> str:
+    """The folder below a mark's for its image's sub-folder, without the sorter's folder that it lies in so far."""
+    below = source_folder(mark.directory)
+    first, _, rest = below.partition("/")
+    return mirrored(mark.folder, rest if first in sorted_into else below)
+
+
 def _steps(
-    project: Project, disk: DiskSnapshot, known: dict[Stat, str], mark: Mark, board: BoardKind, batch: int
+    project: Project,
+    disk: DiskSnapshot,
+    known: dict[Stat, str],
+    mark: Mark,
+    folder: str,
+    board: BoardKind,
+    batch: int,
 ) -> tuple[str | None, tuple[FileOp, ...]]:
     path = project.path(mark.directory, mark.filename)
     if path.is_symlink() or not path.is_file():
@@ -110,7 +126,7 @@ def _steps(
     sha256 = known.get((mark.filename, info.st_size, info.st_mtime_ns)) or atomic.sha256_of(path)
     files = [(mark.filename, sha256), *disk.companions_of(mark.directory, mark.filename)]
     ops = tuple(
-        FileOp(batch, board, mark.path, "move", join(mark.directory, name), join(mark.folder, name), content)
+        FileOp(batch, board, mark.path, "move", join(mark.directory, name), join(folder, name), content)
         for name, content in files
     )
     return disk.reserve(ops), ops

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pickroom.core.companions import renamed
 from pickroom.core.errors import ConflictError, LockedError, StoreError, UsageError
-from pickroom.core.naming import STAGING, is_image_name, join, marked_name, split
+from pickroom.core.naming import STAGING, is_image_name, join, marked_name, mirrored, split
 from pickroom.core.records import FileOp
 from pickroom.files import journal, moves
 from pickroom.files.journal import AUTOMATION, HANDLERS, Outcome
@@ -237,8 +237,9 @@ def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) 
     companions = [(extra, sha256) for extra, sha256 in found if join(directory, extra) not in placed]
     if op.source.endswith(atomic.PARTIAL_SUFFIX):  # a crop was made, not moved here, and nothing is deleted outright
         longest = max((len(os.fsencode(extra)) for extra, _ in companions), default=0)
-        limit = disk.name_limit(STAGING) - max(0, longest - len(os.fsencode(name)))
-        there = join(STAGING, marked_name(name, f"undone-{op.batch}", limit))
+        staging = mirrored(STAGING, directory)  # as its crop_cropped/ was: flat where that is
+        limit = disk.name_limit(staging) - max(0, longest - len(os.fsencode(name)))
+        there = join(staging, marked_name(name, f"undone-{op.batch}", limit))
         step = replace(step, destination=there)
     assert step.destination is not None
     folder, new_name = split(step.destination)

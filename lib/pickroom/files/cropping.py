@@ -13,7 +13,19 @@ from pathlib import Path
 
 from pickroom.core.errors import FileOperationError, ImageError
 from pickroom.core.geometry import compose
-from pickroom.core.naming import CROP_ORIGINALS, CROPPED, STAGING, WAITING_FOLDERS, is_image_name, join, sidecar_name
+from pickroom.core.naming import (
+    CROP_ORIGINALS,
+    CROPPED,
+    STAGING,
+    WAITING_FOLDERS,
+    is_image_name,
+    join,
+    mirrored,
+    sidecar_name,
+    source_folder,
+    split,
+    stays_inside,
+)
 from pickroom.core.records import BoxSource, CropBox, FileOp
 from pickroom.files import sidecars
 from pickroom.files.batch import Batch, run_batch
@@ -35,10 +47,15 @@ _CHUNK = 20  # images rendered, then committed together: bounds memory, and what
 class Order:
     """What is wanted of one waiting image: a box to crop to, or None to send it to delete_staging."""
 
-    directory: str
+    directory: str  # crop, crop_auto, or a folder below them
     filename: str
     box: CropBox | None
     box_source: BoxSource = "drawn"
+
+    @property
+    def unit(self) -> str:
+        """The image's path below its waiting folder: its name alone in a flat project."""
+        return join(source_folder(self.directory), self.filename)
 
 
 @dataclass(slots=True)
@@ -46,11 +63,12 @@ class CropResult:
     """What a submit did."""
 
     batch: int | None = None  # its number, for `undo --batch`; None when nothing was done
-    done: list[str] = field(default_factory=list)  # file names cropped or dropped
-    refused: dict[str, str] = field(default_factory=dict)  # file name -> reason; those images wait as before
-    # file name -> reason, for images half moved, their rows written: `pickroom recover` must finish them
+    # each by `Order.unit`
+    done: list[str] = field(default_factory=list)  # cropped or dropped
+    refused: dict[str, str] = field(default_factory=dict)  # -> reason; those images wait as before
+    # -> reason, for images half moved, their rows written: `pickroom recover` must finish them
     stuck: dict[str, str] = field(default_factory=dict)
-    warnings: dict[str, str] = field(default_factory=dict)  # file name -> what to know
+    warnings: dict[str, str] = field(default_factory=dict)  # -> what to know
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +103,18 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
                     warnings = [NO_SIDECAR] if job.group_id is None else []
                     warnings += [f"the crop is without its {job.left_out}"] if job.left_out else []
                     if warnings:
-                        result.warnings[order.filename] = "; ".join(warnings)
+                        result.warnings[order.unit] = "; ".join(warnings)
                 except (_Refused, sidecars.SidecarError) as error:
-                    result.refused[order.filename] = str(error)
+                    result.refused[order.unit] = str(error)
                 except ImageError as error:
-                    result.refused[order.filename] = error.reason
+                    result.refused[order.unit] = error.reason
                 except OSError as error:
-                    result.refused[order.filename] = error.strerror or str(error)
+                    result.refused[order.unit] = error.strerror or str(error)
             try:
                 _submit(project, connection, batch, jobs, result)
             except (FileOperationError, OSError) as error:  # the chunks before this one are done
                 reason = error.line if isinstance(error, FileOperationError) else error.strerror or str(error)
-                result.refused |= {order.filename: reason for order in orders[start:]}
+                result.refused |= {order.unit: reason for order in orders[start:]}
                 break
         result.batch = batch.number if result.done or result.stuck else None
     return result
@@ -120,7 +138,8 @@ def _submit(
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
     """Compare one order with disk and database; raises on any difference."""
     source = project.path(order.directory, order.filename)
-    plain = order.directory in WAITING_FOLDERS and Path(order.filename).name == order.filename
+    waits = order.directory.partition("/")[0] in WAITING_FOLDERS and stays_inside(order.directory)
+    plain = waits and Path(order.filename).name == order.filename
     if not plain or not is_image_name(order.filename) or source.is_symlink() or not source.is_file():
         raise _Refused(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
     sidecar = sidecars.read(project, connection, order.directory, order.filename)
@@ -151,24 +170,25 @@ def _steps(
 ) -> list[FileOp]:
     """The journal of one order. A crop opened again (`again`) is not an original: it goes to delete_staging."""
     name, kind = order.filename, DROP if order.box is None else CROP
-    away = STAGING if order.box is None or again else CROP_ORIGINALS
-    ops = []
+    away = mirrored(STAGING if order.box is None or again else CROP_ORIGINALS, order.directory)
+    unit, ops = order.unit, []
     if order.box is not None:
-        ops.append(FileOp(batch, kind, name, "move", partial_path(batch, name), join(CROPPED, name), sha256=""))
+        made = join(mirrored(CROPPED, order.directory), name)
+        ops.append(FileOp(batch, kind, unit, "move", partial_path(batch, unit), made, sha256=""))
     files = [(name, sha256), *disk.companions_of(order.directory, name)]
     for file, content in files:
         if file != sidecar_name(name):
-            ops.append(FileOp(batch, kind, name, "move", join(order.directory, file), join(away, file), content))
+            ops.append(FileOp(batch, kind, unit, "move", join(order.directory, file), join(away, file), content))
     if sidecar is not None and sidecar.text is not None:
         path, text = join(order.directory, sidecar_name(name)), sidecar.text
         digest = hashlib.sha256(text.encode()).hexdigest()
-        ops.append(FileOp(batch, kind, name, "remove", path, None, digest, content=text))
+        ops.append(FileOp(batch, kind, unit, "remove", path, None, digest, content=text))
     return ops
 
 
-def partial_path(batch: int, name: str) -> str:
-    """Where the crop of an image is rendered before it is journalled: next to its destination, unseen."""
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]  # the name itself may be as long as names can be
+def partial_path(batch: int, unit: str) -> str:
+    """Where the crop of an image is rendered before it is journalled: on the disk of its destination, unseen."""
+    digest = hashlib.sha256(unit.encode()).hexdigest()[:16]  # the name itself may be as long as names can be
     return join(CROPPED, f".{batch}-{digest}{PARTIAL_SUFFIX}")
 
 
@@ -197,9 +217,9 @@ def _render(project: Project, jobs: Sequence[_Job], result: CropResult) -> list[
             try:
                 rendered.append(future.result())
             except ImageError as error:
-                result.refused[job.order.filename] = error.reason
+                result.refused[job.order.unit] = error.reason
             except OSError as error:
-                result.refused[job.order.filename] = f"the crop cannot be written: {error.strerror}"
+                result.refused[job.order.unit] = f"the crop cannot be written: {error.strerror}"
     return rendered
 
 
@@ -207,9 +227,9 @@ def _write(connection: sqlite3.Connection, jobs: Sequence[_Job], batch: int) -> 
     now = utc_now()
     for job in jobs:
         operations.plan(connection, job.ops)
-        name, group_id = job.order.filename, job.group_id
+        (directory, name), group_id = split(job.order.unit), job.group_id
         if job.box is not None:
-            crop = Crop(batch, name, group_id, job.box, job.order.box_source, job.ops[0].sha256, now)
+            crop = Crop(batch, name, group_id, job.box, job.order.box_source, job.ops[0].sha256, now, directory)
             crops.insert(connection, crop)
             if group_id is not None:
                 decisions.set_crop(connection, group_id, crop)

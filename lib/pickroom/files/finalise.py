@@ -98,7 +98,7 @@ def plan(
     """
     waiting = groups.waiting_among(connection, group_ids)
     stored = review_state.REVIEW.load(connection, group_ids)
-    disk = DiskSnapshot(project.root)
+    disk, mirror = DiskSnapshot(project.root), project.is_mirrored
     plans, deferred = [], []
     # groups that another window has finalised meanwhile are not waiting any more
     for group in groups.load(connection, project.id, [g for g in group_ids if g in waiting]):
@@ -110,11 +110,11 @@ def plan(
         way = routing.route(saved.choice, len(group.images), saved.shown, crop_seen=saved.crop_seen)
         if way is not None:
             row = routing.decision(group, saved.choice, saved.shown, now, crop_seen=saved.crop_seen)
-            plans.append(_plan_group(disk, GroupPlan(group, saved, way, row), batch))
+            plans.append(_plan_group(disk, GroupPlan(group, saved, way, row), batch, mirror))
     return plans, deferred
 
 
-def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int) -> GroupPlan:
+def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int, mirror: bool) -> GroupPlan:
     """The plan with its steps, or with the reason why the group is held back."""
     held = disk.problem_with(item.group.images)
     if held is not None:
@@ -123,7 +123,7 @@ def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int) -> GroupPlan:
         companions = disk.companions(item.group)
     except OSError as error:
         return replace(item, held=f"{error.filename} cannot be read: {error.strerror}")
-    ops = tuple(routing.plan(item.group, item.route, companions, item.saved.shown, batch))
+    ops = tuple(routing.plan(item.group, item.route, companions, item.saved.shown, batch, mirror=mirror))
     held = disk.reserve(ops)
     if held is not None:
         return replace(item, held=held)

@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from pickroom.core.errors import FileOperationError, StoreError
-from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, stays_inside
+from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, split, stays_inside
 from pickroom.core.records import FileOp
 from pickroom.files import moves
 from pickroom.files.preflight import ImageFolder
@@ -46,23 +46,25 @@ class OperationHandler:
 
 
 def _delete_crop(connection: sqlite3.Connection, step: FileOp) -> None:
-    """The unit is the file name of a crop: the crop before it counts again, or none."""
-    gone = crops.delete(connection, step.batch, step.unit)
+    """The unit is the path of a crop below its folder: the crop before it counts again, or none."""
+    gone = crops.delete(connection, step.batch, *split(step.unit))
     if gone is not None and gone.group_id is not None:
         decisions.set_crop(connection, gone.group_id, crops.latest(connection, gone.group_id))
 
 
 def _clear_dropped(connection: sqlite3.Connection, step: FileOp) -> None:
-    """The unit is the file name of a picked image that the crop desk sent to delete_staging."""
-    group_id = decisions.group_of_pick(connection, step.unit)
-    if group_id is not None:
+    """The step moves a picked image that the crop desk sent to delete_staging, or takes that move back."""
+    waited = step.source if step.undoes is None else step.destination
+    placed = operations.placed_by(connection, REVIEW, waited or "")
+    found = [placed] if placed is not None else decisions.groups_of_pick(connection, filename_of(step.unit))
+    for group_id in found[:1]:
         decisions.set_dropped(connection, group_id, None)
 
 
 def _delete_automation_batch(connection: sqlite3.Connection, step: FileOp) -> None:
     """A whole apply of the automation is one unit: any step that fails takes every decision of it back."""
     for crop in crops.of_batch(connection, step.batch):
-        crops.delete(connection, crop.batch, crop.filename)
+        crops.delete(connection, crop.batch, crop.directory, crop.filename)
     decisions.delete(connection, decisions.batch_group_ids(connection, step.batch))
 
 
@@ -273,6 +275,8 @@ def _settle(folder: ImageFolder, connection: sqlite3.Connection, done: Sequence[
                 if step.undoes is not None:
                     HANDLERS[step.kind].undone(connection, step)
                 outcome.done.append(step.unit)
+        for emptied in {folder_of(op.source) for op in done if op.undoes is not None and op.source}:
+            folder.remove_empty(emptied)
 
 
 def _give_up(

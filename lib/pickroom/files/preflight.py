@@ -287,6 +287,16 @@ class ImageFolder:
         make_folder(self.root, folder, self._descriptor)
         self._look_at([folder])
 
+    def remove_empty(self, folder: str) -> None:
+        """Remove a folder below one of Pickroom's, and those above it, as far as an undo has left them empty."""
+        while (above := folder_of(folder)) and folder.partition("/")[0] in naming.OWNED_FOLDERS:
+            try:
+                os.rmdir(self.root / folder)
+            except OSError:  # it holds other files, or is gone already
+                return
+            self._known.pop(folder, None)
+            folder = above
+
     def distrust(self, folder: str) -> None:
         """Let `require` refuse a folder given relative to the root: its disk seems to be away."""
         self._known[folder] = _NONE

@@ -17,7 +17,7 @@ from pathlib import Path
 from pickroom import integrity
 from pickroom.core import naming
 from pickroom.core.companions import renamed
-from pickroom.core.naming import filename_of, join, marked_name, sidecar_name, split, stem_of
+from pickroom.core.naming import filename_of, folder_of, join, marked_name, sidecar_name, source_folder, split, stem_of
 from pickroom.core.records import FileOp
 from pickroom.files.batch import Batch, run_batch
 from pickroom.files.journal import RENAME, Outcome
@@ -34,6 +34,7 @@ _MOST_BYTES = 1 << 20  # of a sidecar: it holds one line
 _SET_ASIDE = re.compile(r"\.(undone|recovered)-\d+(-\d+)?$")  # the stem of a crop that was taken back
 RECOVERED = "recovered"  # a folder of sources, for images of which nothing says where they came from
 
+Place = tuple[str, str | None]  # (path, sha256)
 _WORDS = {
     "journal": "to where the journal has them",
     "scan": "to the folder they were scanned in",
@@ -98,8 +99,8 @@ class _Planner:
         self._batch, self._disk = operations.next_batch(connection), DiskSnapshot(project.root)
         self._strange = Counter(filename_of(path) for path in found.unexplained)
         # name -> (path, sha256) where the journal has it, or the scan met it; None: it could not be read
-        self._placed: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        self._scanned: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
+        self._placed: dict[str, list[Place]] = defaultdict(list)
+        self._scanned: dict[str, list[Place]] = defaultdict(list)
         for path, step in found.placed.items():
             if filename_of(path) in self._strange:
                 self._placed[filename_of(path)].append((path, operations.of_id(connection, step).sha256))
@@ -124,6 +125,12 @@ class _Planner:
         known = sorted(contents, key=lambda path: (contents[path] not in self._known(filename_of(path)), path))
         return sorted([*held, *(self._return(path, contents[path]) for path in known)], key=lambda one: one.path)
 
+    def _of(self, places: Sequence[Place], path: str, sha256: str) -> list[Place]:
+        """Those of the places of a name that may be a file's: its folder says it below those of a mirrored project."""
+        below = source_folder(folder_of(path))
+        own = [one for one in places if one[1] == sha256 or source_folder(folder_of(one[0])) in (below, "")]
+        return own if below and own else list(places)
+
     def _known(self, name: str) -> set[str | None]:
         return {content for _, content in (*self._placed[name], *self._scanned[name])}
 
@@ -142,7 +149,7 @@ class _Planner:
     def _ways(self, path: str, sha256: str) -> Iterator[tuple[str, str]]:
         """(destination, why), the best first; the last never end."""
         name, top = filename_of(path), path.partition("/")[0]
-        placed, scanned = self._placed[name], self._scanned[name]
+        placed, scanned = self._of(self._placed[name], path, sha256), self._of(self._scanned[name], path, sha256)
         for there, content in placed:
             if content == sha256 and there not in self._found.here:
                 yield there, "journal"
@@ -158,7 +165,7 @@ class _Planner:
         made = sha256 not in known and (top == naming.CROPPED or (top == naming.STAGING and bool(known)))
         if second or (other and made) or _SET_ASIDE.search(stem_of(name)):
             yield from ((there, "copy") for there in self._numbered(naming.STAGING, path))
-        if not other:  # it has changed since it was scanned
+        if not other and len(scanned) == 1:  # it has changed since it was scanned
             yield from ((there, "scan") for there, _ in scanned)
         yield join(RECOVERED, name), "unknown"
         yield from ((there, "unknown") for there in self._numbered(RECOVERED, path))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from pickroom.core.naming import CROP, CROP_AUTO, SELECTED, STAGING, join, sidecar_name
+from pickroom.core.naming import CROP, CROP_AUTO, SELECTED, STAGING, join, mirrored, sidecar_name
 from pickroom.core.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 from pickroom.groups import rounds
 
@@ -126,8 +126,14 @@ def decision(
     )
 
 
-def sidecar_text(group_id: str, project_id: str, filename: str, ai_route: str, box: CropBox | None) -> str:
-    """The sidecar's content (FORMATS.md, Sidecar); the same inputs give the same bytes."""
+def sidecar_text(
+    group_id: str, project_id: str, directory: str | None, filename: str, ai_route: str, box: CropBox | None
+) -> str:
+    """The sidecar's content (FORMATS.md, Sidecar); the same inputs give the same bytes.
+
+    Args:
+        directory: of the group, among the sources.
+    """
     return json.dumps(
         {
             "group_id": group_id,
@@ -136,6 +142,7 @@ def sidecar_text(group_id: str, project_id: str, filename: str, ai_route: str, b
             "ai_route": ai_route,
             "ai_crop_coords": box.to_list() if box else None,
             "filename": filename,
+            "directory": directory,
         }
     )
 
@@ -146,15 +153,19 @@ def plan(
     companions: Mapping[str, Sequence[tuple[str, str]]],
     recommendation: Recommendation | None,
     batch: int,
+    *,
+    mirror: bool = False,
 ) -> list[FileOp]:
     """The journal of one group: each image with its companions, then the sidecar.
 
     Args:
         companions: image -> (companion's name, its sha256), of the group's folder.
         batch: the finalise number.
+        mirror: the folders of the route mirror the sub-folders.
     """
     ops = []
-    for image, folder in zip(group.images, way.folders, strict=True):
+    folders = [mirrored(folder, group.directory) for folder in way.folders] if mirror else way.folders
+    for image, folder in zip(group.images, folders, strict=True):
         files = [(image.filename, image.sha256), *companions.get(image.filename, ())]
         for name, sha256 in files:
             source, destination = join(group.directory, name), join(folder, name)
@@ -164,8 +175,8 @@ def plan(
         # the box of another image than the AI's pick would mean nothing (FORMATS.md, ai_crop_coords)
         own_pick = recommendation is not None and recommendation.selected_index == way.picked
         box = recommendation.offered_crop if own_pick and recommendation else None
-        text = sidecar_text(group.group_id, group.project_id, filename, way.sidecar, box)
-        destination = join(way.folders[way.picked], sidecar_name(filename))
+        text = sidecar_text(group.group_id, group.project_id, group.directory, filename, way.sidecar, box)
+        destination = join(folders[way.picked], sidecar_name(filename))
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         ops.append(FileOp(batch, REVIEW, group.group_id, "write", None, destination, sha256, content=text))
     return ops

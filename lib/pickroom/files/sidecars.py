@@ -6,6 +6,7 @@ A lost sidecar is written again from its group's row; a crop, or a drop, that th
 import errno
 import hashlib
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 from pickroom.core import naming
 from pickroom.core.errors import LockedError, StoreError
-from pickroom.core.naming import is_image_name, is_text, join, sidecar_name, split, stem_of
+from pickroom.core.naming import is_image_name, is_text, join, sidecar_name, source_folder, split, stem_of
 from pickroom.core.records import CropBox, Decision, FileOp
 from pickroom.files.batch import Batch, run_batch
 from pickroom.files.journal import CROP, DROP, SIDECAR
@@ -43,6 +44,21 @@ class Sidecar:
     decision: Decision  # the row of its group
     box: CropBox | None  # the AI's proposal for this image, None without one (also in the minimal old form)
     minimal: bool = False  # it lacks keys that the file has today (FORMATS.md, the minimal old form)
+
+
+def waiting_folders(project: Project) -> list[str]:
+    """The folders whose images wait for a crop, relative to the root: those that are there, and all below them.
+
+    Raises:
+        OSError: one of them cannot be listed.
+    """
+    found, ahead = [], [name for name in reversed(naming.WAITING_FOLDERS) if (project.root / name).is_dir()]
+    while ahead:
+        found.append(folder := ahead.pop())
+        with os.scandir(project.root / folder) as listing:
+            inside = [entry.name for entry in listing if entry.is_dir(follow_symlinks=False) and entry.name[0] != "."]
+        ahead += [join(folder, name) for name in sorted(inside, reverse=True)]
+    return found
 
 
 def read(project: Project, connection: sqlite3.Connection, directory: str, filename: str) -> Sidecar | None:
@@ -78,27 +94,37 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
     decision = _sound(decisions.get, connection, group_id) if known else None
     if decision is None:
         raise SidecarError(f"its sidecar names an unknown group: {group_id!r}")
-    if decision.picked != filename:
+    if decision.picked != filename or source_folder(directory) not in ("", decision.directory):
         raise SidecarError(f"its sidecar names group {group_id}, whose pick is another image")
     return Sidecar(text, decision, _box(values), minimal=not values.keys() >= KEYS)
 
 
 def from_database(project: Project, connection: sqlite3.Connection, directory: str, filename: str) -> Sidecar | None:
-    """What the sidecar of an image would say; None when no decision, or more than one, waits for a crop of that name.
+    """What the sidecar of an image would say; None when no decision waits for a crop of it, or it is not clear which.
+
+    In a mirrored project its folder says which of those of its name, else its content.
 
     Raises:
         SidecarError: one waits for it, but the image cannot be read or is not the one that was picked.
     """
     waiting = _sound(decisions.waiting_crops, connection, filename) if is_text(filename) else []
-    if len(waiting) != 1:
+    below = source_folder(directory)
+    waiting = [one for one in waiting if below in ("", one.directory)]
+    if not waiting:
         return None
-    (decision,) = waiting
-    picked = groups.content_of(connection, decision.group_id, filename)
+    picked = [groups.content_of(connection, one.group_id, filename) for one in waiting]
     try:
-        same = picked is None or atomic.sha256_of(project.path(directory, filename)) == picked
+        sha256 = None if picked == [None] else atomic.sha256_of(project.path(directory, filename))
     except OSError as error:
         raise SidecarError(f"it cannot be read: {error.strerror}") from None
-    if not same:
+    if len(waiting) > 1:
+        waiting = [one for one, content in zip(waiting, picked, strict=True) if content == sha256]
+        waiting = [one for one in waiting if one.directory == below] or waiting
+        if len(waiting) != 1:
+            return None
+        picked = [sha256]
+    (decision,) = waiting
+    if picked not in ([None], [sha256]):
         raise SidecarError(
             f"it has no sidecar, and it is not the image that was picked in group {decision.group_id} (its content "
             "differs): put that image back here, or write its sidecar by hand"
@@ -201,9 +227,9 @@ def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
 
 
 def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
-    for directory in naming.WAITING_FOLDERS:
+    for directory in waiting_folders(project):
         folder = project.root / directory
-        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        there = set(os.listdir(folder))
         for name in sorted(there):
             if not is_image_name(name) or not (folder / name).is_file():
                 continue
@@ -271,7 +297,7 @@ def _write(project: Project, fault: Fault, batch: int) -> list[FileOp]:
         return []
     decision, name = fault.known.decision, split(fault.path)[1]
     route = "manual" if decision.user_action == "crop" else "suggestion"
-    text = sidecar_text(decision.group_id, decision.project_id, name, route, decision.own_box)
+    text = sidecar_text(decision.group_id, decision.project_id, decision.directory, name, route, decision.own_box)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return [FileOp(batch, SIDECAR, fault.path, "write", None, own, digest, content=text)]
 
@@ -287,29 +313,38 @@ def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
     names = Counter(decision.picked for decision in waiting)
     for decision in waiting:
         name = decision.picked
-        if name is None or any((project.root / folder / name).is_file() for folder in naming.WAITING_FOLDERS):
+        if name is None:
+            continue
+        # its path below the folders of a mirrored project, or of one that was flat when it moved
+        units = tuple(dict.fromkeys((join(decision.directory or "", name), name)))
+        places = [join(folder, unit) for folder in naming.WAITING_FOLDERS for unit in units]
+        if any((project.root / path).is_file() for path in places):
             continue
         what = f"group {decision.group_id} waits for its crop, "
-        moves = [
-            op
-            for op in operations.of_unit(connection, (CROP, DROP), name)
-            if op.source in [join(folder, name) for folder in naming.WAITING_FOLDERS]
-        ]
+        taken = [op for unit in units for op in operations.of_unit(connection, (CROP, DROP), unit)]
+        moves = [op for op in taken if op.source in places]
         picked = groups.content_of(connection, decision.group_id, name)
-        made = tuple(crops.without_group(connection, name))
-        content = moves[0].sha256 if moves else _hash(project.root / naming.CROP_ORIGINALS / name)
-        if content is not None and names[name] == 1 and picked in (None, content):
+        made = tuple(one for one in crops.without_group(connection, name) if join(one.directory, name) in units)
+        originals = [_hash(project.root / naming.CROP_ORIGINALS / unit) for unit in units]
+        content = moves[0].sha256 if moves else next(filter(None, originals), None)
+        alone = names[name] == 1 or picked is not None
+        if content is not None and alone and picked in (None, content):
             if moves and moves[-1].kind == DROP:
                 yield Fault(name, f"{what}and it was sent to delete_staging", decision=decision, dropped=True)
                 continue
             if made:
                 yield Fault(name, f"{what}which was made without a sidecar", decision=decision, made=made)
                 continue
-        yield Fault(name, *_unknown(project, name, what))
+        there = next((u for u in units if any((project.root / f / u).is_file() for f in naming.OWNED_FOLDERS)), name)
+        yield Fault(name, *_unknown(project, there, what))
 
 
 def _unknown(project: Project, name: str, what: str) -> tuple[str, str]:
-    """What is wrong with a row that nothing closes, and what the user must do."""
+    """What is wrong with a row that nothing closes, and what the user must do.
+
+    Args:
+        name: the image's path below the folder that holds it.
+    """
     places = [folder for folder in naming.OWNED_FOLDERS if (project.root / folder / name).is_file()]
     waiting = f"{naming.WAITING_FOLDERS[0]}/"
     originals, cropped = naming.CROP_ORIGINALS, naming.CROPPED

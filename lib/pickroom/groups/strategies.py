@@ -110,8 +110,8 @@ def by_similarity(
         raise UsageError(str(error), doing="grouping by similarity") from None
     stood, apart = image_features.decided_groups(connection, project.id)
     own = [image for group in (*stood, *apart) for image in group.images]
-    gone = groups.decided_names(connection)
-    undecided = [image for image in images if image.filename not in gone]
+    gone = groups.decided_images(connection)
+    undecided = [image for image in images if (image.directory, image.filename) not in gone]
     seen = image_features.looks_of(project, [*undecided, *own], progress)
     merged = [group.filenames for group in stood]
     notes = []

@@ -12,8 +12,9 @@ import io
 import json
 import os
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice, takewhile
 from pathlib import Path, PurePosixPath
@@ -22,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from pickroom.core.errors import UsageError
+from pickroom.core.naming import folder_meant
 from pickroom.core.records import Image
 from pickroom.features.choice import Chosen, EncoderConfig, bind, bind_spec, bound_spec, choose
 from pickroom.features.encoder import EncoderSpec
 from pickroom.features.reading import EmbedItem, ImageSource
-from pickroom.features.store import VectorRow, VectorStore, cosines, save_spec
+from pickroom.features.store import Key, VectorRow, VectorStore, cosines, save_spec
 from pickroom.history.logged_paths import ProjectNames, split_path
 from pickroom.history.project_folders import project_folders
 from pickroom.indexing.plan import IndexTask, index_images
@@ -112,7 +114,7 @@ def import_cache(project: Project, cache: Path, declared: EncoderConfig | None =
     store = VectorStore(project.workspace, spec, project.id)
     scanned = _scanned(project)
     with store.writing(_DOING):
-        done = {filename for filename, _ in store.known()}
+        done = {key for name, digest in store.known() for key in ((name, digest), (name, None))}
         rows = _rows(found.read(project.id, spec.dim, report.skipped), scanned, done, report)
         while some := list(islice(rows, _ROWS_A_PART)):
             if not chosen:
@@ -171,39 +173,62 @@ def _on_disk(project: Project, found: _Cache, dim: int) -> list[tuple[ImageSourc
     source = ImageSource(project.root, None)
     scanned = _scanned(project) if project.root.is_dir() else {}
     sample = []
-    for filename, vector in found.read(project.id, dim, Counter()) if scanned else ():
-        image = scanned.get(filename)
-        if image is not None:
+    for folder, filename, vector in found.read(project.id, dim, Counter()) if scanned else ():
+        with suppress(_Skipped):
+            image = _meant(scanned.get(filename, ()), folder)
+            if image is None:
+                continue
             item = EmbedItem(image.directory, filename, image.sha256, image.file_size, image.mtime_ns)
             sample += [(source, item, vector)] if source.unchanged(item) else []
     return sample
 
 
-def _scanned(project: Project) -> dict[str, Image]:
+def _scanned(project: Project) -> dict[str, list[Image]]:
+    found = defaultdict(list)
     with open_read_only(project.database) as connection:
-        return {image.filename: image for image in images.readable(connection)}
+        for image in images.readable(connection):
+            found[image.filename].append(image)
+    return found
+
+
+def _meant(images: Sequence[Image], folder: str) -> Image | None:
+    """The image that a line means, of those of its name; raises _Skipped where its path does not say which."""
+    if len(images) > 1:
+        meant = folder_meant(folder, [one.directory for one in images])
+        if meant is None:
+            raise _Skipped("several folders hold its name, and its path does not say which")
+        images = [one for one in images if one.directory == meant]
+    return next(iter(images), None)
 
 
 def _rows(
-    vectors: Iterator[tuple[str, np.ndarray]], scanned: Mapping[str, Image], done: set[str], report: CacheReport
+    vectors: Iterator[tuple[str, str, np.ndarray]],
+    scanned: Mapping[str, Sequence[Image]],
+    done: set[Key],
+    report: CacheReport,
 ) -> Iterator[VectorRow]:
-    met: set[str] = set()
-    for filename, vector in vectors:
-        if filename in done:
+    met: set[Key] = set()
+    for folder, filename, vector in vectors:
+        try:
+            image = _meant(scanned.get(filename, ()), folder)
+        except _Skipped as reason:
+            report.skipped[str(reason)] += 1
+            continue
+        key = filename, image.sha256 if image is not None and len(scanned[filename]) > 1 else None
+        if key in done:
             report.skipped["imported before"] += 1
             continue
-        if filename in met:
+        if key in met:
             report.skipped["repeats an earlier line of the same image"] += 1
             continue
-        met.add(filename)
+        met.add(key)
         report.imported += 1
-        image = scanned.get(filename)
         report.matched += image is not None
         if image is None:
             yield VectorRow(filename, None, None, None, None, None, vector, None, None)
         else:
             size = (image.width, image.height, image.file_size, image.mtime_ns)
-            yield VectorRow(filename, image.sha256, *size, vector, None, None)
+            yield VectorRow(filename, image.sha256, *size, vector, None, None, image.directory)
 
 
 class _Skipped(Exception):
@@ -232,8 +257,8 @@ class _Cache:
                     inside = Path(where, name).relative_to(base).parts
                     self._by_name.setdefault(name, []).append((inside, Path(where, name)))
 
-    def read(self, project_id: str, dim: int, skipped: Counter[str]) -> Iterator[tuple[str, np.ndarray]]:
-        """(file name, vector (dim,) float32) of each line of a project; the others are counted by their reason."""
+    def read(self, project_id: str, dim: int, skipped: Counter[str]) -> Iterator[tuple[str, str, np.ndarray]]:
+        """(folder, file name, vector (dim,) float32) of each line of a project; the others are counted by reason."""
         others = self._others(project_id)
         for text in self.lines:
             try:
@@ -253,8 +278,8 @@ class _Cache:
             named = project_folders(rows, known, self._names.ids(), only_siblings=True).named
         return {folder: one.name for folder, one in named.items() if one.name != project_id}
 
-    def _vector(self, text: str, project_id: str, others: Mapping[str, str], dim: int) -> tuple[str, np.ndarray]:
-        """(file name, vector) of a line; raises _Skipped when it has none of this project."""
+    def _vector(self, text: str, project_id: str, others: Mapping[str, str], dim: int) -> tuple[str, str, np.ndarray]:
+        """(folder, file name, vector) of a line; raises _Skipped when it has none of this project."""
         image_folder, filename, vector_path = _paths(text)
         if not filename:
             raise _Skipped("a line of Pickroom's own log" if '"encoder_id"' in text else "the line is damaged")
@@ -278,7 +303,7 @@ class _Cache:
             raise _Skipped(f"the vector is not of {dim} floats")
         if not np.isfinite(vector).all():
             raise _Skipped("the vector is not finite")
-        return filename, vector.astype(np.float32)
+        return image_folder, filename, vector.astype(np.float32)
 
     def _file(self, vector_path: str, project_id: str) -> Path | None:
         name = PurePosixPath(vector_path.replace("\\", "/").replace("\0", ""))

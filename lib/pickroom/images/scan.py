@@ -122,7 +122,7 @@ def scan(
         OSError: the root itself cannot be listed, or a preview cannot be written (a full disk).
     """
     entries, left_out = walk(root, tuple(extensions), avoid)
-    left_out += _same_names(entries)
+    left_out += _same_stems(entries)
     refused = {(item.directory, item.filename) for item in left_out}
     images, unread, misnamed, captures = [], [], list[str](), dict[str, Capture]()
     before_unreadable, now_unreadable = unreadable or {}, dict[tuple[str, str], tuple[int, int, str]]()
@@ -268,23 +268,17 @@ def _unfit(item: os.DirEntry[str]) -> str:
     return "" if stat.S_ISREG(mode) else "not a plain file"
 
 
-def _same_names(entries: Sequence[ListedImage]) -> list[Ungrouped]:
-    """Names and stems that would make a file's identity, or its companions', ambiguous (FORMATS.md)."""
-    by_name = _repeated(entries, lambda entry: entry.filename)
-    by_stem = _repeated(entries, lambda entry: (entry.directory, stem_of(entry.filename)))
-    found = {}
-    for same in by_name:
-        for entry in same:
-            others = ", ".join(sorted(_shown(e) for e in same if e is not entry))
-            found[entry] = Ungrouped(entry.directory, entry.filename, f"duplicate name: also {others}")
-    for same in by_stem:
+def _same_stems(entries: Sequence[ListedImage]) -> list[Ungrouped]:
+    """Images of one folder that share a stem: whose companions are theirs would be ambiguous (FORMATS.md)."""
+    found = []
+    for same in repeated(entries, lambda entry: (entry.directory, stem_of(entry.filename))):
         for entry in same:
             others = ", ".join(sorted(e.filename for e in same if e is not entry))
-            found.setdefault(entry, Ungrouped(entry.directory, entry.filename, f"ambiguous stem: also {others}"))
-    return list(found.values())
+            found.append(Ungrouped(entry.directory, entry.filename, f"ambiguous stem: also {others}"))
+    return found
 
 
-def _repeated(entries: Sequence[ListedImage], key: Callable[[ListedImage], Hashable]) -> list[list[ListedImage]]:
+def repeated(entries: Sequence[ListedImage], key: Callable[[ListedImage], Hashable]) -> list[list[ListedImage]]:
     """The entries that share a key with another one, key by key: nearly none, so the others are not held."""
     once: set[Hashable] = set()
     again: set[Hashable] = set()
@@ -296,10 +290,6 @@ def _repeated(entries: Sequence[ListedImage], key: Callable[[ListedImage], Hasha
         if (own := key(entry)) in again:
             found[own].append(entry)
     return list(found.values())
-
-
-def _shown(entry: ListedImage) -> str:
-    return f"{entry.directory or '.'}/{entry.filename}"
 
 
 class _Read(NamedTuple):

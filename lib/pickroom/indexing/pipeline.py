@@ -252,9 +252,9 @@ def _of_the_database(project: Project) -> tuple[list[Image], dict[str, set[str]]
     """The last scan's images, and the (file name -> content hashes) that decisions were made on."""
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         scanned, made = images.readable(connection), groups.every(connection, project.id)
-        names = groups.decided_names(connection)
+        past = groups.decided_images(connection)
     decided: dict[str, set[str]] = defaultdict(set)
-    for image in (image for group in made for image in group.images if image.filename in names):
+    for image in (image for group in made for image in group.images if (image.directory, image.filename) in past):
         decided[image.filename].add(image.sha256)
     return scanned, decided
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pickroom.core.errors import ImageError
+from pickroom.core.naming import source_folder
 from pickroom.core.records import Image, Ungrouped
 from pickroom.features import blocks
 from pickroom.features.blocks import BlockRow
@@ -108,7 +109,8 @@ def _row(
     patches: np.ndarray | None,
     error: str | None,
 ) -> VectorRow:
-    return VectorRow(item.filename, item.content_hash, *size, item.file_size, item.mtime_ns, vector, patches, error)
+    stat, folder = (item.file_size, item.mtime_ns), source_folder(item.directory)
+    return VectorRow(item.filename, item.content_hash, *size, *stat, vector, patches, error, folder)
 
 
 Progress = Callable[[int, int], None]  # (done, of)
@@ -175,7 +177,8 @@ def make_plan(
         digest = found[entry] if entry in found else hashes[_stat(entry)]
         if isinstance(digest, ImageError):
             why = digest.reason
-            row = VectorRow(entry.filename, None, None, None, entry.file_size, entry.mtime_ns, None, None, why)
+            stat, folder = (entry.file_size, entry.mtime_ns), source_folder(entry.directory)
+            row = VectorRow(entry.filename, None, None, None, *stat, None, None, why, folder)
             plan.unreadable.append(row)
             continue
         item = EmbedItem(

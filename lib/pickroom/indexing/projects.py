@@ -17,7 +17,7 @@ from pickroom.files.preflight import moving_files, project_lock, require_images
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.groups.stages import DEFAULT_GAP
 from pickroom.groups.strategies import Similarity, by_capture, by_similarity, by_stage
-from pickroom.images.scan import Progress, ScanResult, Skipped, count_skipped, read_captures, scan, walk
+from pickroom.images.scan import Progress, ScanResult, Skipped, count_skipped, read_captures, repeated, scan, walk
 from pickroom.indexing import regrouping
 from pickroom.indexing.regrouping import ScanReport
 from pickroom.integrity import whereabouts
@@ -37,6 +37,7 @@ def start(
     title: str | None = None,
     aliases: Sequence[str] = (),
     rename_duplicates: bool = False,
+    mirror: bool = False,
     progress: Progress | None = None,
     at: datetime | None = None,
     at_most: int | None = None,
@@ -48,6 +49,7 @@ def start(
 
     Args:
         aliases: further names that old logs have for it, checked by `history.logged_paths.new_aliases`.
+        mirror: let Pickroom's folders mirror the sub-folders although no name is met twice.
         at: the UTC second that group ids carry, now by default. Sides of a split and random looks are drawn from
             ids: with a second of its own a simulation is the same every time.
         at_most: how many images are read now, None: all; `rescan` reads the others.
@@ -67,13 +69,15 @@ def start(
         raise already_started(project)
     _check_folder(workspace, root)
     create(project.database).close()
+    if mirror:
+        project = replace(project, manifest=replace(project.manifest, layout="mirror"))
     report = rescan(project, rename_duplicates=rename_duplicates, progress=progress, at=at, at_most=at_most)
     if registered:
         known = workspace.project(project_id).manifest
         names = tuple(dict.fromkeys((*known.aliases, *aliases)))
         changes = {"root": str(root), "title": title or known.title, "aliases": names, "status": "active"}
-        return project.with_manifest(**changes, **_counts(project)), report
-    project = replace(project, manifest=replace(project.manifest, **_counts(project)))
+        return project.with_manifest(**changes, layout=report.layout, **_counts(project)), report
+    project = replace(project, manifest=replace(project.manifest, layout=report.layout, **_counts(project)))
     workspace.save_new(project)
     return project, report
 
@@ -161,7 +165,7 @@ def rescan(
     By stages first; of what these leave out, photographs that say when they were taken by capture time.
     Other waiting groups are made anew by the same rule: those that come out the same keep their id. Groups made by
     the other rule stay as long as all their images do; so similarity is for what the stages left out.
-    The counts in the manifest follow.
+    The counts in the manifest follow. A project in which two folders hold a name is mirrored from then on.
 
     Args:
         gap: from one stage to the next, at most.
@@ -188,6 +192,7 @@ def rescan(
             known = _known(connection)
             found = _scan(project, connection, known, progress, read, at_most)
             folder.require()  # else every image would count as missing
+            mirrored = _mirrored_now(project, found, lies)  # before a group can hold a name that another one has
             unread = captures.unknown(connection, (i.sha256 for i in found.images)) - found.captures.keys()
             earlier = read_captures(project.root, [i for i in found.images if i.sha256 in unread])
             grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
@@ -206,9 +211,29 @@ def rescan(
                     report = regrouping.store(project, connection, found, known, bursts, renamed, made_at, astray)
             _save_counts(project)
             words = in_words({**lies.to_dict(), "misplaced": [], "missing": []}, project.id)
-            return replace(report, notes=(*report.notes, *held, *words))
+            layout = "mirror" if mirrored else project.manifest.layout
+            return replace(report, notes=(*report.notes, *held, *mirrored, *words), layout=layout)
     finally:
         connection.close()
+
+
+def _mirrored_now(project: Project, found: ScanResult, lies: Whereabouts) -> tuple[str, ...]:
+    """Let a project be mirrored where a name lies in two folders; a line that says so, none where it is as it was."""
+    if project.manifest.layout == "mirror":
+        return ()
+    names = {entry.filename for entry in found.entries}
+    moved = {naming.filename_of(path): naming.folder_of(path) for path in lies.placed}
+    if twice := repeated(found.entries, lambda entry: entry.filename):
+        name, (one, other) = twice[0][0].filename, sorted(entry.directory for entry in twice[0])[:2]
+    elif met := names & moved.keys():
+        name = min(met)
+        one, other = moved[name], next(entry.directory for entry in found.entries if entry.filename == name)
+    else:
+        return ()
+    if project.manifest_file.exists():  # else `start` saves it
+        project.with_manifest(layout="mirror")
+    where = f"{name} lies in {one or '.'}/ and in {other or '.'}/"
+    return (f"{where}: {naming.SELECTED}/ and the others hold the sub-folders of the images from now on",)
 
 
 def read_some(project: Project, at_most: int, progress: Progress | None = None) -> ScanResult:

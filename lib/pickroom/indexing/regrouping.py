@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pickroom.core import naming
 from pickroom.core.quantities import plural
@@ -39,6 +39,7 @@ class ScanReport:
     skipped: tuple[Skipped, ...] = ()  # pictures and videos that are not read, and belong to no image
     pending: int = 0  # images that were not read yet
     kinds: Mapping[str, str] = field(default_factory=dict)  # group id -> "stage", "burst" or "similar"
+    layout: Literal["flat", "mirror"] = "flat"  # of Pickroom's folders (FORMATS.md, Folders)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of `pickroom groups --json` (FORMATS.md)."""
@@ -49,6 +50,7 @@ class ScanReport:
                     "group_id": g.group_id,
                     "kind": (kind := self.kinds.get(g.group_id)),
                     "burst_id": g.group_id if kind == "burst" else None,
+                    "directory": g.directory,
                     "images": list(g.filenames),
                 }
                 for g in self.groups
@@ -58,6 +60,7 @@ class ScanReport:
             "doubtful": [_listed(item) for item in self.doubtful],
             "notes": list(self.notes),
             "skipped": [asdict(item) for item in self.skipped],
+            "layout": self.layout,
         }
 
 
@@ -102,18 +105,15 @@ def store(
     }
     pinned = [group for group in waiting if group.group_id in staying]
     loose = {(g.directory, g.filenames): g for g in waiting if g.group_id not in staying}
-    decided = groups.decided_names(connection)
+    decided = groups.decided_images(connection)
     kept = {(image.directory, image.filename) for group in pinned for image in group.images}
-    holders = {filename: "a waiting group" for _, filename in kept}
-    holders |= {name: "a group with a choice" for g in pinned if g.group_id in touched for name in g.filenames}
-    holders |= dict.fromkeys(decided, "a decided group")
-
     repeated = [
-        Ungrouped(i.directory, i.filename, f"duplicate name: an image of this name is in {holders[i.filename]}")
+        Ungrouped(i.directory, i.filename, "duplicate name: an image of this name is in a decided group")
         for i in found.images
-        if i.filename in holders and (i.directory, i.filename) not in kept
+        if (i.directory, i.filename) in decided
     ]
-    proposed, alone = grouping.make([i for i in found.images if i.filename not in holders])
+    held = decided | kept
+    proposed, alone = grouping.make([i for i in found.images if (i.directory, i.filename) not in held])
     left_out = sorted((*found.left_out, *repeated, *alone), key=lambda u: (u.directory, u.filename))
     # a choice is never taken apart by a scan: finalise looks at each of its files again
     doubtful = tuple(u for u in left_out if (u.directory, u.filename) in kept)
@@ -140,11 +140,14 @@ def store(
     gone = kept - {(u.directory, u.filename) for u in left_out}
     gone.difference_update((i.directory, i.filename) for i in found.images)
     missing = sorted(f"{directory or '.'}/{name}" for directory, name in gone)
-    imported = mark_imported(project, connection, _queue(connection, waiting, fresh, found, known))
+    imported, unclear = mark_imported(project, connection, _queue(connection, waiting, fresh, found, known))
     queue = _queue(connection, waiting, fresh, found, known)
     notes = grouping.notes
     if imported:
         notes = (*notes, f"{plural(imported, 'group')} of which the pick was imported: not asked again")
+    if unclear:
+        what = "several folders hold its names, and no imported row says which it means"
+        notes = (*notes, f"{plural(unclear, 'group')} may have been decided in an import: {what}")
     if found.misnamed:
         some = ", ".join(found.misnamed[:_NAMED]) + (", ..." if len(found.misnamed) > _NAMED else "")
         what = f"{plural(len(found.misnamed), 'image')} of which the extension is another format's, read by content"
@@ -184,29 +187,36 @@ def _new_groups(project: Project, members: Sequence[tuple[Image, ...]], made_at:
     return made
 
 
-_Past = tuple[frozenset[str], str | None]  # names of the group, the picked one; None where all were rejected
+# names of the group, the picked one (None where all were rejected), and the row's own folder
+_Past = tuple[frozenset[str], str | None, str | None]
 
 
-def refresh_imported(project: Project) -> int:
-    """Find the waiting groups that imported rows decide, after an import; how many there are."""
+def refresh_imported(project: Project) -> tuple[int, int]:
+    """Find the waiting groups that imported rows decide, after an import; counts as `mark_imported`."""
     with closing(connect(project.database)) as connection, transaction(connection):
         groups.replace_imported(connection, {})
         return mark_imported(project, connection, groups.queue(connection, project.id))
 
 
-def mark_imported(project: Project, connection: sqlite3.Connection, waiting: Iterable[Group]) -> int:
-    """Take the groups that imported rows decide out of the queue, in the caller's transaction; how many there are.
+def mark_imported(project: Project, connection: sqlite3.Connection, waiting: Iterable[Group]) -> tuple[int, int]:
+    """Take the groups that imported rows decide out of the queue, in the caller's transaction.
 
     A group is decided by a row that has all its images, and picked one of them. Where the content of an imported image
     is known, from the folders that were compared or from a vector, the image must have it, whatever its name; else the
-    name decides. Groups with a choice stay.
+    name decides. Of a name in several folders the row's own folder decides, or a content from compared folders, and
+    never a guess. Groups with a choice stay.
+
+    Returns:
+        How many were taken out, and how many stay because it is not clear which folder a row means.
     """
     waiting = list(waiting)
     past = _read(project) if waiting else {}
     if not past:
-        return 0
-    touched = review_state.touched_ids(connection)
-    contents = _contents(project, {name for rows in past.values() for names, _ in rows for name in names})
+        return 0, 0
+    touched, folders = review_state.touched_ids(connection), images.shared_names(connection)
+    names = {name for rows in past.values() for row in rows for name in row[0]}
+    contents, compared = _contents(project, names)
+    unclear = 0
     by_content = {sha256: name for name, known in contents.items() for sha256 in known if sha256 is not None}
     found: dict[str, str | None] = {}
     for group in waiting:
@@ -223,11 +233,17 @@ def mark_imported(project: Project, connection: sqlite3.Connection, waiting: Ite
         if len(now) < len(group.images):
             continue
         rows = [row for name in now for row in past.get(name, ()) if now.keys() <= row[0]]
+        shared = [folders[name] for name in group.filenames if name in folders]
+        proven = all(compared.get(name) == image.sha256 for name, image in zip(now, group.images, strict=True))
+        if rows and shared and not proven:
+            here = [row for row in rows if all(naming.folder_meant(row[2], o) == group.directory for o in shared)]
+            unclear += not here
+            rows = here
         if rows:
             chosen = rows[-1][1]
             found[group.group_id] = None if chosen is None else now[chosen]
     groups.replace_imported(connection, found)
-    return len(found)
+    return len(found), unclear
 
 
 def _read(project: Project) -> dict[str, list[_Past]]:
@@ -236,30 +252,29 @@ def _read(project: Project) -> dict[str, list[_Past]]:
     past: dict[str, list[_Past]] = defaultdict(list)
     if path.is_file():
         with open_read_only(path) as connection:
-            for names, chosen in _rows(connection):
-                for name in names if chosen is None else (chosen,):
-                    past[name].append((names, chosen))
+            for row in _rows(connection):
+                for name in row[0] if row[1] is None else (row[1],):
+                    past[name].append(row)
     return past
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[_Past]:
     unsound = find_unsound(connection)
     for selection in legacy.selections(connection, unsound.rows.get("legacy_selections", {})):
-        yield frozenset((selection.chosen, *selection.others)), selection.chosen
-    query = "SELECT rowid AS row_number, images, user_selected_index, user_action FROM ai_decisions ORDER BY timestamp"
+        yield frozenset((selection.chosen, *selection.others)), selection.chosen, None
+    columns = "rowid AS row_number, images, user_selected_index, user_action, directory"
+    query = f"SELECT {columns} FROM ai_decisions ORDER BY timestamp"
     for row in connection.execute(query):
         if row["row_number"] not in unsound.decisions:
             names = json.loads(row["images"])
             rejected = row["user_action"] == "reject"
-            yield frozenset(names), None if rejected else names[row["user_selected_index"]]
+            yield frozenset(names), None if rejected else names[row["user_selected_index"]], row["directory"]
 
 
-def _contents(project: Project, names: set[str]) -> dict[str, set[str | None]]:
-    """Imported name -> the contents that it is known to have had; empty for an unknown one."""
+def _contents(project: Project, names: set[str]) -> tuple[dict[str, set[str | None]], dict[str, str]]:
+    """Imported name -> the contents that it is known to have had, empty for an unknown one; and of compared folders."""
     on_disk = vectors_on_disk(project)
     found = {name: set(on_disk.get(name, ())) for name in names}
     with open_read_only(legacy.legacy_path(project.workspace, project.id)) as connection:
-        for filename, sha256 in legacy.contents(connection):
-            if filename in found:
-                found[filename] = {sha256}
-    return found
+        compared = dict(legacy.contents(connection))
+    return found | {name: {sha256} for name, sha256 in compared.items() if name in found}, compared

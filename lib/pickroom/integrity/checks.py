@@ -26,7 +26,7 @@ class ParsedRows:
     """The values that the checks of a row compare with."""
 
     names: frozenset[str]  # the project's id and its aliases
-    sha256: dict[str, str | None]  # file name -> content hash, where the scan knows it
+    sha256: dict[str, dict[str, str | None]]  # file name -> folder -> content hash, where the scan knows it
     vectors: dict[str, set[str | None]]  # file name -> content hashes it has a vector of
     waiting: frozenset[str]  # groups whose crop is asked for and not made
     by_machine: frozenset[str]  # groups decided by the automation alone
@@ -125,16 +125,17 @@ def _indexes(row: Row, _: ParsedRows) -> str | None:
     return None
 
 
-def has_vector(name: object, facts: ParsedRows) -> bool:
-    """Whether an image has a vector: of its content, where the scan knows that."""
+def has_vector(name: object, facts: ParsedRows, directory: object = None) -> bool:
+    """Whether an image has a vector: of its content, where the scan knows that; `directory` tells equal names apart."""
     has = facts.vectors.get(name, set()) if isinstance(name, str) else set()
-    known = facts.sha256.get(name) if isinstance(name, str) else None
+    folders = facts.sha256.get(name, {}) if isinstance(name, str) else {}
+    known = {folders[directory]} if isinstance(directory, str) and directory in folders else set(folders.values())
     # a vector of the earlier system has no content hash
-    return bool(has) and (known is None or known in has or None in has)
+    return bool(has) and (not known or None in known or bool(known & has) or None in has)
 
 
 def _vectors(row: Row, facts: ParsedRows) -> str | None:
-    without = [str(name) for name in _names(row["images"]) if not has_vector(name, facts)]
+    without = [str(name) for name in _names(row["images"]) if not has_vector(name, facts, row["directory"])]
     return f"no vector of {', '.join(without)}" if without else None
 
 

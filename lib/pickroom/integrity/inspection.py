@@ -5,7 +5,7 @@ Malformed rows are found by table, so that every reader leaves them out.
 
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -247,9 +247,12 @@ def _facts(
     def ids(query: str) -> frozenset[str]:
         return frozenset(str(row["group_id"]) for row in connection.execute(query))
 
+    contents: dict[str, dict[str, str | None]] = defaultdict(dict)
+    for row in connection.execute("SELECT filename, directory, sha256 FROM images"):
+        contents[row["filename"]][row["directory"]] = row["sha256"]
     return checks.ParsedRows(
         names=frozenset((project.id, *project.manifest.aliases)),
-        sha256={row["filename"]: row["sha256"] for row in connection.execute("SELECT filename, sha256 FROM images")},
+        sha256=contents,
         vectors=vectors_on_disk(project, encoder_id) if purpose == "training" else {},
         waiting=ids("SELECT group_id FROM incomplete_crops"),
         by_machine=ids("SELECT group_id FROM automatic_decisions WHERE input = 'auto'"),

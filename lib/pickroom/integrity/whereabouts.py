@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pickroom.core.errors import FileOperationError
-from pickroom.core.naming import CROP_ORIGINALS, OWNED_FOLDERS, STAGING, filename_of, is_text
+from pickroom.core.naming import CROP_ORIGINALS, OWNED_FOLDERS, STAGING, filename_of, folder_of, is_text, source_folder
 from pickroom.store import images, legacy, operations
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.store.workspace import Project
@@ -111,15 +111,25 @@ def compare(
     by_name: dict[str, list[str]] = defaultdict(list)
     for path in sorted(strange):
         by_name[filename_of(path)].append(path)
-    misplaced, missing = [], []
-    for path in sorted(placed.keys() - here - planned):
-        may_go = path.partition("/")[0] in (STAGING, CROP_ORIGINALS)
-        found = next(iter(by_name.get(filename_of(path), ())), None) or (None if may_go else lies_at_origin(path))
+    misplaced, missing, gone = [], [], sorted(placed.keys() - here - planned)
+    below: dict[str, set[str]] = defaultdict(set)  # name -> the sources' folders of the images that are gone
+    for path in gone:
+        below[filename_of(path)].add(_source_of(path))
+    for path in gone:
+        may_go, name = path.partition("/")[0] in (STAGING, CROP_ORIGINALS), filename_of(path)
+        # of equal names the folder says which it is; where it does not, a file may be that of only one
+        likely = [one for one in by_name.get(name, ()) if len(below[name]) == 1 or _source_of(one) == _source_of(path)]
+        likely.sort(key=lambda one: _source_of(one) != _source_of(path))
+        found = next(iter(likely), None) or (None if may_go else lies_at_origin(path))
         if found is not None:
             misplaced.append((path, found))
         elif not may_go:
             missing.append(path)
     return Whereabouts(tuple(sorted(strange)), tuple(misplaced), tuple(missing), here, placed)
+
+
+def _source_of(path: str) -> str:
+    return source_folder(folder_of(path))
 
 
 def whereabouts(project: Project) -> Whereabouts:

@@ -207,7 +207,7 @@ def _sample(
 ) -> list[dict[str, Any]]:
     """Random groups with the predictions made before either current model had learned them."""
     images, image_features, crop_model = current.get("crop_proposer", _UNTRAINED)
-    crops = {(image.project_id, image.filename): row for row, image in enumerate(images)} if crop_model else {}
+    crops = {(i.project_id, i.directory, i.filename): row for row, i in enumerate(images)} if crop_model else {}
     picks, features, ranker = current.get("ranker", _UNTRAINED)
     if ranker is None:
         hint = f"see why: pickroom evaluate {' '.join(project_ids)}"
@@ -242,6 +242,7 @@ def _entry(pick: Pick, index: int, confidence: float, version: str) -> dict[str,
         "project_id": pick.candidates.project_id,
         "group_id": pick.candidates.group_id,
         "images": list(pick.candidates.filenames),
+        "hashes": list(pick.candidates.hashes),
         "user_selected_index": pick.chosen,
         "ai_selected_index": index,
         "ai_confidence": round(confidence, 4),
@@ -266,8 +267,8 @@ def _add_crop(entry: dict[str, Any], image: CropExample, boxed: Any, *, gate_ena
         entry["crop_match"] = bool(metrics.within_corners(boxed.boxes, meant)[0])
 
 
-def _chosen_key(pick: Pick) -> tuple[str, str]:
-    return pick.candidates.project_id, pick.candidates.filenames[pick.chosen]
+def _chosen_key(pick: Pick) -> tuple[str, str, str]:
+    return pick.candidates.project_id, pick.candidates.directory, pick.candidates.filenames[pick.chosen]
 
 
 def _log(workspace: Workspace, entries: Sequence[dict[str, Any]]) -> Path:

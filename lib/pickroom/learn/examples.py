@@ -52,6 +52,7 @@ class CropExample:
         width, height: pixels of the EXIF-upright original.
         group_id: the group it was picked from; None for imports without one.
         box: in fractions of the original; None: the user looked and approved it as it is (no crop needed).
+        directory: as in `Candidates`.
     """
 
     project_id: str
@@ -63,6 +64,7 @@ class CropExample:
     group_id: str | None
     box: CropBox | None
     decided_at: str
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -34,12 +34,11 @@ FROM ai_decisions AS d
 LEFT JOIN decision_context AS c USING (group_id)
 LEFT JOIN review_state AS r USING (group_id)
 ORDER BY decided_at, d.group_id"""
-# of a duplicate name, the image in a group: the others are ambiguous and never decided on
-_IMAGES = """SELECT i.filename, i.sha256, i.width, i.height, i.stage FROM images AS i
-LEFT JOIN group_members AS m USING (directory, filename)
-WHERE i.sha256 IS NOT NULL ORDER BY m.group_id IS NOT NULL"""
+_IMAGES = """SELECT directory, filename, sha256, width, height, stage FROM images
+WHERE sha256 IS NOT NULL ORDER BY filename, directory"""
 _MEMBERS = "SELECT group_id, filename FROM group_members"
 _KEPT = "SELECT group_id, filename FROM kept_images WHERE kept = 1"
+_SEVERAL = "several folders hold a name of it"
 _ROUNDS = "SELECT rowid AS row_number, * FROM comparisons ORDER BY group_id, round"
 
 
@@ -51,6 +50,38 @@ class _Known:
     width: int
     height: int
     stage: float | None
+
+
+class _Scanned:
+    """What the last scan knows of a project's images, by folder and name."""
+
+    def __init__(self, rows: Iterable[sqlite3.Row] = ()) -> None:
+        self._by_name: dict[str, dict[str, _Known]] = defaultdict(dict)
+        for row in rows:
+            directory, name, *values = tuple(row)
+            self._by_name[name][directory] = _Known(*values)
+
+    def of(self, directory: str | None, name: str) -> _Known | None:
+        """The image of a row; by its name alone where only one folder holds it (imports name other folders)."""
+        found = self._by_name.get(name, {})
+        return next(iter(found.values())) if len(found) == 1 else found.get(self._folder(directory, found))
+
+    @staticmethod
+    def _folder(directory: str | None, found: Mapping[str, _Known]) -> str:
+        """The row's own folder, or the one that it names in another program's words."""
+        return (directory or "") if directory in found else naming.folder_meant(directory, found) or ""
+
+    def is_shared(self, name: str) -> bool:
+        """Whether several folders hold the name."""
+        return len(self._by_name.get(name, ())) > 1
+
+    def place(self, directory: str | None, names: Sequence[str]) -> str | None:
+        """`Candidates.directory` of a row's images; None where its folder does not tell which of several they are."""
+        if not any(map(self.is_shared, names)):
+            return ""
+        if not all(self.of(directory, name) for name in names):
+            return None
+        return next(self._folder(directory, self._by_name[name]) for name in names if self.is_shared(name))
 
 
 @dataclass(slots=True)
@@ -93,12 +124,12 @@ def read_examples(
     inspections = inspect_all(project) if inspections is None else inspections
     for inspection in inspections:
         inspection.require_sound("making a training set")
-    known: dict[str, _Known] = {}
+    known = _Scanned()
     for path, inspection in zip(databases(project), inspections, strict=True):
         with open_read_only(path) as connection, transaction(connection, writing=False):
             read_any_text(connection)
             if path == project.database:
-                known = {row[0]: _Known(*tuple(row)[1:]) for row in connection.execute(_IMAGES)}
+                known = _Scanned(connection.execute(_IMAGES))
             _read_decisions(found, connection, project, what, inspection, known, others)
             if path != project.database:
                 _read_imports(found, connection, what, known, inspection)
@@ -112,7 +143,7 @@ def _read_decisions(
     project: Project,
     what: What,
     inspection: Inspection,
-    known: dict[str, _Known],
+    known: _Scanned,
     others: Sequence[str],
 ) -> None:
     excluded = inspection.excluded_by(what)
@@ -146,13 +177,14 @@ def _read_decisions(
         elif what == "picks":
             blind = row["input"] == "blind"
             picked = (row["user_selected_index"], row["ai_selected_index"], blind, row["decided_at"])
-            _take_pick(found, row, *picked, kept, known)
+            _take_pick(found, row, row["directory"], *picked, kept, known)
             for one in rounds[group_id]:
                 found.rows += 1
                 if (fault := unsound.get(one["row_number"])) is not None:
                     found.left_out[fault.reason] += 1
                 else:
-                    _take_pick(found, one, one["chosen"], None, blind, one["made_at"], kept, known, comparison=True)
+                    met = (row["directory"], one["chosen"], None, blind, one["made_at"])
+                    _take_pick(found, one, *met, kept, known, comparison=True)
         else:
             _take_crop(found, row, names[row["user_selected_index"]], known)
 
@@ -160,12 +192,13 @@ def _read_decisions(
 def _take_pick(
     found: Examples,
     row: sqlite3.Row,
+    directory: str | None,
     chosen: int,
     recommended: int | None,
     blind: bool,
     at: str,
     kept: Mapping[str, set[str]],
-    known: dict[str, _Known],
+    known: _Scanned,
     *,
     comparison: bool = False,
 ) -> None:
@@ -175,33 +208,27 @@ def _take_pick(
         found.left_out["every other image was kept too"] += 1
         return
     ai = None if recommended is None or names[recommended] not in own else own.index(names[recommended])
-    candidates = _candidates(found.project_id, group_id, own, known)
+    candidates = _candidates(found, group_id, directory, own, known)
+    if candidates is None:
+        return
     found.picks.append(Pick(candidates, own.index(names[chosen]), ai, blind, at, comparison))
 
 
-def _take_crop(found: Examples, row: sqlite3.Row, name: str, known: dict[str, _Known]) -> None:
+def _take_crop(found: Examples, row: sqlite3.Row, name: str, known: _Scanned) -> None:
     box = CropBox.from_json(row["final_crop_coords"])
     if box is None and row["dropped_at"] is not None:
         found.left_out["dropped at the crop desk: no box"] += 1
         return
-    found.crops.append(
-        _crop(
-            found.project_id,
-            name,
-            (row["image_width"], row["image_height"]),
-            row["group_id"],
-            box,
-            row["crop_timestamp"] if box is not None and row["crop_timestamp"] else row["decided_at"],
-            known,
-        )
-    )
+    at = row["crop_timestamp"] if box is not None and row["crop_timestamp"] else row["decided_at"]
+    size = (row["image_width"], row["image_height"])
+    _add_crop(found, (row["directory"], name), size, row["group_id"], box, at, known)
 
 
 def _read_imports(
     found: Examples,
     connection: sqlite3.Connection,
     what: What,
-    known: dict[str, _Known],
+    known: _Scanned,
     inspection: Inspection,
 ) -> None:
     unsound = inspection.unsound.rows[f"legacy_{'selections' if what == 'picks' else 'crops'}"]
@@ -218,9 +245,10 @@ def _read_imports(
             # in stage order, which does not depend on the pick
             ordered = tuple(sorted(names, key=lambda name: (_order(name), name)))
             key = hashlib.sha256(json.dumps(ordered).encode()).hexdigest()[:16]
-            candidates = _candidates(found.project_id, f"{found.project_id}_selection_{key}", ordered, known)
+            candidates = _candidates(found, f"{found.project_id}_selection_{key}", None, ordered, known)
             at = selection.timestamp or ""
-            found.picks.append(Pick(candidates, ordered.index(selection.chosen), None, False, at))
+            if candidates is not None:
+                found.picks.append(Pick(candidates, ordered.index(selection.chosen), None, False, at))
         return
     for crop in legacy.crops(connection, unsound):
         found.rows += 1
@@ -228,50 +256,61 @@ def _read_imports(
             found.left_out["imported: no box, or no size"] += 1
             continue
         size = (crop.width, crop.height)
-        found.crops.append(_crop(found.project_id, crop.filename, size, None, crop.box, crop.timestamp or "", known))
+        _add_crop(found, (None, crop.filename), size, None, crop.box, crop.timestamp or "", known)
 
 
 def _once_each(found: Examples) -> None:
     """Keep the first of each group, and of each cropped image: the project's own rows come before imported ones."""
-    picks: dict[frozenset[str], Pick] = {}
+    picks: dict[tuple[str, frozenset[str]], Pick] = {}
     for pick in found.picks:
-        if picks.setdefault(frozenset(pick.candidates.filenames), pick) is not pick:
+        own = pick.candidates
+        if picks.setdefault((own.directory, frozenset(own.filenames)), pick) is not pick:
             found.left_out["the same group again"] += 1
-    crops: dict[str, CropExample] = {}
+    crops: dict[tuple[str, str], CropExample] = {}
     for crop in found.crops:
-        if crops.setdefault(crop.filename, crop) is not crop:
+        if crops.setdefault((crop.directory, crop.filename), crop) is not crop:
             found.left_out["the same image again"] += 1
     found.picks, found.crops = list(picks.values()), list(crops.values())
 
 
-def _candidates(project_id: str, group_id: str, names: tuple[str, ...], known: dict[str, _Known]) -> Candidates:
-    return Candidates(
-        project_id,
-        group_id,
-        names,
-        tuple(known[name].sha256 if name in known else None for name in names),
-        tuple(_stage(name, known) for name in names),
-    )
+def _candidates(
+    found: Examples, group_id: str, directory: str | None, names: tuple[str, ...], known: _Scanned
+) -> Candidates | None:
+    """The images of a row; None, and counted, where several folders hold its names and it does not say which."""
+    place = known.place(directory, names)
+    if place is None:
+        found.left_out[_SEVERAL] += 1
+        return None
+    scanned = [known.of(directory, name) for name in names]
+    hashes = tuple(one.sha256 if one is not None else None for one in scanned)
+    stages = tuple(map(_stage, names, scanned))
+    return Candidates(found.project_id, group_id, names, hashes, stages, place)
 
 
-def _crop(
-    project_id: str,
-    name: str,
+def _add_crop(
+    found: Examples,
+    image: tuple[str | None, str],
     size: tuple[int, int],
     group_id: str | None,
     box: CropBox | None,
     decided_at: str,
-    known: dict[str, _Known],
-) -> CropExample:
-    scanned = known.get(name)
+    known: _Scanned,
+) -> None:
+    """Add the crop of one image, given by folder (None: not known) and name."""
+    name, place = image[1], known.place(image[0], image[1:])
+    if place is None:
+        found.left_out[_SEVERAL] += 1
+        return
+    scanned = known.of(*image)
     # a file of that name and another size is not the frame that the box was drawn in (77 wrong rows, LESSONS.md)
     same = scanned is not None and (scanned.width, scanned.height) == size
     sha256 = scanned.sha256 if scanned is not None and same else None
-    return CropExample(project_id, name, sha256, *size, _stage(name, known), group_id, box, decided_at)
+    stage = _stage(name, scanned)
+    found.crops.append(CropExample(found.project_id, name, sha256, *size, stage, group_id, box, decided_at, place))
 
 
-def _stage(name: str, known: dict[str, _Known]) -> float | None:
-    return known[name].stage if name in known else naming.stage_of(name)
+def _stage(name: str, scanned: _Known | None) -> float | None:
+    return scanned.stage if scanned is not None else naming.stage_of(name)
 
 
 def _order(name: str) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from pickroom.core.naming import join
 from pickroom.learn.examples import CropExample, Pick
 
 TRAIN, HELD_OUT, LEFT_OUT = 0, 1, 2
@@ -66,19 +67,21 @@ def project_of(example: Example) -> str:
 def file_keys(example: Example) -> frozenset[str]:
     """The keys of an example's files: its group, the name within its project, the content where known.
 
+    The name has its folder in front where several folders of the project hold it.
+
     A pick and the crop of its image share the group's draw, each in its own training set, so that there are groups that
     neither model has seen.
     """
     named: Iterable[tuple[str, str | None]]
     group_id: str | None
     if isinstance(example, Pick):
-        own, group_id = example.candidates, example.candidates.group_id
+        own, group_id, folder = example.candidates, example.candidates.group_id, example.candidates.directory
         named = zip(own.filenames, own.hashes, strict=True)
     else:
-        named, group_id = [(example.filename, example.sha256)], example.group_id
+        named, group_id, folder = [(example.filename, example.sha256)], example.group_id, example.directory
     keys = {f"{_GROUP}{group_id}"} if group_id is not None else set()
     for name, sha256 in named:
-        keys.add(f"{project_of(example)}/{name}")
+        keys.add(f"{project_of(example)}/{join(folder, name)}")
         if sha256 is not None:
             keys.add(f"sha256:{sha256}")
     return frozenset(keys)

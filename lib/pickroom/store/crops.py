@@ -22,6 +22,7 @@ class Crop:
     box_source: BoxSource  # where the box comes from (FORMATS.md, Crops): only `drawn` and `ai` are the user's
     sha256: str
     made_at: str
+    directory: str = ""  # below Pickroom's folders; "" in a flat project
 
     @property
     def input(self) -> CropInput:
@@ -36,14 +37,15 @@ def insert(connection: sqlite3.Connection, crop: Crop) -> None:
 def set_group(connection: sqlite3.Connection, crop: Crop, group_id: str) -> None:
     """Say whose crop it is, of one that was made before that was known."""
     connection.execute(
-        "UPDATE crops SET group_id = ? WHERE batch = ? AND filename = ?", (group_id, crop.batch, crop.filename)
+        "UPDATE crops SET group_id = ? WHERE batch = ? AND directory = ? AND filename = ?",
+        (group_id, crop.batch, crop.directory, crop.filename),
     )
 
 
-def delete(connection: sqlite3.Connection, batch: int, filename: str) -> Crop | None:
+def delete(connection: sqlite3.Connection, batch: int, directory: str, filename: str) -> Crop | None:
     """Forget a crop that was taken back; returns what it was."""
-    query = "DELETE FROM crops WHERE batch = ? AND filename = ? RETURNING *"
-    return next((_from_row(row) for row in connection.execute(query, (batch, filename)).fetchall()), None)
+    query = "DELETE FROM crops WHERE batch = ? AND directory = ? AND filename = ? RETURNING *"
+    return next((_from_row(row) for row in connection.execute(query, (batch, directory, filename)).fetchall()), None)
 
 
 def by_content(connection: sqlite3.Connection, filename: str, sha256: str) -> Crop | None:
@@ -58,7 +60,7 @@ def without_group(connection: sqlite3.Connection, filename: str) -> list[Crop]:
 
 
 def of_batch(connection: sqlite3.Connection, batch: int) -> list[Crop]:
-    found = connection.execute("SELECT * FROM crops WHERE batch = ? ORDER BY filename", (batch,))
+    found = connection.execute("SELECT * FROM crops WHERE batch = ? ORDER BY directory, filename", (batch,))
     return [_from_row(row) for row in found]
 
 

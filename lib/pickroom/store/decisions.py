@@ -141,9 +141,9 @@ def unseen(connection: sqlite3.Connection) -> list[Decision]:
     return [_from_row(row) for row in connection.execute(f"{query} ORDER BY c.rowid")]
 
 
-def group_of_pick(connection: sqlite3.Connection, filename: str) -> str | None:
-    """The group whose picked image has this name."""
-    return next(iter(rows.column(connection, f"SELECT group_id FROM ai_decisions WHERE {_PICK} = ?", filename)), None)
+def groups_of_pick(connection: sqlite3.Connection, filename: str) -> list[str]:
+    """The groups whose picked image has this name."""
+    return rows.column(connection, f"SELECT group_id FROM ai_decisions WHERE {_PICK} = ?", filename)
 
 
 def batch_group_ids(connection: sqlite3.Connection, batch: int) -> list[str]:

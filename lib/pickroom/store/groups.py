@@ -147,9 +147,10 @@ def content_of(connection: sqlite3.Connection, group_id: str, filename: str) -> 
     return next(iter(column(connection, query, group_id, filename)), None)
 
 
-def decided_names(connection: sqlite3.Connection) -> set[str]:
-    """File names of every image in a decided group."""
-    return set(column(connection, "SELECT filename FROM group_members JOIN decision_context USING (group_id)"))
+def decided_images(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """(directory, filename) of every image in a decided group, as the scan before its decision met it."""
+    found = connection.execute("SELECT directory, filename FROM group_members JOIN decision_context USING (group_id)")
+    return {(row[0], row[1]) for row in found}
 
 
 def last_second(connection: sqlite3.Connection, project_id: str) -> str | None:

@@ -1,6 +1,7 @@
 """Tables `images`, what the last scan met, and `unreadable_files`, what it could not read."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from pickroom.core.errors import StoreError
@@ -72,6 +73,15 @@ def unseen_singles(connection: sqlite3.Connection) -> dict[str, str]:
 def count_unseen_singles(connection: sqlite3.Connection) -> int:
     """How many images `unseen_singles` has."""
     return rows.number(connection, f"SELECT count(*) FROM images AS i WHERE {_UNSEEN}")
+
+
+def shared_names(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    """File name -> its folders, of the names that several folders hold."""
+    found: dict[str, set[str]] = defaultdict(set)
+    again = "SELECT filename FROM images GROUP BY filename HAVING count(*) > 1"
+    for directory, name in connection.execute(f"SELECT directory, filename FROM images WHERE filename IN ({again})"):
+        found[name].add(directory)
+    return found
 
 
 def names(connection: sqlite3.Connection) -> set[str]:

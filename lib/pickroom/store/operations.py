@@ -79,6 +79,12 @@ def planned_paths(connection: sqlite3.Connection) -> set[str]:
     return {path for row in found for path in row if path is not None}
 
 
+def placed_by(connection: sqlite3.Connection, kind: str, path: str) -> str | None:
+    """The unit of this kind whose move has put a file at a path, the latest that stands."""
+    query = "SELECT unit FROM file_operations WHERE op = 'move' AND state = 'done' AND kind = ? AND destination = ?"
+    return next(iter(rows.column(connection, f"{query} ORDER BY id DESC", kind, path)), None)
+
+
 def of_id(connection: sqlite3.Connection, step: int) -> FileOp:
     """The step of this id, which there must be."""
     return _read(connection, "id = ?", step)[0]

@@ -57,6 +57,7 @@ class Manifest:
     allowed_extensions: tuple[str, ...] = IMAGE_EXTENSIONS
     encoder: str | None = None
     notes: str = ""
+    layout: Literal["flat", "mirror"] = "flat"  # of Pickroom's folders: see `Project.is_mirrored`
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -151,6 +152,16 @@ class Project:
     @property
     def manifest_file(self) -> Path:
         return self.workspace.manifests / f"{self.id}.json"
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether Pickroom's folders mirror the sub-folders of the sources, as the manifest on disk says now.
+
+        A scan that meets a name in two folders changes it, also while a window has the project open.
+        """
+        with contextlib.suppress(ProjectError):  # it has not been saved yet
+            return self.workspace.project(self.id).manifest.layout == "mirror"
+        return self.manifest.layout == "mirror"
 
     def path(self, directory: str | None, filename: str) -> Path:
         """The absolute path of a file given its folder relative to the root."""

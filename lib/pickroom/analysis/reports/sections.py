@@ -28,20 +28,21 @@ Row = dict[str, Any]
 
 
 class ProjectPreviews:
-    """Previews by file name; of an image that was cropped, its original's."""
+    """Previews by folder and file name; of an image that was cropped, its original's."""
 
     def __init__(self, project: Project, analysis: Analysis) -> None:
         self.project = project
         rows = analysis.execute(
-            "SELECT filename, sha256, path FROM images WHERE project_id = ? AND sha256 IS NOT NULL", [project.id]
+            "SELECT directory, filename, sha256, path FROM images WHERE project_id = ? AND sha256 IS NOT NULL",
+            [project.id],
         )
-        self._places = {name: (sha256, path) for name, sha256, path in rows.fetchall()}
+        self._places = {tuple(image): (sha256, path) for *image, sha256, path in rows.fetchall()}
 
-    def preview(self, filename: str) -> PillowImage.Image | None:
+    def preview(self, image: tuple[str, str]) -> PillowImage.Image | None:
         """None when the image is not there, or cannot be read, and has no preview yet."""
-        if filename not in self._places:
+        if image not in self._places:
             return None
-        sha256, path = self._places[filename]
+        sha256, path = self._places[image]
         try:
             data = thumbnails.read(self.project.workspace.thumbnails, sha256, self.project.root / path)
         except (ImageError, OSError):
@@ -197,7 +198,8 @@ class Report:
         asked = "SELECT * FROM crops WHERE project_id = ? AND origin = 'project' AND counts AND own_box"
         found = self.analysis.execute(asked, [self.project.id]).dicts()
         if found:
-            sheet = figures.crop_sheet(found, self._previews.preview, CROPS_SHOWN)
+            named = [{**row, "filename": (row["directory"], row["filename"])} for row in found]
+            sheet = figures.crop_sheet(named, self._previews.preview, CROPS_SHOWN)
             proposed = any(row["ai_box"] is not None for row in found)
             ai = ", dashed red what the AI had proposed for that image" if proposed else ""
             page += html.picture(sheet, f"Crops by hand over their images: blue is the crop{ai}")
@@ -214,7 +216,10 @@ class Report:
         total, who = Number("mistakes.total", len(rows)), _who(rows)
         sure = any(row["ai_confidence"] is not None for row in rows)
         first = "the surest mistakes are these" if sure else "the latest are these"
-        sheet = figures.contact_sheet(rows[:MISTAKES_SHOWN], self._previews.preview)
+        named = [
+            {**row, "images": [(row["directory"], name) for name in row["images"]]} for row in rows[:MISTAKES_SHOWN]
+        ]
+        sheet = figures.contact_sheet(named, self._previews.preview)
         lead = html.paragraph("In ", total, f" of the groups you took another image than {who}; {first}.")
         return lead + html.picture(sheet, f"The pick of {who} in dashed red, the user's in blue")
 

@@ -126,7 +126,10 @@ class ModelsPage(Page):
             found = self.found or standing(self.project)
             drawn = evaluation.evaluate(self.workspace, found.projects, SAMPLE, progress=work.count)
             sources = FeatureSources(self.workspace.project(project_id) for project_id in found.projects)
-            rows = [{**one, "images": [(one["project_id"], name) for name in one["images"]]} for one in drawn.sample]
+            rows = []
+            for one in drawn.sample:
+                named = zip(one["images"], one["hashes"], strict=True)
+                rows.append({**one, "images": [(one["project_id"], *image) for image in named]})
             sheet = figures.contact_sheet(rows, lambda image: self._preview(sources, *image))
             self.sample.body.value = picture(sheet, "groups side by side").html
             right = sum(entry["selection_match"] for entry in drawn.sample)
@@ -134,10 +137,11 @@ class ModelsPage(Page):
 
         self.sample.start("Reading groups", work, lambda: None, Work.end)
 
-    def _preview(self, sources: FeatureSources, project_id: str, filename: str) -> PillowImage.Image | None:
+    def _preview(
+        self, sources: FeatureSources, project_id: str, filename: str, sha256: str | None
+    ) -> PillowImage.Image | None:
         """An image by its content; None where it is not there, or cannot be read."""
-        vectors, path = sources.vectors(project_id), sources.path(project_id, filename)
-        sha256 = dict(zip(vectors.filenames, vectors.content_hashes, strict=True)).get(filename)
+        path = sources.path(project_id, filename, sha256)
         if path is None or sha256 is None:
             return None
         try:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
-from pickroom.core.naming import WAITING_FOLDERS, is_image_name, is_text
+from pickroom.core.naming import is_image_name, is_text
 from pickroom.core.quantities import plural
+from pickroom.files import sidecars
 from pickroom.images import thumbnails
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only
@@ -76,9 +77,8 @@ def look_at(workspace: Workspace, project_id: str) -> Card:
 
 
 def _crops(project: Project) -> int:
-    folders = [project.root / name for name in WAITING_FOLDERS]
-    names = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
-    return sum(is_image_name(name) for name in names)
+    folders = sidecars.waiting_folders(project)
+    return sum(is_image_name(name) for folder in folders for name in os.listdir(project.root / folder))
 
 
 def cards(shown: Sequence[Card], query: Callable[[str, str], str], add: str = "") -> str:

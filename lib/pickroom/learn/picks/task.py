@@ -157,7 +157,7 @@ def held_out_chances(
 def block_folds(picks: Sequence[Pick], count: int = FOLDS) -> np.ndarray:
     """(N,) int64: each project's groups in the order of their names, cut into blocks of consecutive ones."""
     found = np.zeros(len(picks), dtype=np.int64)
-    names = [(pick.candidates.project_id, min(pick.candidates.filenames)) for pick in picks]
+    names = [(own.project_id, own.directory, min(own.filenames)) for own in (pick.candidates for pick in picks)]
     for project_id in {name[0] for name in names}:
         own = sorted((row for row in range(len(picks)) if names[row][0] == project_id), key=lambda row: names[row])
         for place, row in enumerate(own):

@@ -158,7 +158,8 @@ def _files(project: Project) -> Iterator[ReclaimItem]:
     present: list[tuple[Kind, Path, int]] = [
         (kind, path, path.lstat().st_size)
         for kind, folder in _FOLDERS.items()
-        for path in sorted((project.root / folder).glob("*"))
+        for path in sorted((project.root / folder).rglob("*"))
+        if path.is_symlink() or not path.is_dir()
     ]
     if not present:
         return

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import CROP_AUTO, WAITING_FOLDERS, is_image_name
+from pickroom.core.naming import CROP_AUTO, is_image_name, join
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox
 from pickroom.files import cropping, sidecars
@@ -78,7 +78,7 @@ class CropSession(ProjectSession):
         elif self.state.confirming and not self._ai_crops():
             self.state = replace(self.state, confirming=False, message="no AI crop waits in crop_auto/")
         elif pending_action == "skip":
-            self._skipped |= {card.filename for card in self.state.cards}
+            self._skipped |= {card.unit for card in self.state.cards}
             self.state = replace(self.state, cards=(), active=0)
             self._load("skipped: these images go on waiting")
         elif pending_action == "back":
@@ -129,7 +129,7 @@ class CropSession(ProjectSession):
         return self._images(CropState(tuple(later[: self.per_page])))
 
     def _ai_crops(self) -> list[CropCard]:
-        return [card for card in self.waiting if card.directory == CROP_AUTO and card.proposed]
+        return [card for card in self.waiting if card.directory.partition("/")[0] == CROP_AUTO and card.proposed]
 
     def _images(self, state: CropState) -> tuple[CropImageView, ...]:
         return tuple(
@@ -144,10 +144,10 @@ class CropSession(ProjectSession):
         result = cropping.submit(self.project, self._connection, orders)
         self.last_result = result
         if result.batch is not None:
-            done = [order for order in orders if order.filename in result.done]
+            done = [order for order in orders if order.unit in result.done]
             self._made[result.batch] = (self.state.active, done)
         self._load("")
-        refused = {_path(order): result.refused[order.filename] for order in orders if order.filename in result.refused}
+        refused = {_path(order): result.refused[order.unit] for order in orders if order.unit in result.refused}
         waiting = set(map(_path, self.waiting)) | set(self.problems)
         self._refused = {path: reason for path, reason in refused.items() if path in waiting}
         parts = [f"{len(result.done)} done in batch {result.batch}, B takes it back"] if result.done else []
@@ -169,7 +169,7 @@ class CropSession(ProjectSession):
         if batch is None:
             self.state = replace(self.state, message="no image has been submitted yet")
             return
-        boxes = {crop.filename: crop.box for crop in crops.of_batch(self._connection, batch)}
+        boxes = {join(crop.directory, crop.filename): crop.box for crop in crops.of_batch(self._connection, batch)}
         names = [op.unit for op in operations.of_batch(self._connection, batch) if op.undoes is None]
         outcome = undo_batch(self.project, self._connection, batch)
         if outcome.done:
@@ -180,48 +180,47 @@ class CropSession(ProjectSession):
         self._load("; ".join(told if outcome.done else told[1:]), back=names)
         back = {}
         for card in self.state.cards:
-            if card.filename in boxes:
-                outer, box = self._is_crop(card), boxes[card.filename]
-                back[card.filename] = editing.inside(outer.box, box, card.size) if outer else box
+            if card.unit in boxes:
+                outer, box = self._is_crop(card), boxes[card.unit]
+                back[card.unit] = editing.inside(outer.box, box, card.size) if outer else box
         self.state = replace(self.state, boxes={**self.state.boxes, **back})
 
     def _load(self, message: str, back: Sequence[str] = ()) -> None:
         """List the folders again and fill the page; its images keep their order and their boxes.
 
         Args:
-            back: names of images that wait again: the first of them takes the active image's place.
+            back: units of images that wait again: the first of them takes the active image's place.
         """
         self._listed = self._listing()  # before listing: files that come meanwhile are found by the next refresh
         self.problems = {}
         self.waiting = list(self._look())
-        if all(card.filename in self._skipped for card in self.waiting):
+        if all(card.unit in self._skipped for card in self.waiting):
             self._skipped = set()
         old = getattr(self, "state", CropState(()))
         cards = {_path(card): card for card in self._ordered()}
-        again = [card for card in cards.values() if card.filename in back][: self.per_page]
-        kept = [cards[_path(c)] for c in old.cards if _path(c) in cards and c.filename not in (*self._skipped, *back)]
+        again = [card for card in cards.values() if card.unit in back][: self.per_page]
+        kept = [cards[_path(c)] for c in old.cards if _path(c) in cards and c.unit not in (*self._skipped, *back)]
         active = len(kept[: min(old.active, self.per_page - len(again))]) if again else old.active
         others = [card for card in cards.values() if card not in (*again, *kept)]
         page = tuple([*kept[:active], *again, *kept[active:], *others][: self.per_page])
-        names = [card.filename for card in page]
-        if old.card and not again and old.card.filename in names:
-            active = names.index(old.card.filename)
+        names = [card.unit for card in page]
+        if old.card and not again and old.card.unit in names:
+            active = names.index(old.card.unit)
         self.state = CropState(
             page,
             boxes={n: b for n, b in old.boxes.items() if n in names},
             shapes={n: s for n, s in old.shapes.items() if n in names},
             active=max(min(active, len(page) - 1), 0),
-            undo=tuple(edit for edit in old.undo if edit.filename in names),
+            undo=tuple(edit for edit in old.undo if edit.unit in names),
             message=message,
         )
 
     def _ordered(self) -> list[CropCard]:
-        return sorted(self.waiting, key=lambda card: card.filename in self._skipped)
+        return sorted(self.waiting, key=lambda card: card.unit in self._skipped)
 
     def _listing(self) -> dict[str, list[str]]:
         """Every file of the waiting folders, sidecars too."""
-        folders = {name: self.project.root / name for name in WAITING_FOLDERS}
-        return {name: sorted(os.listdir(folder)) if folder.is_dir() else [] for name, folder in folders.items()}
+        return {name: sorted(os.listdir(self.project.root / name)) for name in sidecars.waiting_folders(self.project)}
 
     def _look(self) -> Iterable[CropCard]:
         for directory, names in self._listed.items():

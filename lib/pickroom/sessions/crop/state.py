@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pickroom.core.geometry import to_pixels, with_ratio
+from pickroom.core.naming import join, source_folder
 from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource, CropBox
 from pickroom.sessions.crop import editing
@@ -31,12 +32,17 @@ class CropCard:
     proposed: bool = False  # whether `start` is the AI's
     warning: str = ""  # what to know before cropping it, e.g. that no decision will be changed
 
+    @property
+    def unit(self) -> str:
+        """As `cropping.Order.unit`."""
+        return join(source_folder(self.directory), self.filename)
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
     """One change of a box, with what undo needs."""
 
-    filename: str
+    unit: str
     before: tuple[CropBox, str]
     after: tuple[CropBox, str]
 
@@ -56,7 +62,7 @@ class CropState:
     """Everything the desk shows."""
 
     cards: tuple[CropCard, ...]  # the page's images
-    # boxes, shapes: file name -> box and shape (OWN, FREE, or a key of RATIOS) where the user changed them
+    # boxes, shapes: `CropCard.unit` -> box and shape (OWN, FREE, or a key of RATIOS) where the user changed them
     boxes: Mapping[str, CropBox] = field(default_factory=dict)
     shapes: Mapping[str, str] = field(default_factory=dict)
     active: int = 0  # index of the active image
@@ -76,7 +82,7 @@ class CropState:
         return self.cards[self.active] if self.cards else None
 
     def box(self, card: CropCard) -> CropBox:
-        return self.boxes.get(card.filename, card.start)
+        return self.boxes.get(card.unit, card.start)
 
     def source(self, card: CropCard) -> BoxSource:
         """The source of an image's box, if the image were submitted alone now (FORMATS.md, Crops)."""
@@ -85,7 +91,7 @@ class CropState:
         return "ai" if card.proposed else "default"
 
     def shape(self, card: CropCard) -> str:
-        return self.shapes.get(card.filename, OWN)
+        return self.shapes.get(card.unit, OWN)
 
     def ratio(self, card: CropCard) -> float | None:
         """The ratio the box keeps (width / height in pixels), None when it is free."""
@@ -194,7 +200,7 @@ def set_shape(state: CropState, shape: str) -> CropState:
     card, state = state.card, replace(state, asked=False)
     if card is None:
         return state
-    changed = replace(state, shapes={**state.shapes, card.filename: shape})
+    changed = replace(state, shapes={**state.shapes, card.unit: shape})
     return _record(state, card, with_ratio(state.box(card), changed.ratio(card), card.size), shape)
 
 
@@ -222,13 +228,13 @@ def _record(state: CropState, card: CropCard, box: CropBox, shape: str) -> CropS
     before, after = (state.box(card), state.shape(card)), (box, shape)
     if before == after:
         return state
-    edit = Edit(card.filename, before, after)
+    edit = Edit(card.unit, before, after)
     return replace(_with(state, card, box, shape), undo=(*state.undo, edit), redo=(), drag=None)
 
 
 def _with(state: CropState, card: CropCard, box: CropBox, shape: str) -> CropState:
-    boxes = {**state.boxes, card.filename: box}
-    return replace(state, boxes=boxes, shapes={**state.shapes, card.filename: shape})
+    boxes = {**state.boxes, card.unit: box}
+    return replace(state, boxes=boxes, shapes={**state.shapes, card.unit: shape})
 
 
 def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:
@@ -237,7 +243,7 @@ def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:
         hint = "; B brings the last image back" if way == "undo" else ""
         return replace(state, message=f"nothing to {way}{hint}")
     edit = steps[-1]
-    place = next(i for i, card in enumerate(state.cards) if card.filename == edit.filename)
+    place = next(i for i, card in enumerate(state.cards) if card.unit == edit.unit)
     state = replace(_with(state, state.cards[place], *(edit.before if way == "undo" else edit.after)), active=place)
     if way == "undo":
         return replace(state, undo=steps[:-1], redo=(*state.redo, edit))

@@ -1,5 +1,6 @@
 """List the images of projects with their hashes, vectors and colours. Moves nothing."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -7,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pickroom.core.errors import ImageError, StoreError, UsageError
-from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED
+from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED, source_folder
 from pickroom.core.quantities import plural
+from pickroom.core.records import Image
 from pickroom.images import decode, thumbnails
 from pickroom.images.scan import ListedImage
 from pickroom.sessions.duplicates.finding import Copy
@@ -76,7 +78,9 @@ def _of_project(project: Project, progress: Progress | None, exact: bool) -> Gat
         scanned = [] if exact else images.readable(connection)
         every = [] if exact else groups.every(connection, project.id)
     sizes = {image.sha256: (image.width, image.height) for image in scanned}
-    group_of = {name: group.group_id for group in every for name in group.filenames}
+    members = defaultdict(list)
+    for image, group_id in ((image, group.group_id) for group in every for image in group.images):
+        members[image.filename].append((image, group_id))
     left_out = [(project.id, path, reason) for path, reason in listed.left_out]
 
     def content(item: ListedImage) -> tuple[str, int, int] | str:
@@ -113,11 +117,19 @@ def _of_project(project: Project, progress: Progress | None, exact: bool) -> Gat
         phash, colours, flat = hashes.get(sha256, (None, None, False))
         file = (project.id, item.path, sha256, width, height, item.file_size, item.mtime_ns)
         vector = None if flat else vectors.get(item)
-        copies.append(Copy(*file, phash, vector, encoder, group_of.get(item.filename), colours))
+        copies.append(Copy(*file, phash, vector, encoder, _group_of(item, sha256, members[item.filename]), colours))
     flats = sum(seen.flat for seen in hashes.values())
     if flats:
         notes.append(f"{project.id}: {plural(flats, 'image')} of nearly one colour: only exact copies are found")
     return Gathered(tuple(copies), tuple(left_out), tuple(notes))
+
+
+def _group_of(item: ListedImage, sha256: str, members: Sequence[tuple[Image, str]]) -> str | None:
+    """The group of an image, wherever it went, of those that have an image of its name; None where it is not clear."""
+    if len(members) > 1:
+        same = [one for one in members if one[0].directory == source_folder(item.directory)]
+        members = same or [one for one in members if one[0].sha256 == sha256]
+    return members[0][1] if len(members) == 1 else None
 
 
 def _vectors(

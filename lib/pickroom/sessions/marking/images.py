@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from pickroom.core import naming
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import filename_of, folder_of, join, split
+from pickroom.core.naming import folder_of, join, split
 from pickroom.images import decode, metadata, scan, thumbnails
 from pickroom.images.scan import ListedImage
 from pickroom.store.images import Stat
@@ -173,15 +173,22 @@ class ImageTexts:
 
     def list_folders(self, paths: list[str]) -> None:
         """List the folders of these images and of their originals, before `read` is called from several threads."""
-        for path in (*paths, *filter(None, map(original_of, paths))):
+        for path in (*paths, *filter(None, map(self._original_of, paths))):
             self._list(folder_of(path))
 
     def read(self, path: str) -> dict[str, str]:
         """Field -> text of an image, named relative to the root; what a crop says itself counts before its original."""
-        original = original_of(path)
-        if original is None or not (self.root / original).is_file():
-            return self._of(path)
-        return {**self._of(original), **self._of(path)}
+        original = self._original_of(path)
+        return {**(self._of(original) if original else {}), **self._of(path)}
+
+    def _original_of(self, path: str) -> str | None:
+        """Where the original of a finished crop lies, also of one that was sorted since; None without one."""
+        top, *below = path.split("/")
+        for start in range(len(below) if top == naming.CROPPED else 0):
+            original = "/".join((naming.CROP_ORIGINALS, *below[start:]))
+            if (self.root / original).is_file():
+                return original
+        return None
 
     def _of(self, path: str) -> dict[str, str]:
         folder, name = split(path)
@@ -195,9 +202,3 @@ class ImageTexts:
                 names = []
             self._companions[folder] = Companions(names)
         return self._companions[folder]
-
-
-def original_of(path: str) -> str | None:
-    """The path of the original of a finished crop, also of one that was sorted since; None for other images."""
-    top, _, rest = path.partition("/")
-    return join(naming.CROP_ORIGINALS, filename_of(rest)) if top == naming.CROPPED and rest else None

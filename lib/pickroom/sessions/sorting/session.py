@@ -89,7 +89,8 @@ class SortSession(BoardSession):
         if name not in self.names:
             return self.names, f"no folder is named {name}"
         used = set(self.board.marks.values()) | set(self.listing.counts)
-        if any(join(base, name) in used for base in self.listing.bases):
+        folders = [f"{join(base, name)}/" for base in self.listing.bases]
+        if any(f"{folder}/".startswith(tuple(folders)) for folder in used):
             return self.names, f"{name} is in use and stays"
         rest = [other for other in self.names if other != name]
         return rest, f"{name} was empty and is gone: the keys after it moved up"
@@ -112,9 +113,17 @@ class SortSession(BoardSession):
         super()._load()
 
     def _name_in(self, folder: str) -> str:
-        """The character of a folder; "" for a sorted folder or a deeper one."""
+        """The character of a folder; "" for a sorted folder or a deeper one.
+
+        Where Pickroom's folders mirror the sources, so does a character's folder.
+        """
         base, name = split(folder)
-        return name if base in self.listing.bases and name not in OWNED_FOLDERS else ""
+        if self.project.manifest.layout == "flat":
+            return name if base in self.listing.bases and name not in OWNED_FOLDERS else ""
+        base = self.base_of(f"{folder}/")
+        first = folder.removeprefix(base).strip("/").partition("/")[0]
+        of_sources = not base or self.project.path(first, "").is_dir()
+        return first if first in self._stored or (first and not of_sources) else ""
 
     def sections(self) -> Iterable[Section]:
         """The images still to sort, then each character with its images; the header is the folder's name."""

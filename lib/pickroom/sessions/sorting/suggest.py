@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pickroom.core.errors import StoreError, UsageError
-from pickroom.core.naming import OWNED_FOLDERS, filename_of
+from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_meant, folder_of
 from pickroom.features.store import Vectors, load_vectors
 from pickroom.store.workspace import Project
 
@@ -239,7 +239,7 @@ class Similarity:
     def __init__(self, project: Project) -> None:
         self.missing = ""  # why there are no vectors, "" when there are
         self._vectors: Vectors | None = None
-        self._rows: dict[str, int] = {}
+        self._rows: dict[str, dict[str, int]] = {}  # name -> folder below Pickroom's, "" where nobody knows it -> row
         self._chance: float | None = None
         self.taught: object = None  # the caller's key of the state taught last, None before
         self._neighbours: Neighbours | None = None
@@ -249,11 +249,18 @@ class Similarity:
             hint = f" ({error.hint})" if error.hint else ""
             self.missing = f"no suggestions: {error.what}{hint}"
         else:
-            self._rows = {name: row for row, name in enumerate(self._vectors.filenames.tolist())}
+            known = self._vectors.directories.tolist() or [None] * len(self._vectors)
+            for row, name in enumerate(self._vectors.filenames.tolist()):
+                self._rows.setdefault(name, {})[known[row] or ""] = row
 
     def has(self, path: str) -> bool:
         """Whether an image has a vector."""
-        return filename_of(path) in self._rows
+        return self._row(path) is not None
+
+    def _row(self, path: str) -> int | None:
+        """The row of an image; of a name in several folders the one that its path ends in, None where none is."""
+        rows = self._rows.get(filename_of(path), {})
+        return next(iter(rows.values())) if len(rows) == 1 else rows.get(folder_meant(folder_of(path), rows) or "")
 
     def ordered(self, paths: Sequence[str], to: str) -> list[str]:
         """The most similar to `to` first, those without a vector last in their order; unchanged when it has none."""
@@ -286,4 +293,4 @@ class Similarity:
     def _matrix(self, paths: Sequence[str]) -> np.ndarray:
         """(N, D) float32, a row a path."""
         assert self._vectors is not None
-        return self._vectors.matrix[[self._rows[filename_of(path)] for path in paths]]
+        return self._vectors.matrix[[row for row in map(self._row, paths) if row is not None]]

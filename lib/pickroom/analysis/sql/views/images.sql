@@ -8,6 +8,22 @@ WITH moved AS (
     GROUP BY ALL
 ),
 
+-- copies of one content under one name in several folders: each went where the end of its path says
+copied AS (
+    SELECT owner, filename, sha256 FROM source.images
+    WHERE sha256 IS NOT NULL GROUP BY ALL HAVING count(*) > 1
+),
+
+apart AS (
+    SELECT i.owner, i.directory, i.filename, arg_max(f.destination, f.id) AS path
+    FROM copied AS c
+    JOIN source.images AS i ON i.owner = c.owner AND i.filename = c.filename AND i.sha256 = c.sha256
+    JOIN source.file_operations AS f ON f.owner = i.owner AND f.sha256 = i.sha256 AND f.op = 'move' AND f.state = 'done'
+    WHERE ('/' || f.destination).ends_with(concat_ws('/', '', nullif(i.directory, ''), i.filename))
+        AND (i.directory <> '' OR len(string_split(f.destination, '/')) <= 2)
+    GROUP BY ALL
+),
+
 final AS (
     SELECT
         i.owner AS project_id, i.directory, i.filename, i.width, i.height, i.stage,
@@ -19,11 +35,13 @@ final AS (
         i.sha256, i.file_size, i.mtime_ns, i.reason, m.group_id, m.position,
         -- the user's, so far: kept in addition to the pick of its group, and stars
         coalesce(k.kept = 1, false) AS kept_also, k.stars,
-        coalesce(o.path, CASE WHEN i.directory = '' THEN i.filename ELSE i.directory || '/' || i.filename END) AS path
+        coalesce(a.path, CASE WHEN d.sha256 IS NULL THEN o.path END, CASE WHEN i.directory = '' THEN i.filename ELSE i.directory || '/' || i.filename END) AS path
     FROM source.images AS i
     LEFT JOIN source.group_members AS m ON m.owner = i.owner AND m.directory = i.directory AND m.filename = i.filename
     LEFT JOIN source.kept_images AS k ON k.owner = i.owner AND k.group_id = m.group_id AND k.filename = i.filename
     LEFT JOIN source.captures AS p ON p.owner = i.owner AND p.sha256 = i.sha256
+    LEFT JOIN copied AS d ON d.owner = i.owner AND d.filename = i.filename AND d.sha256 = i.sha256
+    LEFT JOIN apart AS a ON a.owner = i.owner AND a.directory = i.directory AND a.filename = i.filename
     LEFT JOIN moved AS o ON o.owner = i.owner AND o.filename = i.filename AND o.sha256 = i.sha256
 )
 
