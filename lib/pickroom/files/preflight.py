@@ -128,10 +128,11 @@ class DiskSnapshot:
     def reserve(self, ops: Iterable[FileOp]) -> str | None:
         """Reserve the places these steps need; why not, when one is taken already or its name too long for the disk.
 
-        Where it is not None, none is reserved.
+        Where it is not None, none is reserved. A step that replaces a file needs no free place, but no other's either.
         """
         ops = tuple(ops)
         wanted = [op.destination for op in ops if op.destination is not None]
+        replaced = {op.destination for op in ops if op.op == "replace"}
         here: set[str] = set()  # a leftover sidecar would go where the new one is to be written
         wide = {self._device_of(split(op.source)[0]) for op in ops if op.source and self._is_wide(op.source)}
         for destination in wanted:
@@ -141,10 +142,11 @@ class DiskSnapshot:
                 return too_long
             try:
                 # a disk may take the name for that of another file: A.png for a.png
-                there = name in self.names(directory) or os.path.lexists(self.root / destination)
+                taken = name in self.names(directory) or os.path.lexists(self.root / destination)
+                taken = taken and destination not in replaced
             except OSError as error:
                 return f"{directory or '.'}/ cannot be listed: {error.strerror}"
-            if there or destination in self._reserved or destination in here:
+            if taken or destination in self._reserved or destination in here:
                 return f"{destination} exists already"
             here.add(destination)
             if is_image_name(name):

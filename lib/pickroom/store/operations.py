@@ -1,4 +1,4 @@
-"""Table `file_operations`: the journal of every move and of every small file written or removed."""
+"""Table `file_operations`: the journal of every move and of every small file written, removed or replaced."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -8,8 +8,13 @@ from pickroom.store import rows
 from pickroom.store.workspace import utc_now
 
 RETURN = "return"  # the kind of steps that take files nothing explains back to where they belong
-# op -> whether (source, destination, content) are absent
-_LACKS = {"move": (False, False, True), "write": (True, False, False), "remove": (False, True, False)}
+# op -> the columns that it leaves empty
+_LACKS = {
+    "move": {"content", "content_before"},
+    "write": {"source", "content_before"},
+    "remove": {"destination", "content_before"},
+    "replace": {"source"},
+}
 
 
 def next_batch(connection: sqlite3.Connection) -> int:
@@ -157,6 +162,7 @@ def _read(connection: sqlite3.Connection, where: str, *values: object) -> list[F
 @rows.wrap_row_errors("file_operations")
 def _from_row(row: sqlite3.Row) -> FileOp:
     # as the table's checks have it
-    if (row["source"] is None, row["destination"] is None, row["content"] is None) != _LACKS[row["op"]]:
+    columns = ("source", "destination", "content", "content_before")
+    if {name for name in columns if row[name] is None} != _LACKS[row["op"]]:
         raise ValueError(f"step {row['id']} is not a whole {row['op']}")
     return rows.record_of(FileOp, row)
