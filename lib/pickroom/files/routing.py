@@ -15,6 +15,7 @@ from pickroom.groups import rounds
 
 REVIEW = "review"  # the kind of journal steps planned here
 Outcome = Literal["approve", "crop", "reject", "keep"]
+Verdict = Literal["picked", "passed over", "rejected", "kept"]  # what was decided of one image
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,12 @@ def route(choice: Choice, count: int, recommendation: Recommendation | None, *, 
     if accepted:
         return Route("approve", choice.index, others_aside(CROP_AUTO), "suggestion", accepted, places)
     return Route("approve", choice.index, others_aside(SELECTED), None, accepted, places)
+
+
+def verdicts(route: Route) -> tuple[Verdict, ...]:
+    """What a route says of each image, in the group's order."""
+    others: dict[str, Verdict] = {SELECTED: "kept", STAGING: "rejected" if route.outcome == "reject" else "passed over"}
+    return tuple("picked" if place == route.picked else others[to] for place, to in enumerate(route.folders))
 
 
 def words(route: Route | None) -> str:
