@@ -30,6 +30,7 @@ MANIFEST_FIELDS = [
     "allowed_extensions",
     "encoder",
     "notes",
+    "in_place",
 ]
 
 

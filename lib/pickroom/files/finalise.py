@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pickroom.core.records import Decision, FileOp, Group, InputKind, Recommendation
-from pickroom.files import routing
+from pickroom.files import rating, routing
 from pickroom.files.batch import run_batch
 from pickroom.files.preflight import DiskSnapshot, left_in_words
+from pickroom.files.rating import Naming, RatingError
 from pickroom.store import decisions, groups, operations, review_state
 from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import Project, utc_now
@@ -110,24 +111,31 @@ def plan(
         way = routing.route(saved.choice, len(group.images), saved.shown, crop_seen=saved.crop_seen)
         if way is not None:
             row = routing.decision(group, saved.choice, saved.shown, now, crop_seen=saved.crop_seen)
-            plans.append(_plan_group(disk, GroupPlan(group, saved, way, row), batch))
+            plans.append(_plan_group(disk, GroupPlan(group, saved, way, row), batch, project.manifest.in_place))
     return plans, deferred
 
 
-def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int) -> GroupPlan:
-    """The plan with its steps, or with the reason why the group is held back."""
+def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int, in_place: Naming | None) -> GroupPlan:
+    """The plan with its steps, or with the reason why the group is held back; `in_place` is the manifest's."""
     held = disk.problem_with(item.group.images)
     if held is not None:
         return replace(item, held=held)
+    ops, choice = list[FileOp](), item.saved.choice
     try:
-        companions = disk.companions(item.group)
+        if in_place is None:
+            companions = disk.companions(item.group)
+            ops = routing.plan(item.group, item.route, companions, item.saved.shown, batch)
+        elif choice is not None:
+            ops = rating.steps(disk, item.group, item.route, dict(choice.stars), in_place, batch)
     except OSError as error:
         return replace(item, held=f"{error.filename} cannot be read: {error.strerror}")
-    ops = tuple(routing.plan(item.group, item.route, companions, item.saved.shown, batch))
+    except RatingError as error:
+        return replace(item, held=str(error))
     held = disk.reserve(ops)
     if held is not None:
         return replace(item, held=held)
-    return replace(item, ops=ops, staying=disk.left_beside(item.group.directory, item.group.filenames))
+    staying = () if in_place else disk.left_beside(item.group.directory, item.group.filenames)
+    return replace(item, ops=tuple(ops), staying=staying)
 
 
 def _write(

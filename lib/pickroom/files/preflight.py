@@ -12,7 +12,7 @@ from typing import Self
 
 from pickroom.core import naming
 from pickroom.core.companions import Companions
-from pickroom.core.errors import ConflictError, FileOperationError
+from pickroom.core.errors import ConflictError, FileOperationError, UsageError
 from pickroom.core.naming import as_text, folder_of, is_image_name, is_text, join, split, stays_inside, stem_of
 from pickroom.core.quantities import plural
 from pickroom.core.records import FileOp, Group, Image
@@ -44,6 +44,14 @@ def require_images(project: Project, connection: sqlite3.Connection, doing: str,
     if expected and not any(os.path.isfile(project.root / path) for path in expected):
         what = "none of the project's images are in this folder"
         raise ConflictError(what, doing=doing, subject=project.root, hint=hint)
+
+
+def require_moving(project: Project, tool: str) -> None:
+    """Refuse a tool that moves images in a project that is rated in place; raises UsageError."""
+    if project.manifest.in_place is not None:
+        what = f"project {project.id} is rated in place, and {tool} moves images"
+        hint = f"while nothing is finalised, you can let its images move: pickroom start {project.id} --no-in-place"
+        raise UsageError(what, doing=f"opening {project.id}", hint=hint)
 
 
 class DiskSnapshot:

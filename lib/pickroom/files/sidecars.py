@@ -52,6 +52,8 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
         SidecarError: the sidecar is not a JSON object, names another file, project or group, or is unreadable; or there
             is none, and the image is not the one that was picked.
     """
+    if project.manifest.in_place is not None:
+        return from_database(project, connection, directory, filename)
     path = project.path(directory, sidecar_name(filename))
     try:
         text = atomic.read_small(path, _MOST_BYTES).decode()
@@ -201,7 +203,7 @@ def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
 
 
 def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
-    for directory in naming.WAITING_FOLDERS:
+    for directory in naming.WAITING_FOLDERS if project.manifest.in_place is None else ():
         folder = project.root / directory
         there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         for name in sorted(there):
@@ -287,7 +289,8 @@ def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
     names = Counter(decision.picked for decision in waiting)
     for decision in waiting:
         name = decision.picked
-        if name is None or any((project.root / folder / name).is_file() for folder in naming.WAITING_FOLDERS):
+        folders = naming.WAITING_FOLDERS if project.manifest.in_place is None else (decision.directory,)
+        if name is None or any(project.path(folder, name).is_file() for folder in folders):
             continue
         what = f"group {decision.group_id} waits for its crop, "
         moves = [

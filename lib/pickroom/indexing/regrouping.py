@@ -12,6 +12,8 @@ from typing import Any
 from pickroom.core import naming
 from pickroom.core.quantities import plural
 from pickroom.core.records import Group, Image, Ungrouped
+from pickroom.files.apply_marks import LOOKED_AT
+from pickroom.files.journal import BROWSE
 from pickroom.groups import baseline
 from pickroom.groups.strategies import Grouping
 from pickroom.images.scan import ScanResult, Skipped
@@ -89,6 +91,10 @@ def store(
         astray: file names of images that lie where nothing explains them: their groups stay until they are back.
     """
     groups.replace_imported(connection, {})  # found anew below
+    looked_at = set[tuple[str, str]]()
+    if project.manifest.in_place is not None:  # decided images have not moved
+        settled, looked_at = groups.decided_paths(connection), marks.taken(connection, BROWSE)
+        found = replace(found, images=tuple(i for i in found.images if (i.directory, i.filename) not in settled))
     waiting = groups.load(connection, project.id, groups.queue_ids(connection), known)
     touched = review_state.touched_ids(connection)
     kinds = groups.kinds(connection)
@@ -113,7 +119,10 @@ def store(
         for i in found.images
         if i.filename in holders and (i.directory, i.filename) not in kept
     ]
-    proposed, alone = grouping.make([i for i in found.images if i.filename not in holders])
+    seen = [i for i in found.images if (i.directory, i.filename) in looked_at and i.filename not in holders]
+    repeated += [Ungrouped(i.directory, i.filename, LOOKED_AT) for i in seen]
+    others = [i for i in found.images if i.filename not in holders and (i.directory, i.filename) not in looked_at]
+    proposed, alone = grouping.make(others)
     left_out = sorted((*found.left_out, *repeated, *alone), key=lambda u: (u.directory, u.filename))
     # a choice is never taken apart by a scan: finalise looks at each of its files again
     doubtful = tuple(u for u in left_out if (u.directory, u.filename) in kept)
@@ -128,7 +137,7 @@ def store(
         if (e.directory, e.filename) in alone_now
     }
     images.replace_scan(connection, found.images, ungrouped, stats)
-    marks.forget_taken(connection, alone_now)
+    marks.forget_taken(connection, alone_now - looked_at)
     images.replace_unreadable(connection, found.unreadable)
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
     fresh = _new_groups(project, new, made_at)

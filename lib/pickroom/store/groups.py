@@ -152,6 +152,12 @@ def decided_names(connection: sqlite3.Connection) -> set[str]:
     return set(column(connection, "SELECT filename FROM group_members JOIN decision_context USING (group_id)"))
 
 
+def decided_paths(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """(directory, filename) of every image in a decided group."""
+    found = connection.execute("SELECT directory, filename FROM group_members JOIN decision_context USING (group_id)")
+    return set(map(tuple, found))
+
+
 def last_second(connection: sqlite3.Connection, project_id: str) -> str | None:
     """The second in the latest id of the project, as ids write it (`20250803T065406Z`)."""
     head = f"{project_id}_group_"

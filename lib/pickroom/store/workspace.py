@@ -57,6 +57,8 @@ class Manifest:
     allowed_extensions: tuple[str, ...] = IMAGE_EXTENSIONS
     encoder: str | None = None
     notes: str = ""
+    # decisions go into XMP sidecars, of which new ones are name.xmp (stem) or name.ext.xmp; None: images move
+    in_place: Literal["stem", "full"] | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from sqlite3 import Connection
 
 from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import WAITING_FOLDERS, is_image_name, is_text
 from pickroom.core.quantities import plural
 from pickroom.images import thumbnails
-from pickroom.store import groups, images
+from pickroom.store import decisions, groups, images
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
@@ -57,7 +58,7 @@ def look_at(workspace: Workspace, project_id: str) -> Card:
         away = not project.manifest.root or not project.root.is_dir()
         project.require_root()
         with open_read_only(project.database) as connection:
-            counts = groups.count_waiting(connection), groups.count(connection), _crops(project)
+            counts = groups.count_waiting(connection), groups.count(connection), _crops(project, connection)
             singles = images.count_unseen_singles(connection)
             first = groups.queue(connection, project.id, 1, sound=True)
     except PickroomError as error:
@@ -75,7 +76,9 @@ def look_at(workspace: Workspace, project_id: str) -> Card:
     return Card(project_id, project.manifest.title, *counts, singles, tuple(pictures))
 
 
-def _crops(project: Project) -> int:
+def _crops(project: Project, connection: Connection) -> int:
+    if project.manifest.in_place is not None:
+        return len(decisions.incomplete_crops(connection))
     folders = [project.root / name for name in WAITING_FOLDERS]
     names = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
     return sum(is_image_name(name) for name in names)

@@ -190,7 +190,9 @@ class BoardSession(ProjectSession):
         placements = self.plan()
         going = Counter(p.mark.folder for p in placements if p.held is None)
         held = Counter(p.held for p in placements if p.held is not None)
-        lines = [(f"→ {folder}/", plural(count, "image")) for folder, count in sorted(going.items())]
+        in_place = self.project.manifest.in_place is not None
+        where = {folder: apply_marks.destination_words(folder, in_place) for folder in going}
+        lines = [(f"→ {where[folder]}", plural(count, "image")) for folder, count in sorted(going.items())]
         lines += [("held back", f"{count}: {reason}") for reason, count in held.most_common()]
         elsewhere = sum(not self._is_mine(mark) for mark in marks.waiting(self._connection, self.kind))
         if elsewhere:
