@@ -38,6 +38,7 @@ class Card:
     pictures: tuple[bytes, ...] = ()  # JPEGs of the first group that waits
     problem: str = ""  # why it cannot be opened, "" when it can
     away: bool = False  # whether that is because its image folder is not there: another one can be chosen
+    in_place: bool = False  # whether images are rated and stay
 
     @property
     def ways(self) -> list[tuple[str, str]]:
@@ -73,7 +74,8 @@ def look_at(workspace: Workspace, project_id: str) -> Card:
         except (PickroomError, OSError):
             pictures = []  # a card without pictures; the deck says of each image why it cannot be shown
             break
-    return Card(project_id, project.manifest.title, *counts, singles, tuple(pictures))
+    in_place = project.manifest.in_place is not None
+    return Card(project_id, project.manifest.title, *counts, singles, tuple(pictures), in_place=in_place)
 
 
 def _crops(project: Project, connection: Connection) -> int:
@@ -118,7 +120,7 @@ def _card(card: Card, query: Callable[[str, str], str]) -> str:
     return (
         f"<section>{opens if shown else ''}"
         f'<h2><button class="open" data-go="{review}">{name}</button></h2>'
-        f"<p>{waiting}{'' if card.ways else ' · nothing waits'}</p>"
+        f"<p>{waiting}{'' if card.ways else ' · nothing waits'}{' · rated in place' if card.in_place else ''}</p>"
         f'<div class="bar"><div style="width: {share:.1%}"></div></div>'
         f'<p class="ways">{buttons}</p></section>'
     )
