@@ -24,7 +24,7 @@ from pickroom.files import sidecars, xmp
 from pickroom.files.batch import undo_batch, undo_in_words
 from pickroom.files.cropping import CropResult, Order
 from pickroom.files.rating import Naming
-from pickroom.indexing import projects
+from pickroom.indexing import opening, projects
 from pickroom.maintenance.reclaim import planning
 from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.duplicates.session import DuplicatesSession
@@ -33,6 +33,8 @@ from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
 from support.automating import approve_all, proposed
+from support.commands import run_command
+from support.exporting import export
 from support.reviewing import FINALISE, decisions, queue, recommend, review, rows
 
 XMP = Path(__file__).parents[1] / "fixtures" / "xmp"
@@ -88,6 +90,12 @@ def undo(project: Project, batch: int) -> None:
     with closing(connect(project.database)) as connection:
         outcome = undo_batch(project, connection, batch)
     assert (outcome.failed, outcome.stuck) == ({}, {})
+
+
+def typed(workspace: Workspace, *arguments: str) -> tuple[int, str, str]:
+    """A command's exit code, and what it wrote on stdout and stderr."""
+    done = run_command(*arguments, "--home", str(workspace.root))
+    return done.returncode, done.stdout, " ".join(done.stderr.split())
 
 
 # --- what becomes of each decision -----------------------------------------------------------------------------------
@@ -355,9 +363,9 @@ def test_a_rescan_asks_for_no_decided_image_again(start: Start) -> None:
 
 def test_tools_that_move_images_are_refused(start: Start) -> None:
     project = start([(1, 2)])
-    for opening in (SortSession, DuplicatesSession):
+    for session in (SortSession, DuplicatesSession):
         with pytest.raises(UsageError, match=r"is rated in place, and the (sorter|duplicates desk) moves images"):
-            opening(project)
+            session(project)
     with pytest.raises(UsageError, match="the automation moves images"):
         sandbox.locate(project, production=True)
 
@@ -374,6 +382,56 @@ def test_the_automations_copy_moves_its_own_files(start: Start) -> None:
     apply.apply(place)
     assert list(place.project.root.glob("selected/*.png"))
     assert read_tree(project.root) == before
+
+
+def test_export_leaves_the_sidecars_to_finalise(start: Start) -> None:
+    project = start([(1, 2)])
+    review(project, "1", *FINALISE)
+    before = read_tree(project.root)
+    done = export("xmp", [project], None, execute=True)
+    assert done.lines == ["p: rated in place: finalise writes its sidecars"]
+    assert read_tree(project.root) == before
+
+
+def test_a_folder_without_the_images_is_noticed(start: Start, tmp_path: Path) -> None:
+    project = start([(1, 2)])
+    review(project, "1", *FINALISE)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConflictError, match="none of the project's images are in this folder"):
+        projects.relocate(project.workspace, "p", tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--naming", "full"), "--naming needs --in-place"),
+        (("--in-place", "--naming", "both"), "--naming cannot be 'both'"),
+        (("--in-place", "--rename-duplicates"), "--in-place and --rename-duplicates exclude each other"),
+    ],
+)
+def test_wrong_options_of_start_are_refused(
+    workspace: Workspace, images_folder: Path, options: tuple[str, ...], told: str
+) -> None:
+    write_series(images_folder, [(1, 2)])
+    code, _, errors = typed(workspace, "start", "p", "--images", str(images_folder), *options)
+    assert code == 2 and told in errors
+    assert workspace.project_ids() == []
+
+
+def test_start_and_status_say_that_no_image_moves(workspace: Workspace, images_folder: Path) -> None:
+    write_series(images_folder, [(1, 2)])
+    code, out, _ = typed(workspace, "start", "p", "--images", str(images_folder), "--in-place", "--naming", "full")
+    assert code == 0 and "decisions are written into XMP sidecars (new ones: name.ext.xmp), and no image moves" in out
+    assert "no image moves" in typed(workspace, "status", "p")[1]
+    code, out, _ = typed(workspace, "start", "p", "--no-in-place")
+    assert (code, out) == (0, "Project p: decisions move images\n")
+    assert workspace.project("p").manifest.in_place is None
+    review(workspace.project("p"), "1", *FINALISE)
+    code, _, errors = typed(workspace, "start", "p", "--in-place")
+    assert code == 1 and "something is finalised in this project" in errors
+    assert opening.open_folder(workspace, images_folder).id == "p"
+    with pytest.raises(ConflictError):
+        opening.open_folder(workspace, images_folder, in_place="stem")
 
 
 def test_finish_packs_what_was_kept_and_reclaim_takes_nothing(start: Start) -> None:

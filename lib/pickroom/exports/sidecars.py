@@ -68,6 +68,10 @@ def export(request: ExportRequest) -> Exported:
         return done
     naming, held, lost, going = request.options["naming"], 0, list[str](), 0
     for project in request.projects:
+        if project.manifest.in_place is not None:
+            done.values["projects"][project.id] = {"in_place": project.manifest.in_place}
+            done.lines.append(f"{project.id}: rated in place: finalise writes its sidecars")
+            continue
         if executing:
             with request.progress(f"Writing sidecars of {project.id}") as progress:
                 planned, found, record = write(project, naming, progress)

@@ -101,8 +101,9 @@ def standing_moves(connection: sqlite3.Connection) -> list[FileOp]:
 
 
 def recent_moves(connection: sqlite3.Connection, limit: int) -> list[FileOp]:
-    """The latest moves that stand, in order."""
-    latest = "SELECT id FROM file_operations WHERE op = 'move' AND state = 'done' ORDER BY id DESC LIMIT ?"
+    """The latest moves that stand, and XMP sidecars that were written, in order."""
+    placed = "(op = 'move' OR (op IN ('write', 'replace') AND destination LIKE '%.xmp'))"
+    latest = f"SELECT id FROM file_operations WHERE {placed} AND state = 'done' ORDER BY id DESC LIMIT ?"
     return _read(connection, f"id IN ({latest})", limit)
 
 
