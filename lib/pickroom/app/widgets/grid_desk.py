@@ -16,7 +16,6 @@ from pickroom.app.widgets.stage import Grid, runs, sequences, spans
 from pickroom.app.widgets.words import shown
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import SELECTED, STAGING, filename_of
-from pickroom.files.apply_marks import destination_words
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking.board import SIZES
 from pickroom.sessions.marking.session import BoardSession, BrowseSession
@@ -155,14 +154,12 @@ class GridDesk(Desk):
         if board.active is None:
             return "No image is here."
         going = board.marks.get(board.active)
-        in_place = self.session.project.manifest.in_place is not None
-        return f"{board.active}  ·  → {destination_words(going, in_place)}" if going else board.active
+        return f"{board.active}  ·  → {self.session.destination_words(going)}" if going else board.active
 
     def _panel(self) -> str:
         board = self.session.board
         if board.summary:
-            in_place = self.session.project.manifest.in_place is not None
-            return desk_html.routes(self.session.summary(), in_place=in_place)
+            return desk_html.routes(self.session.summary(), in_place=self.session.in_place)
         if board.help:
             return desk_html.legend(self.session.keys.legend)
         if board.info and board.active is not None:
@@ -221,12 +218,11 @@ class BrowseDesk(GridDesk):
         some = bool(board.targets)
         what = f"{len(board.selected):,} selected" if board.selected else "the active image"
         alone = f"In no group ({len(session.singles):,})"
-        in_place = session.project.manifest.in_place is not None
-        keep, aside = (destination_words(folder, in_place) for folder in (SELECTED, STAGING))
+        keep, aside = map(session.destination_words, (SELECTED, STAGING))
         to_crop = self.button("mark crop", "To the crop desk", enabled=some, title=f"{what} to crop/")
         return [
             self.button("mark keep", "Keep", enabled=some, title=f"{what} to {keep}; a result stays where it is"),
-            *([] if in_place else [to_crop]),
+            *([] if session.in_place else [to_crop]),
             self.button("mark staging", "Set aside", enabled=some, title=f"{what} to {aside}"),
             self.button("next marked", "Next marked", enabled=bool(board.marks)),
             self.button("singles", alone, kind="on" if session.singles_only else "", title="Only images in no group"),
