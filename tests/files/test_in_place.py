@@ -405,7 +405,7 @@ def test_a_folder_without_the_images_is_noticed(start: Start, tmp_path: Path) ->
     ("options", "told"),
     [
         (("--naming", "full"), "--naming needs --in-place"),
-        (("--in-place", "--naming", "both"), "--naming cannot be 'both'"),
+        (("--in-place", "--naming", "both"), "'both' is not one of 'stem', 'full'"),
         (("--in-place", "--rename-duplicates"), "--in-place and --rename-duplicates exclude each other"),
     ],
 )

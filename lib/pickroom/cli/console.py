@@ -53,8 +53,9 @@ def _name_home(value: Path | None) -> Path | None:
 _HOME = typer.Option("--home", callback=_name_home, help="The workspace; else $PICKROOM_HOME, else found from here.")
 _JSON = typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.")]
+Naming = Literal["stem", "full"]
 SidecarNaming = Annotated[
-    str, typer.Option("--naming", help="With --in-place, of new sidecars. stem: name.xmp; full: name.ext.xmp.")
+    Naming, typer.Option("--naming", help="With --in-place, of new sidecars. stem: name.xmp; full: name.ext.xmp.")
 ]
 
 
@@ -265,14 +266,11 @@ def project_of(project_id: str) -> Project:
     return workspace_here().project(project_id)
 
 
-def naming_of(in_place: bool | None, naming: str) -> Literal["stem", "full"] | None:
+def naming_of(in_place: bool | None, naming: Naming) -> Naming | None:
     """The manifest's `in_place` from the two options, None where images move; raises UsageError."""
-    if naming not in ("stem", "full"):
-        raise UsageError(f"--naming cannot be {naming!r}", doing="reading options", hint="stem or full")
-    chosen: Literal["stem", "full"] = "full" if naming == "full" else "stem"
-    if chosen == "full" and not in_place:
+    if naming == "full" and not in_place:
         raise UsageError("--naming needs --in-place", doing="reading options", hint="add --in-place")
-    return chosen if in_place else None
+    return naming if in_place else None
 
 
 def version(value: bool) -> None:
