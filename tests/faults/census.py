@@ -49,8 +49,11 @@ def tree_of(project: Project) -> Tree:
 
 
 def theirs(before: Tree) -> Tree:
-    """The images and companions, of all files: sidecars and partial files are Pickroom's, to write and to remove."""
-    return {path: sha256 for path, sha256 in before.items() if not path.endswith((".decision", PARTIAL_SUFFIX))}
+    """The images and companions, of all files: sidecars and partial files are Pickroom's to write, change and remove.
+
+    What sidecars must hold, byte for byte, the journal tells (`_journal_told`).
+    """
+    return {path: sha256 for path, sha256 in before.items() if not path.endswith((".decision", ".xmp", PARTIAL_SUFFIX))}
 
 
 def missing(before: Tree, project: Project) -> list[str]:
@@ -78,8 +81,9 @@ def census(before: Tree, steps_before: int, project: Project) -> Census:
         _sound(connection, found)
         journal = connection.execute("SELECT * FROM file_operations ORDER BY id").fetchall()
         _journal_told(before, now, journal[steps_before:], found)
-        _decisions_agree(connection, now, found)
-        _marks_agree(connection, now, found)
+        in_place = project.manifest.in_place is not None
+        _decisions_agree(connection, now, found, in_place)
+        _marks_agree(connection, now, found, in_place)
     return found
 
 
@@ -120,7 +124,7 @@ def _journal_told(before: Tree, now: Tree, journal: list[sqlite3.Row], found: Ce
             found.astray.append(f"{path} {what}")
 
 
-def _decisions_agree(connection: sqlite3.Connection, now: Tree, found: Census) -> None:
+def _decisions_agree(connection: sqlite3.Connection, now: Tree, found: Census, in_place: bool) -> None:
     def lies(name: str, directory: str) -> set[str]:
         """The folders of Pickroom's that hold an image, flat or with its own folder below them."""
         below = (f"{directory}/{name}", name)
@@ -142,6 +146,7 @@ def _decisions_agree(connection: sqlite3.Connection, now: Tree, found: Census) -
         for name in names:
             due = wanted if name == picked else {"delete_staging"}
             there = lies(name, row["directory"])
+            due = {row["directory"]} if in_place else due
             if there != due and name not in elsewhere:  # a later room has sent it on
                 found.disagreeing.append(f"{name} of {row['group_id']} lies in {there}, its row says {sorted(due)}")
     contexts = {row[0] for row in connection.execute("SELECT group_id FROM decision_context")}
@@ -151,11 +156,16 @@ def _decisions_agree(connection: sqlite3.Connection, now: Tree, found: Census) -
             found.disagreeing.append(f"{there} waits, and has gone")
 
 
-def _marks_agree(connection: sqlite3.Connection, now: Tree, found: Census) -> None:
+def _marks_agree(connection: sqlite3.Connection, now: Tree, found: Census, in_place: bool) -> None:
     for row in connection.execute("SELECT * FROM image_marks"):
         here = f"{row['directory']}/{row['filename']}" if row["directory"] else row["filename"]
         there = f"{row['folder']}/{row['filename']}"
-        if (row["batch"] is None) != (here in now) or (row["batch"] is None) == (there in now):
+        if in_place:  # its rating says it
+            there = here.replace(".png", ".xmp")
+            agrees = here in now and (row["batch"] is None) != (there in now)
+        else:
+            agrees = (row["batch"] is None) == (here in now) and (row["batch"] is None) != (there in now)
+        if not agrees:
             found.disagreeing.append(f"the mark of {here} says batch {row['batch']}, the disk another thing")
 
 

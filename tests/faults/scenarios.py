@@ -13,6 +13,7 @@ from conftest import write_image, write_series
 from faults.census import Census, Tree, census, missing, tree_of
 from faults.launcher import CROP_DESK, Plan, Run, run, start
 from pickroom.automation import sandbox
+from pickroom.files.rating import Naming
 from pickroom.indexing import projects
 from pickroom.store.workspace import Project, Workspace
 from sessions.duplicates.test_session import with_duplicates
@@ -21,6 +22,7 @@ from support.boards import with_results
 from support.reviewing import FINALISE, queue, recommend, review, rows
 
 KEYS, BOXES, FOLDERS = "keys.txt", "boxes.jsonl", "folders.jsonl"  # files a command reads, in the home
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 FOLDERS_ELSEWHERE = ("selected", "delete_staging", "crop", "crop_cropped", "crop_originals")
 
 
@@ -168,9 +170,9 @@ def template(folder: Path, scenario: Scenario) -> Path:
 # --- projects before a command --------------------------------------------------------------------------------
 
 
-def _started(folder: Path, groups: Sequence[tuple[float, ...]], within: str = "anna") -> Project:
-    write_series(folder / "images" / within, list(groups), companions=(".yaml", ".caption"))
-    return projects.start(Workspace(folder / "home"), "p", folder / "images")[0]
+def _started(folder: Path, groups: Sequence[tuple[float, ...]], in_place: Naming | None = None) -> Project:
+    write_series(folder / "images" / "anna", list(groups), companions=(".yaml", ".caption"))
+    return projects.start(Workspace(folder / "home"), "p", folder / "images", in_place=in_place)[0]
 
 
 def _write_lines(folder: Path, name: str, lines: Sequence[object]) -> None:
@@ -185,6 +187,36 @@ def _to_review(folder: Path, keys: Sequence[str] = FINALISE) -> None:
     if keys == FINALISE:
         review(project, "1", "w", "a", "x")
     _write_lines(folder, KEYS, keys)
+
+
+def _to_rate(folder: Path) -> None:
+    """Chosen, to be rated in place: pick, crop by hand, reject; some sidecars are there, others are new."""
+    project = _started(folder, [(1, 2)] * 4, "stem")
+    for group, program in zip(queue(project), ("lightroom_classic", "darktable", "digikam"), strict=False):
+        sidecar = Path(group.filenames[0]).with_suffix(".xmp")
+        shutil.copy(FIXTURES / "xmp" / f"{program}.xmp", project.root / "anna" / sidecar)
+    review(project, "1", "q", "x")
+    _write_lines(folder, KEYS, FINALISE)
+
+
+def _to_crop_in_place(folder: Path) -> None:
+    """Three images wait for a crop that goes into their sidecars."""
+    project = _started(folder, [(1, 2)] * 3, "full")
+    names = [group.filenames[0] for group in queue(project)]
+    review(project, "q", "q", "q", *FINALISE)
+    boxes: list[object] = [{"filename": name, "box": [0.1, 0.1, 0.7, 0.7]} for name in names[:2]]
+    _write_lines(folder, BOXES, [*boxes, {"filename": names[2], "action": "delete"}])
+
+
+def _to_browse_in_place(folder: Path) -> None:
+    """Two images in no group, to be kept and set aside by their ratings."""
+    project = _started(folder, [(1, 2)], "stem")
+    for number, name in enumerate(("alone.png", "other.png")):
+        write_image(project.root / "shoot" / name, seed=50 + 9 * number)
+    projects.rescan(project)
+    _write_lines(
+        folder, FOLDERS, [{"filename": "alone.png", "mark": "keep"}, {"filename": "other.png", "mark": "staging"}]
+    )
 
 
 def _to_press(folder: Path) -> None:
@@ -312,6 +344,12 @@ _ALL = (
     Scenario("undo sort", ("undo", "p", "--batch", "2"), _after("sort"), ("sort", "p")),
     Scenario("undo duplicates", ("undo", "p", "--batch", "1"), _after("duplicates"), ("browse", "p")),
     Scenario("recover review", ("recover", "p"), _interrupted("review")),
+    Scenario("rate", ("review", "p", "--keys", KEYS), _to_rate),
+    Scenario("undo rate", ("undo", "p", "--batch", "1"), _after("rate")),
+    Scenario("recover rate", ("recover", "p"), _interrupted("rate")),
+    Scenario("crop in place", ("crop", "p", "--boxes", BOXES), _to_crop_in_place, ("crop", "p")),
+    Scenario("undo crop in place", ("undo", "p", "--batch", "2"), _after("crop in place"), ("crop", "p")),
+    Scenario("browse in place", ("browse", "p", "--marks", FOLDERS, "--execute"), _to_browse_in_place, ("browse", "p")),
     Scenario("recover crop", ("recover", "p"), _interrupted("crop"), ("crop", "p")),
 )
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}

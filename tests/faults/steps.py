@@ -251,6 +251,8 @@ def _step_of(op: Any) -> str:
         return "sidecar written"
     if op.op == "remove":
         return "sidecar removed"
+    if op.op == "replace":
+        return "sidecar changed"
     ends = (op.source, op.destination)
     if any(path.endswith(atomic.PARTIAL_SUFFIX) for path in ends):
         return "crop placed"

@@ -39,6 +39,8 @@ from support.reviewing import (
 # pick, crop by hand, the AI's crop: every folder, both sidecars; then one group that stays
 KEYS = ("1", "w", "a")
 GROUPS = [(1, 2)] * 4
+SIDECARS = (".decision", ".xmp")
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def finalise(project: Project) -> None:
@@ -95,12 +97,34 @@ def finalised_burst(burst: Project, tmp_path_factory: pytest.TempPathFactory) ->
     return project
 
 
+@pytest.fixture(scope="module")
+def in_place(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Three groups decided, to be rated in place: sidecars of other programs are there, and others are new."""
+    folder = tmp_path_factory.mktemp("in_place")
+    write_series(folder / "images" / "anna", [(1, 1.5, 2), *[(1, 2)] * 3])
+    project = projects.start(Workspace(folder / "home"), "p", folder / "images", in_place="stem")[0]
+    for group, program in zip(queue(project), ("lightroom_classic", "digikam", "darktable"), strict=False):
+        name = Path(group.filenames[0]).with_suffix(".xmp")
+        shutil.copy(FIXTURES / "xmp" / f"{program}.xmp", project.root / "anna" / name)
+    review(project, "1", "x", "k")
+    return project
+
+
+@pytest.fixture(scope="module")
+def finalised_in_place(in_place: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = copy_of(in_place, tmp_path_factory.mktemp("finalised") / "copy")
+    review(project, *FINALISE)
+    return project
+
+
 CRASHES = {
     # what is killed: (the project before, the act)
     "a finalise": ("reviewed", finalise),
     "an undo": ("finalised", undo),
     "a finalise of a burst": ("burst", finalise),
     "an undo of a burst": ("finalised_burst", undo),
+    "a finalise in place": ("in_place", finalise),
+    "an undo in place": ("finalised_in_place", undo),
 }
 
 
@@ -111,8 +135,9 @@ def test_kill_at_any_step_recovers_to_all_or_nothing(
 ) -> None:
     template: Project = request.getfixturevalue(before)
     place = tmp_path / "run"  # always the same, since reasons name it
-    # a sidecar is ours to write and to remove; every other file is the user's
-    contents = {sha256 for path, sha256 in whole_tree(template.root).items() if not path.endswith(".decision")}
+    # sidecars are written, removed or changed: they must be as before or as after; every other file is the user's
+    kept = {path: sha256 for path, sha256 in whole_tree(template.root).items() if not path.endswith(SIDECARS)}
+    contents = set(kept.values())
     project = copy_of(template, place)
     nothing = snapshot(project)
     count = in_child(run, Way(), act, project)

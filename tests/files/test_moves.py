@@ -366,3 +366,36 @@ def test_a_name_that_exfat_does_not_take_is_said_so(tmp_path: Path) -> None:
             moves.rollback(tmp_path, op)
         assert read_tree(disk) == {}
     assert (tmp_path / "anna" / "a:b?.png").read_bytes() == CONTENT
+
+
+def test_a_sidecar_is_replaced_once_and_put_back_to_the_byte(root: Path) -> None:
+    sidecar, before, after = root / "a.xmp", "\ufeff<x>\r\n</x>", "<x>more</x>"
+    sidecar.write_bytes(before.encode())
+    sidecar.chmod(0o640)
+    digest = hashlib.sha256(after.encode()).hexdigest()
+    step = FileOp(1, "review", "g", "replace", None, "a.xmp", digest, after, content_before=before)
+    moves.rollback(root, step)  # never taken
+    for _ in range(2):
+        moves.execute(root, step)
+        assert (sidecar.read_bytes(), sidecar.stat().st_mode & 0o777) == (after.encode(), 0o640)
+    assert moves.inverse(step).sha256 == hashlib.sha256(before.encode()).hexdigest()
+    for _ in range(2):
+        moves.rollback(root, step)
+        assert sidecar.read_bytes() == before.encode()
+
+
+def test_a_sidecar_that_another_program_changed_is_left_alone(root: Path) -> None:
+    sidecar = root / "a.xmp"
+    sidecar.write_text("theirs")
+    step = FileOp(1, "review", "g", "replace", None, "a.xmp", "", "ours", content_before="before", id=7)
+    for refused in (step, moves.inverse(step)):
+        with pytest.raises(FileOperationError, match="another program has changed the sidecar"):
+            moves.execute(root, refused)
+    moves.rollback(root, step)
+    assert sidecar.read_text() == "theirs"
+    sidecar.unlink()
+    with pytest.raises(FileOperationError):
+        moves.execute(root, step)
+    assert not sidecar.exists()
+    moves.execute(root, moves.inverse(step))  # moved elsewhere by the user, who then undoes
+    assert sidecar.read_text() == "before"

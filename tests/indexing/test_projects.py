@@ -510,6 +510,7 @@ def test_status_of_a_new_project(make_project: MakeProject) -> None:
         "status": "active",
         "root": str(project.root),
         "root_exists": True,
+        "in_place": None,
         "groups": 2,
         "waiting": 2,
         "imported": 0,

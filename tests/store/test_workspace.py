@@ -31,6 +31,7 @@ MANIFEST_FIELDS = [
     "encoder",
     "notes",
     "layout",
+    "in_place",
 ]
 
 

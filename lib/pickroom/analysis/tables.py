@@ -57,6 +57,7 @@ TABLES = {
     ),
     "comparisons": _columns("group_id images made_at", whole="round chosen"),
     "kept_images": _columns("group_id filename", whole="kept stars"),
+    "image_marks": _columns("room directory filename folder", whole="batch"),
     "review_state": _columns("group_id action held_reason updated_at"),
     "file_operations": _columns(
         "kind unit op source destination sha256 state error planned_at finished_at", whole="id batch undoes"

@@ -24,7 +24,7 @@ from pickroom.core.quantities import format_bytes
 from pickroom.core.records import FileOp
 from pickroom.files import recovery
 from pickroom.files.moves import sweep_partials
-from pickroom.files.preflight import project_lock
+from pickroom.files.preflight import project_lock, require_moving
 from pickroom.storage import atomic, leftovers
 from pickroom.store import operations
 from pickroom.store.connect import backup, open_read_only, require_database
@@ -113,10 +113,12 @@ def locate(project: Project, sandbox: Path | None = None, *, production: bool = 
         NoDatabaseError: the copy has lost its database.
         NoCopyError: the copy does not exist yet. ProjectError: it or the list of sandboxes is damaged.
         FileOperationError: a sandbox elsewhere cannot be added to that list.
-        UsageError: the sandbox is in an impossible place, or leads elsewhere by a link.
+        UsageError: the sandbox is in an impossible place, or leads elsewhere by a link; or the project itself is to be
+            acted on, and is rated in place.
     """
     target = _planned(project, sandbox, production)
     if not target.is_copy:
+        require_moving(project, "the automation")
         return target
     if not target.project.manifest_file.is_file():
         what, hint = "the project has no copy", f"make it: pickroom auto generate {project.id}"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -53,6 +53,10 @@ def _name_home(value: Path | None) -> Path | None:
 _HOME = typer.Option("--home", callback=_name_home, help="The workspace (default: $PICKROOM_HOME, else found).")
 _JSON = typer.Option("--json", help="Print one JSON object on stdout, and nothing else there.")
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's id.")]
+Naming = Literal["stem", "full"]
+SidecarNaming = Annotated[
+    Naming, typer.Option("--naming", help="With --in-place, of new sidecars. stem: name.xmp; full: name.ext.xmp.")
+]
 
 
 def command(
@@ -260,6 +264,13 @@ def workspace_here(folder: Path | None = None, default: Path | None = None) -> W
 
 def project_of(project_id: str) -> Project:
     return workspace_here().project(project_id)
+
+
+def naming_of(in_place: bool | None, naming: Naming) -> Naming | None:
+    """The manifest's `in_place` from the two options, None where images move; raises UsageError."""
+    if naming == "full" and not in_place:
+        raise UsageError("--naming needs --in-place", doing="reading options", hint="add --in-place")
+    return naming if in_place else None
 
 
 def version(value: bool) -> None:

@@ -17,14 +17,18 @@ def open_folder(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of images.")],
     port: Annotated[int, typer.Option(help="The port to listen on; if taken, the next free one.")] = 8866,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Write decisions into XMP sidecars; no image moves.")
+    ] = False,
+    naming: console.SidecarNaming = "stem",
 ) -> None:
     """Review a folder of images in the browser: make or find its project, and read the images meanwhile."""
     from pickroom.indexing import opening
     from pickroom.learn.progress import start_command
 
-    workspace = console.workspace_here()
+    workspace, sidecars = console.workspace_here(), console.naming_of(in_place, naming)
     with console.progress_bar("Reading the first images") as progress:
-        project = opening.open_folder(workspace, folder, progress)
+        project = opening.open_folder(workspace, folder, progress, sidecars)
     start_command(workspace, opening.job_name(project.id), ["index", project.id])
     from pickroom.app.server import app_server  # takes seconds to import, while the background is already running
 

@@ -31,11 +31,25 @@ def start(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Keep sub-folders in selected/ and the others, as for duplicate names.")
     ] = False,
+    in_place: Annotated[
+        bool | None, typer.Option("--in-place/--no-in-place", help="Write decisions into XMP sidecars; no image moves.")
+    ] = None,
+    naming: console.SidecarNaming = "stem",
 ) -> None:
     """Make a project of a folder of images: scan and group them, recommend the baseline."""
     from pickroom.history.logged_paths import new_aliases
     from pickroom.indexing import projects
 
+    sidecars = console.naming_of(in_place, naming)
+    if in_place is not None and images is None and not finished:
+        projects.set_in_place(console.project_of(project), sidecars)
+        console.show(f"Project {project}: {in_place_words(sidecars)}", {"project_id": project, "in_place": sidecars})
+        return
+    others = {"--finished": finished, "--rename-duplicates": rename_duplicates, "--mirror": mirror}
+    if in_place and any(others.values()):
+        other = next(option for option, given in others.items() if given)
+        what = f"--in-place and {other} exclude each other"
+        raise UsageError(what, doing="starting a project", hint="give one of them")
     if (images is None) is not finished or (finished and (rename_duplicates or mirror)):
         hint = f"of the folder you are in: pickroom start {project} --images .; see: pickroom start --help"
         raise UsageError("give either --images or --finished", doing="starting a project", hint=hint)
@@ -53,12 +67,22 @@ def start(
             aliases=names,
             rename_duplicates=rename_duplicates,
             mirror=mirror,
+            in_place=sidecars,
             progress=progress,
         )
     first, *lines = scan_lines(report)
+    lines += [in_place_words(sidecars)] if sidecars else []
     lines.append(next_line(made.id))
     console.show([f"Project {made.id}: {first}", *lines], {"project_id": made.id, **report.to_dict()})
     console.fail_if(rename_duplicates and not mirror and report.layout == "mirror")  # a name is still met twice
+
+
+def in_place_words(naming: str | None) -> str:
+    """What a project does with decisions, by its manifest's `in_place`."""
+    if naming is None:
+        return "decisions move images"
+    name = "name.xmp" if naming == "stem" else "name.ext.xmp"
+    return f"decisions are written into XMP sidecars (new ones: {name}), and no image moves"
 
 
 def next_line(project_id: str) -> str:
@@ -179,6 +203,7 @@ def status_words(entry: dict[str, Any]) -> str:
         f"{name} ({entry['status']}): {waiting}; decided: {decided}",
         f"  {there if entry['root'] else 'registered without images'}",
     ]
+    lines += [f"  {in_place_words(entry['in_place'])}"] if entry["in_place"] else []
     if entry["imported"]:
         lines.append(f"  not asked again: {plural(entry['imported'], 'group')} of which the pick was imported")
     if entry["chosen"]:

@@ -136,9 +136,10 @@ def _finish(
     for line in console.some([f"{path}: {reason}" for path, reason in held.items()], _SHOWN):
         console.say(line.strip())
     head = session.header()
-    done = f"Batch {batch}: {len(going)} moved" if batch else f"{len(going)} would move" if placements else "no mark"
+    did, would = ("rated", "would be rated") if session.in_place else ("moved", "would move")
+    done = f"Batch {batch}: {len(going)} {did}" if batch else f"{len(going)} {would}" if placements else "no mark"
     counts = sorted(Counter(p.mark.folder for p in going).items())
-    ways = [f"  {count:>6}  → {folder}/" for folder, count in counts]
+    ways = [f"  {count:>6}  → {session.destination_words(folder)}" for folder, count in counts]
     lines = [head, *words, *ways, f"{done}, {len(held)} held back"]
     if going and not execute:
         lines.append("Nothing has been done. Do it: add --execute")

@@ -16,7 +16,7 @@ Action = Literal["undecided", "approve", "crop", "reject", "keep", "skip"]
 RecommendationSource = Literal["baseline", "model", "simulated"]
 BoxSource = Literal["drawn", "ai", "ai_all", "default"]  # FORMATS.md, Crops
 InputKind = Literal["review", "blind", "automation_review", "auto", "import", "history"]
-OpKind = Literal["move", "write", "remove"]
+OpKind = Literal["move", "write", "remove", "replace"]
 OpState = Literal["planned", "done", "undone", "failed"]
 # of a burst, the rounds before the one on screen: the places in the group of the images met, the winner's first
 Rounds = tuple[tuple[int, ...], ...]
@@ -274,11 +274,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class FileOp:
-    """One step of the journal: a move, or a small text file written or removed.
+    """One step of the journal: a move, or a small text file written, removed or replaced.
 
-    Paths are POSIX, relative to the project's root. `content` is the whole text of a `write`, and of the
-    file a `remove` takes away, so that either can be done again or put back. `kind` names the part of
-    Pickroom that planned it; the steps of one `unit` happen together or not at all.
+    Paths are POSIX, relative to the project's root. `content` is the whole text of a `write` or a `replace`, and of
+    the file a `remove` takes away; `content_before` is what a `replace` replaces: so each can be done again or put
+    back. `kind` names the part of Pickroom that planned it; the steps of one `unit` happen together or not at all.
     """
 
     batch: int
@@ -293,8 +293,9 @@ class FileOp:
     id: int | None = None
     state: OpState = "planned"
     error: str | None = None
+    content_before: str | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """RecommendationSource and destination, as far as the step has them."""
+        """Source and destination, as far as the step has them."""
         return tuple(path for path in (self.source, self.destination) if path is not None)

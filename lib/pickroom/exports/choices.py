@@ -13,11 +13,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from pickroom.core.errors import ConflictError, StoreError
 from pickroom.core.naming import CROPPED, folder_of, join, mirrored, source_folder
 from pickroom.core.records import MAX_GROUP, CropBox, Image
+from pickroom.files.routing import Verdict
 from pickroom.images.scan import list_images
 from pickroom.integrity import inspect
 from pickroom.storage import atomic
@@ -25,8 +25,6 @@ from pickroom.store import crops, groups, images, operations
 from pickroom.store.connect import open_read_only, transaction
 from pickroom.store.rows import read_any_text
 from pickroom.store.workspace import Project
-
-Verdict = Literal["picked", "passed over", "rejected", "kept"]
 
 BY_MACHINE = "decided without a person"
 CUT_BY_MACHINE = "crop made without a person: its box is left out"

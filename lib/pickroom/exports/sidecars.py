@@ -15,72 +15,27 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from pickroom.core.errors import FileOperationError, ImageError, UsageError
-from pickroom.core.naming import (
-    RAW_EXTENSIONS,
-    extension_of,
-    filename_of,
-    folder_of,
-    join,
-    source_folder,
-    split,
-    stays_inside,
-    stem_of,
-)
-from pickroom.exports import choices, xmp
-from pickroom.exports.choices import Choices, Judged, Verdict
+from pickroom.core.naming import filename_of, folder_of, source_folder, stays_inside
+from pickroom.exports import choices
+from pickroom.exports.choices import Choices
 from pickroom.exports.formats import Exported, ExportRequest, Progress
+from pickroom.files import rating
 from pickroom.files.preflight import DiskSnapshot, ImageFolder, moving_files, require_images
-from pickroom.images import decode
+from pickroom.files.rating import Naming, Sidecar
 from pickroom.integrity import unsound_rows
 from pickroom.storage import atomic
 from pickroom.storage.json_records import from_json, parse_lines
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project
 
-Naming = Literal["stem", "full"]
-
-# What each verdict is shown as. Lightroom has no flag in XMP, and its stars stop at 1: the label tells -1 there.
-RATINGS: Mapping[Verdict, tuple[int, str | None]] = {
-    "picked": (5, "Green"),
-    "kept": (3, "Yellow"),
-    "passed over": (1, None),
-    "rejected": (-1, "Red"),
-}
 _SHOWN = 20  # sidecars of a project that are listed by name
 _UNDONE = ".undone"
 _SET_ASIDE = re.compile(r"\.undone-\d+(?=(\.[^.]+)?\.xmp$)")
-_LARGEST = 16 << 20  # bytes of a sidecar that is merged into; Camera Raw's with masks have a few
-
-
-@dataclass(frozen=True, slots=True)
-class Sidecar:
-    """One sidecar to write, or the reason why it is held back.
-
-    Attributes:
-        path: of the sidecar, relative to the root.
-        image: the name of the image it belongs to.
-        before: what is there now, None for no file; after: what will be.
-        changes: properties of ours that hold something else now, as "xmp:Rating 2 -> 5".
-        rating_only: it is of a RAW file of the image's stem, whose frame and crop are not those of the image.
-    """
-
-    path: str
-    image: str
-    before: str | None = None
-    after: str | None = None
-    changes: tuple[str, ...] = ()
-    held: str | None = None
-    rating_only: bool = False
-
-    @property
-    def there(self) -> bool:
-        """Whether the sidecar says all of it already."""
-        return self.held is None and self.before == self.after
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +68,10 @@ def export(request: ExportRequest) -> Exported:
         return done
     naming, held, lost, going = request.options["naming"], 0, list[str](), 0
     for project in request.projects:
+        if project.manifest.in_place is not None:
+            done.values["projects"][project.id] = {"in_place": project.manifest.in_place}
+            done.lines.append(f"{project.id}: rated in place: finalise writes its sidecars")
+            continue
         if executing:
             with request.progress(f"Writing sidecars of {project.id}") as progress:
                 planned, found, record = write(project, naming, progress)
@@ -165,28 +124,23 @@ def _in_words(project: Project, counts: Mapping[str, Any], done: str) -> list[st
 
 
 def plan(found: Choices, naming: Naming = "stem") -> list[Sidecar]:
-    """What writing sidecars for these choices would do. Changes nothing; the dry run and the real one look by this.
-
-    Args:
-        naming: "stem" is `name.xmp`, "full" is `name.ext.xmp`; docs/decisions/105 says who reads which.
-    """
+    """What writing sidecars for these choices would do. Changes nothing; the dry run and the real one look by this."""
     disk = DiskSnapshot(found.project.root)
     planned: list[Sidecar] = []
     for judged in found.images:
-        stars, label = RATINGS[judged.verdict]
-        rated = xmp.rating(judged.stars or stars, label)
+        rated = rating.rated(judged.verdict, judged.stars)
         # the box belongs to the picture that it was drawn on: next to the finished crop it would cut twice
         try:
             cut, other = (
-                xmp.crop(box, _stored_frame(disk.root, judged)) if box is not None else {}
+                rating.cropped(disk.root / judged.path, box) if box is not None else {}
                 for box in (judged.box, judged.other_box)
             )
         except ImageError as error:
             planned.append(Sidecar(judged.path, judged.image.filename, held=error.reason))
             continue
-        planned.append(_sidecar(disk, judged.path, {**rated, **cut}, naming, other))
+        planned.append(rating.plan(disk, judged.path, {**rated, **cut}, naming, other))
         if judged.cropped is not None:
-            planned.append(_sidecar(disk, judged.cropped, rated, naming))
+            planned.append(rating.plan(disk, judged.cropped, rated, naming))
     shared = Counter(item.path for item in planned)
     return [
         replace(item, held="another image of this stem has the same sidecar") if shared[item.path] > 1 else item
@@ -270,46 +224,6 @@ def _take_back(project: Project, folder: ImageFolder, record: Path, held: dict[s
     else:
         record.rename(record.with_name(record.name + _UNDONE))
     return len(entries) - len(staying)
-
-
-def _sidecar(
-    disk: DiskSnapshot, image: str, wanted: xmp.Properties, naming: Naming, other: xmp.Properties | None = None
-) -> Sidecar:
-    """Plan one sidecar; a crop in it that says what `other` says was written for a box that is not the user's."""
-    folder, filename = split(image)
-    stem = stem_of(filename)
-    name = f"{stem if naming == 'stem' else filename}.xmp"
-    path = disk.root / folder / name
-    planned = Sidecar(join(folder, name), filename)
-    try:
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            return replace(planned, held="it is a link or a folder")
-        if path.exists() and path.stat().st_size > _LARGEST:
-            return replace(planned, held=f"it has more than {_LARGEST >> 20} MiB")
-        packet = path.read_bytes() if path.exists() else None
-        if naming == "stem":
-            # Adobe's programs take NAME.xmp for that of the RAW file: its frame and its crop are not the JPEG's
-            own = disk.companions_in(folder).of(filename)
-            raw = any(extension_of(one) in RAW_EXTENSIONS and stem_of(one) == stem for one in own)
-            if raw or (packet is not None and xmp.names_another(packet, filename, disk.names(folder))):
-                planned = replace(planned, rating_only=True)
-                wanted, other = {key: value for key, value in wanted.items() if key[0] == xmp.XMP}, None
-        if packet is not None and other and xmp.properties(packet, other) == other:
-            wanted = {**wanted, **xmp.NO_CROP}
-        merged = xmp.merge(packet, wanted)
-    except (xmp.PacketError, OSError) as error:
-        return replace(planned, held=getattr(error, "strerror", None) or str(error))
-    had = xmp.properties(packet, wanted) if packet is not None else {}
-    changes = tuple(f"{key[1]} {had[key]} -> {value}" for key, value in wanted.items() if had.get(key, value) != value)
-    before = packet.decode() if packet is not None else None
-    return replace(planned, before=before, after=merged.decode(), changes=changes)
-
-
-def _stored_frame(root: Path, judged: Judged) -> xmp.StoredFrame:
-    with decode.open_image(root / judged.path) as image:
-        orientation = decode.orientation(image)
-        width, height = decode.upright_size(image)
-    return xmp.StoredFrame(width, height, orientation if 1 <= orientation <= 8 else 1)
 
 
 def _line(item: Sidecar) -> str:

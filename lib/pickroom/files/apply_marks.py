@@ -9,11 +9,23 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from pickroom.core.naming import CROP, CROP_AUTO, CROP_ORIGINALS, STAGING, join, mirrored, source_folder, stem_of
+from pickroom.core.naming import (
+    CROP,
+    CROP_AUTO,
+    CROP_ORIGINALS,
+    SELECTED,
+    STAGING,
+    join,
+    mirrored,
+    source_folder,
+    stem_of,
+)
 from pickroom.core.records import FileOp
+from pickroom.files import rating
 from pickroom.files.batch import run_batch
-from pickroom.files.journal import SORT
+from pickroom.files.journal import BROWSE, SORT
 from pickroom.files.preflight import DiskSnapshot, left_in_words
+from pickroom.files.routing import RATED, Verdict
 from pickroom.storage import atomic
 from pickroom.store import groups, images, marks, operations
 from pickroom.store.images import Stat
@@ -21,6 +33,8 @@ from pickroom.store.marks import BoardKind, Mark
 from pickroom.store.workspace import Project
 
 IN_A_GROUP = "it waits in a group for its review"
+DECIDED, LOOKED_AT = "it was decided in its group", "it was kept or set aside: undo the batch that did it"
+_VERDICTS: dict[str, Verdict] = {SELECTED: "kept", STAGING: "rejected"}  # of an image whose mark leads there
 # folders whose images wait for something else, and the reason that is shown
 _TAKEN = {
     CROP: "it waits for its crop: the crop desk has it",
@@ -44,18 +58,22 @@ class Placement:
 class PlaceResult:
     """What an apply did."""
 
-    batch: int | None  # its number, for `undo --batch`; None when nothing was moved
-    counts: dict[str, int] = field(default_factory=dict)  # destination folder -> images that went there
+    batch: int | None  # its number, for `undo --batch`; None when nothing was done
+    counts: dict[str, int] = field(
+        default_factory=dict
+    )  # destination folder -> images that went there, or were rated so
     # path -> reason, for images that stay where they are; stuck: those that `pickroom recover` must finish
     held: dict[str, str] = field(default_factory=dict)
     stuck: dict[str, str] = field(default_factory=dict)
     project_id: str = ""  # whose batch it is
     staying: tuple[str, ...] = ()  # files whose names begin as a moved image's, and that belong to none: they stayed
+    in_place: bool = False  # whether images were rated and stayed
 
     @property
     def line(self) -> str:
         """One line for the user."""
-        parts = [", ".join(f"{count} → {folder}/" for folder, count in sorted(self.counts.items())) or "no image"]
+        going = [f"{count} → {destination_words(to, self.in_place)}" for to, count in sorted(self.counts.items())]
+        parts = [", ".join(going) or "no image"]
         if self.held:
             path, reason = next(iter(self.held.items()))
             parts.append(f"{len(self.held)} held back (the first: {path}: {reason})")
@@ -69,7 +87,16 @@ def unavailable_images(project: Project, connection: sqlite3.Connection, paths: 
     """Path -> why no board (sorter, folder viewer, duplicates) may move the image, for those it may not."""
     found = {path: _TAKEN[top] for path in paths if (top := path.partition("/")[0]) in _TAKEN and "/" in path}
     waiting = {join(i.directory, i.filename) for group in groups.queue(connection, project.id) for i in group.images}
+    if project.manifest.in_place is not None:  # else these have moved, and other files may lie there now
+        settled = {join(*one): DECIDED for one in groups.decided_images(connection)}
+        settled |= {join(*one): LOOKED_AT for one in marks.taken(connection, BROWSE)}
+        found |= {path: settled[path] for path in paths if path in settled}
     return found | {path: IN_A_GROUP for path in paths if path in waiting}
+
+
+def destination_words(folder: str, in_place: bool) -> str:
+    """Where a mark leads, in words: a folder, or what the image is rated where it stays."""
+    return RATED[_VERDICTS[folder]] if in_place and folder in _VERDICTS else f"{folder}/"
 
 
 def plan(
@@ -92,9 +119,11 @@ def plan(
             try:
                 folder = _mirrored(mark, sorted_into) if mirror else mark.folder
                 held, ops = _steps(project, disk, known, mark, folder, board, batch)
-                staying = disk.left_beside(mark.directory, [mark.filename])
+                staying = () if project.manifest.in_place else disk.left_beside(mark.directory, [mark.filename])
             except OSError as error:
                 held = f"{error.filename} cannot be read: {error.strerror}"
+            except rating.RatingError as error:
+                held = str(error)
         placements.append(Placement(mark, held=held) if held is not None else Placement(mark, ops, staying=staying))
     return placements
 
@@ -123,6 +152,12 @@ def _steps(
         return "it has changed since it was marked: look at it and mark it again", ()
     if disk.companions_in(mark.directory).shares_stem(mark.filename):
         return f"ambiguous stem: another image is named {stem_of(mark.filename)} too", ()
+    if project.manifest.in_place is not None:
+        if mark.folder not in _VERDICTS:
+            return "a project that is rated in place keeps images, or sets them aside: clear its mark", ()
+        wanted, begun = rating.rated(_VERDICTS[mark.folder]), FileOp(batch, board, mark.path, "write", None, None, "")
+        op = rating.step(disk, mark.directory, mark.filename, wanted, project.manifest.in_place, begun)
+        return disk.reserve([op]), (op,)
     sha256 = known.get((mark.filename, info.st_size, info.st_mtime_ns)) or atomic.sha256_of(path)
     files = [(mark.filename, sha256), *disk.companions_of(mark.directory, mark.filename)]
     ops = tuple(
@@ -152,11 +187,12 @@ def place(project: Project, connection: sqlite3.Connection, board: BoardKind, pa
         placements = batch.commit(ops, lambda: _write(connection, board, planned, batch.number))
         outcome = batch.run()
     done = set(outcome.done)
-    counts = Counter(p.mark.folder for p in placements if p.held is None and p.mark.path in done)
-    held = {p.mark.path: p.held for p in placements if p.held is not None} | outcome.failed
     going = [p for p in placements if p.held is None]
+    counts = Counter(p.mark.folder for p in going if p.mark.path in done)
+    held = {p.mark.path: p.held for p in placements if p.held is not None} | outcome.failed
     staying = tuple(dict.fromkeys(path for p in going if p.mark.path in done for path in p.staying))
-    return PlaceResult(batch.number if going else None, dict(counts), held, outcome.stuck, project.id, staying)
+    number, in_place = batch.number if going else None, project.manifest.in_place is not None
+    return PlaceResult(number, dict(counts), held, outcome.stuck, project.id, staying, in_place)
 
 
 def _write(

@@ -207,6 +207,8 @@ def plan_undo(project: Project, connection: sqlite3.Connection, batch: int, *, u
     if problems:
         what = problems[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else "")
         doing, hint = f"undoing batch {batch}", "nothing was moved; put the files right, then undo again"
+        if any(op.op != "move" and str(op.destination).endswith(".xmp") for op in done):
+            hint = "nothing was changed; move a changed sidecar elsewhere, then undo again: it restores what was before"
         raise ConflictError(what, doing=doing, subject=project.root, items=problems, hint=hint)
     return back
 
@@ -223,8 +225,8 @@ def _step_unread(disk: DiskSnapshot, op: FileOp) -> FileOp:
 
 def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) -> list[FileOp]:
     step, path = _step_unread(disk, op), disk.root / (op.destination or "")
-    if op.op == "write" and path.is_file() and atomic.sha256_of(path) != op.sha256:
-        raise _InTheWay(f"{op.destination} has been changed by hand")
+    if op.op in ("write", "replace") and path.is_file() and atomic.sha256_of(path) != op.sha256:
+        raise _InTheWay(f"{op.destination} has been changed {'since' if path.suffix == '.xmp' else 'by hand'}")
     if op.op != "move":
         return [step]
     assert op.destination is not None and op.source is not None

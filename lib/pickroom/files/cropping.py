@@ -1,5 +1,7 @@
 """Crop waiting images: render, commit the boxes with the file plan, move the originals to crop_originals/.
 
+In a project that is rated in place, a crop is written into the image's sidecar, and nothing is rendered.
+
 A crop is rendered next to its destination first, under a hidden name. A crash before the commit leaves a partial file
 to sweep; after it, recovery goes forward.
 """
@@ -26,8 +28,8 @@ from pickroom.core.naming import (
     split,
     stays_inside,
 )
-from pickroom.core.records import BoxSource, CropBox, FileOp
-from pickroom.files import sidecars
+from pickroom.core.records import BoxSource, CropBox, Decision, FileOp
+from pickroom.files import rating, sidecars, xmp
 from pickroom.files.batch import Batch, run_batch
 from pickroom.files.journal import CROP, DROP
 from pickroom.files.preflight import DiskSnapshot
@@ -79,7 +81,7 @@ class _Job:
     group_id: str | None  # whose row it completes, None when nothing says
     box: CropBox | None  # the crop in the original's frame, None for a drop
     ops: tuple[FileOp, ...]  # the steps; the first of a crop lacks its hash until it is rendered
-    left_out: str  # what the crop cannot have of its source, "" for nothing
+    warning: str  # what the user must know of the crop, "" for nothing
 
 
 class _Refused(Exception):
@@ -101,10 +103,10 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
                 try:
                     jobs.append(job := _check(project, connection, disk, order, batch.number))
                     warnings = [NO_SIDECAR] if job.group_id is None else []
-                    warnings += [f"the crop is without its {job.left_out}"] if job.left_out else []
+                    warnings += [job.warning] if job.warning else []
                     if warnings:
                         result.warnings[order.unit] = "; ".join(warnings)
-                except (_Refused, sidecars.SidecarError) as error:
+                except (_Refused, sidecars.SidecarError, rating.RatingError) as error:
                     result.refused[order.unit] = str(error)
                 except ImageError as error:
                     result.refused[order.unit] = error.reason
@@ -125,9 +127,10 @@ def _submit(
 ) -> None:
     """Render, commit and run one chunk of jobs, adding to `result`."""
     batch.folder.require()
-    if any(job.order.box is not None for job in jobs):
-        batch.folder.make(CROPPED)
-    jobs = _render(project, jobs, result)
+    if project.manifest.in_place is None:
+        if any(job.order.box is not None for job in jobs):
+            batch.folder.make(CROPPED)
+        jobs = _render(project, jobs, result)
     batch.commit([op for job in jobs for op in job.ops], lambda: _write(connection, jobs, batch.number))
     ran = batch.run()
     result.done += ran.done
@@ -138,6 +141,8 @@ def _submit(
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
     """Compare one order with disk and database; raises on any difference."""
     source = project.path(order.directory, order.filename)
+    if project.manifest.in_place is not None:
+        return _check_in_place(project, connection, disk, order, batch)
     waits = order.directory.partition("/")[0] in WAITING_FOLDERS and stays_inside(order.directory)
     plain = waits and Path(order.filename).name == order.filename
     if not plain or not is_image_name(order.filename) or source.is_symlink() or not source.is_file():
@@ -151,18 +156,45 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
         if earlier is not None:
             box = compose(earlier.box, box)
         elif sidecar is not None:
-            with decode.open_image(source) as image:
-                wide, tall = decode.upright_size(image)
-            picked = (sidecar.decision.image_width, sidecar.decision.image_height)
-            if (wide, tall) != picked:
-                measures = f"it measures {wide} x {tall}, but the image picked measured {picked[0]} x {picked[1]}"
-                raise _Refused(f"{measures}: a box drawn here would be logged in another frame")
+            _require_size(source, sidecar.decision)
     group_id = sidecar.decision.group_id if sidecar else earlier.group_id if earlier else None
     ops = _steps(disk, order, batch, sha256, sidecar, again=earlier is not None)
     in_the_way = disk.reserve(ops)
     if in_the_way is not None:
         raise _Refused(in_the_way)
-    return _Job(order, group_id, box, tuple(ops), left_out)
+    return _Job(order, group_id, box, tuple(ops), left_out and f"the crop is without its {left_out}")
+
+
+def _require_size(source: Path, decision: Decision) -> None:
+    with decode.open_image(source) as image:
+        wide, tall = decode.upright_size(image)
+    picked = (decision.image_width, decision.image_height)
+    if (wide, tall) != picked:
+        measures = f"it measures {wide} x {tall}, but the image picked measured {picked[0]} x {picked[1]}"
+        raise _Refused(f"{measures}: a box drawn here would be logged in another frame")
+
+
+def _check_in_place(
+    project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int
+) -> _Job:
+    """As `_check`, where the image stays: its sidecar gets the crop, or says that it is rejected."""
+    source, name = project.path(order.directory, order.filename), order.filename
+    waits = sidecars.from_database(project, connection, order.directory, name)
+    if waits is None or (waits.decision.directory or "") != order.directory or source.is_symlink():
+        raise _Refused("no decision waits for a crop of this image")
+    wanted = rating.rated("rejected")
+    if order.box is not None:
+        _require_size(source, waits.decision)
+        wanted = rating.cropped(source, order.box)
+    begun = FileOp(batch, DROP if order.box is None else CROP, order.unit, "write", None, None, "")
+    assert project.manifest.in_place is not None
+    op = rating.step(disk, order.directory, name, wanted, project.manifest.in_place, begun)
+    in_the_way = disk.reserve([op])
+    if in_the_way is not None:
+        raise _Refused(in_the_way)
+    said = xmp.properties((op.content or "").encode(), wanted)
+    warning = "" if said == wanted else f"{op.destination} is of a RAW file: the crop is in the database only"
+    return _Job(order, waits.decision.group_id, order.box, (op,), warning)
 
 
 def _steps(

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pickroom.core.records import Decision, FileOp, Group, InputKind, Recommendation
-from pickroom.files import routing
+from pickroom.files import rating, routing
 from pickroom.files.batch import run_batch
 from pickroom.files.preflight import DiskSnapshot, left_in_words
+from pickroom.files.rating import RatingError
 from pickroom.store import decisions, groups, operations, review_state
 from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import Project, utc_now
@@ -98,7 +99,7 @@ def plan(
     """
     waiting = groups.waiting_among(connection, group_ids)
     stored = review_state.REVIEW.load(connection, group_ids)
-    disk, mirror = DiskSnapshot(project.root), project.is_mirrored
+    disk = DiskSnapshot(project.root)
     plans, deferred = [], []
     # groups that another window has finalised meanwhile are not waiting any more
     for group in groups.load(connection, project.id, [g for g in group_ids if g in waiting]):
@@ -110,24 +111,31 @@ def plan(
         way = routing.route(saved.choice, len(group.images), saved.shown, crop_seen=saved.crop_seen)
         if way is not None:
             row = routing.decision(group, saved.choice, saved.shown, now, crop_seen=saved.crop_seen)
-            plans.append(_plan_group(disk, GroupPlan(group, saved, way, row), batch, mirror))
+            plans.append(_plan_group(disk, GroupPlan(group, saved, way, row), batch, project))
     return plans, deferred
 
 
-def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int, mirror: bool) -> GroupPlan:
+def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int, project: Project) -> GroupPlan:
     """The plan with its steps, or with the reason why the group is held back."""
     held = disk.problem_with(item.group.images)
     if held is not None:
         return replace(item, held=held)
+    ops, choice = list[FileOp](), item.saved.choice
     try:
-        companions = disk.companions(item.group)
+        if (in_place := project.manifest.in_place) is None:
+            companions, mirror = disk.companions(item.group), project.is_mirrored
+            ops = routing.plan(item.group, item.route, companions, item.saved.shown, batch, mirror=mirror)
+        elif choice is not None:
+            ops = rating.steps(disk, item.group, item.route, dict(choice.stars), in_place, batch)
     except OSError as error:
         return replace(item, held=f"{error.filename} cannot be read: {error.strerror}")
-    ops = tuple(routing.plan(item.group, item.route, companions, item.saved.shown, batch, mirror=mirror))
+    except RatingError as error:
+        return replace(item, held=str(error))
     held = disk.reserve(ops)
     if held is not None:
         return replace(item, held=held)
-    return replace(item, ops=ops, staying=disk.left_beside(item.group.directory, item.group.filenames))
+    staying = () if in_place else disk.left_beside(item.group.directory, item.group.filenames)
+    return replace(item, ops=tuple(ops), staying=staying)
 
 
 def _write(

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,6 +23,12 @@ from pickroom.storage.atomic import PARTIAL_SUFFIX
 
 IN_NEITHER_PLACE, VANISHED = "the file is in neither place", "the file has vanished"
 _NOTHING = hashlib.sha256(b"").hexdigest()
+_DOING = {
+    "move": "moving a file",
+    "write": "writing a sidecar",
+    "remove": "removing a sidecar",
+    "replace": "changing a sidecar",
+}
 _NOT_HERE = "the file is protected, or its disk cannot do this (see: pickroom doctor)"
 
 
@@ -35,20 +42,22 @@ def execute(root: Path, op: FileOp, *, verify: bool = False) -> None:
         FileOperationError: something is in the way, has vanished or has changed, or the system refused.
     """
     paths = [root / path for path in op.paths]
-    doing = {"move": "moving a file", "write": "writing a sidecar", "remove": "removing a sidecar"}[op.op]
+    doing = _DOING[op.op]
     try:
         if not _is_inside(op):
             # others may have written to the journal: no step may lead out of the project's folder
             raise _Refused("its path leads out of the project's folder")
         if op.op == "move":
             _publish_partial(root, op, verify=verify)
-        if op.destination is not None and (op.source is None or lies_at(root / op.source)):
+        if op.destination is not None and op.op != "replace" and (op.source is None or lies_at(root / op.source)):
             make_folder(root, folder_of(op.destination))
         if op.op == "move":
             _move(root, op, verify)
         elif op.op == "write":
             assert op.content is not None
             _write(paths[0], op.content)
+        elif op.op == "replace":
+            _replace(paths[0], op)
         elif os.path.lexists(paths[0]):
             if atomic.sha256_of(paths[0]) != op.sha256:
                 raise _Refused("the sidecar has been changed by hand")
@@ -64,8 +73,12 @@ _INVERSE: dict[OpKind, OpKind] = {"move": "move", "write": "remove", "remove": "
 
 def inverse(op: FileOp) -> FileOp:
     """The step that takes `op` back."""
-    kind = _INVERSE[op.op]
-    return replace(op, op=kind, source=op.destination, destination=op.source, id=None, undoes=op.id, state="planned")
+    back = replace(op, id=None, undoes=op.id, state="planned")
+    if op.op == "replace":
+        assert op.content_before is not None
+        sha256 = hashlib.sha256(op.content_before.encode()).hexdigest()
+        return replace(back, content=op.content_before, content_before=op.content, sha256=sha256)
+    return replace(back, op=_INVERSE[op.op], source=op.destination, destination=op.source)
 
 
 def lies_at(path: Path) -> bool:
@@ -177,7 +190,7 @@ def _stands_as_before(root: Path, op: FileOp, vanished: bool) -> bool:
         return lies_at(root / op.source)
     assert op.destination is not None
     destination = root / op.destination
-    if op.op == "write":
+    if op.op in ("write", "replace"):
         assert op.content is not None
         return not _is_file(destination) or destination.read_bytes() != op.content.encode()
     source = _ends(root, op)[0]
@@ -332,6 +345,25 @@ def _write(destination: Path, content: str) -> None:
         return
     if destination.read_bytes() != content.encode():
         raise _Refused("another file of this name exists")
+
+
+def _replace(path: Path, op: FileOp) -> None:
+    """Replace a sidecar as a whole, unless another program has changed it. Where it is gone, an undo makes it anew."""
+    assert op.content is not None and op.content_before is not None
+    wanted = op.content.encode()
+    if not lies_at(path) and op.undoes is not None:
+        _write(path, op.content)
+        return
+    if path.is_symlink():
+        raise _Refused("it is a link now")
+    found, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+    if found == wanted:
+        return  # taken before a crash, or nothing was to change
+    if found != op.content_before.encode():
+        raise _Refused("another program has changed the sidecar")
+    atomic.write_bytes(path, wanted)
+    with contextlib.suppress(OSError):  # a disk that keeps no permissions
+        path.chmod(mode)
 
 
 def _hint(error: OSError) -> str:

@@ -12,7 +12,7 @@ from typing import Self
 
 from pickroom.core import naming
 from pickroom.core.companions import Companions
-from pickroom.core.errors import ConflictError, FileOperationError
+from pickroom.core.errors import ConflictError, FileOperationError, UsageError
 from pickroom.core.naming import as_text, folder_of, is_image_name, is_text, join, split, stays_inside, stem_of
 from pickroom.core.quantities import plural
 from pickroom.core.records import FileOp, Group, Image
@@ -44,6 +44,14 @@ def require_images(project: Project, connection: sqlite3.Connection, doing: str,
     if expected and not any(os.path.isfile(project.root / path) for path in expected):
         what = "none of the project's images are in this folder"
         raise ConflictError(what, doing=doing, subject=project.root, hint=hint)
+
+
+def require_moving(project: Project, tool: str) -> None:
+    """Refuse a tool that moves images in a project that is rated in place; raises UsageError."""
+    if project.manifest.in_place is not None:
+        what = f"project {project.id} is rated in place, and {tool} moves images"
+        hint = f"while nothing is finalised, you can let its images move: pickroom start {project.id} --no-in-place"
+        raise UsageError(what, doing=f"opening {project.id}", hint=hint)
 
 
 class DiskSnapshot:
@@ -128,10 +136,11 @@ class DiskSnapshot:
     def reserve(self, ops: Iterable[FileOp]) -> str | None:
         """Reserve the places these steps need; why not, when one is taken already or its name too long for the disk.
 
-        Where it is not None, none is reserved.
+        Where it is not None, none is reserved. A step that replaces a file needs no free place, but no other's either.
         """
         ops = tuple(ops)
         wanted = [op.destination for op in ops if op.destination is not None]
+        replaced = {op.destination for op in ops if op.op == "replace"}
         here: set[str] = set()  # a leftover sidecar would go where the new one is to be written
         wide = {self._device_of(split(op.source)[0]) for op in ops if op.source and self._is_wide(op.source)}
         for destination in wanted:
@@ -141,10 +150,11 @@ class DiskSnapshot:
                 return too_long
             try:
                 # a disk may take the name for that of another file: A.png for a.png
-                there = name in self.names(directory) or os.path.lexists(self.root / destination)
+                taken = name in self.names(directory) or os.path.lexists(self.root / destination)
+                taken = taken and destination not in replaced
             except OSError as error:
                 return f"{directory or '.'}/ cannot be listed: {error.strerror}"
-            if there or destination in self._reserved or destination in here:
+            if taken or destination in self._reserved or destination in here:
                 return f"{destination} exists already"
             here.add(destination)
             if is_image_name(name):

@@ -132,7 +132,8 @@ def _of_copies(project: Project) -> Iterator[Unfinished]:
 def copy_in(project: Project, base: Path) -> Project:
     """A project's copy in a folder of sandboxes, whether it has been made or not."""
     folder = base / project.id
-    return Project(Workspace(folder / INNER), replace(project.manifest, root=str(folder)))
+    # files of a copy move, also where the project's own stay and are rated
+    return Project(Workspace(folder / INNER), replace(project.manifest, root=str(folder), in_place=None))
 
 
 def copies(project: Project) -> Iterator[Project]:

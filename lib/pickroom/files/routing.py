@@ -15,6 +15,7 @@ from pickroom.groups import rounds
 
 REVIEW = "review"  # the kind of journal steps planned here
 Outcome = Literal["approve", "crop", "reject", "keep"]
+Verdict = Literal["picked", "passed over", "rejected", "kept"]  # what was decided of one image
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +64,42 @@ def route(choice: Choice, count: int, recommendation: Recommendation | None, *, 
     return Route("approve", choice.index, others_aside(SELECTED), None, accepted, places)
 
 
-def words(route: Route | None) -> str:
-    """The route in words, images numbered from 1, as shown under the group."""
+def verdicts(route: Route) -> tuple[Verdict, ...]:
+    """What a route says of each image, in the group's order."""
+    others: dict[str, Verdict] = {SELECTED: "kept", STAGING: "rejected" if route.outcome == "reject" else "passed over"}
+    return tuple("picked" if place == route.picked else others[to] for place, to in enumerate(route.folders))
+
+
+# what a verdict is in a sidecar, in words
+RATED: Mapping[Verdict, str] = {
+    "picked": "rated 5, green",
+    "kept": "rated 3, yellow",
+    "passed over": "rated 1",
+    "rejected": "rated -1, red",
+}
+
+
+def words(route: Route | None, *, in_place: bool = False) -> str:
+    """The route in words, images numbered from 1, as shown under the group.
+
+    Args:
+        in_place: images are rated and stay.
+    """
     if route is None:
         return "Undecided: every image stays where it is"
     if route.outcome == "keep":
-        return "Keep all: every image → selected/ (never used for training)"
+        kept = RATED["kept"] if in_place else "selected/"
+        return f"Keep all: every image → {kept} (never used for training)"
     if route.outcome == "reject":
-        return "Reject: every image → delete_staging/"
+        return f"Reject: every image → {RATED['rejected'] if in_place else 'delete_staging/'}"
     assert route.picked is not None
     how = {"suggestion": " with the AI's crop", "manual": " to be cropped by hand", None: ""}[route.sidecar]
-    parts = [f"{_numbers(route, {route.picked})} → {route.folders[route.picked]}/{how}"]
-    for folder in (SELECTED, STAGING):
-        others = {place for place, one in enumerate(route.folders) if one == folder} - {route.picked}
-        parts += [f"{_numbers(route, others)} → {folder}/"] if others else []
+    said = verdicts(route)
+    where = [RATED[verdict] if in_place else f"{to}/" for to, verdict in zip(route.folders, said, strict=True)]
+    parts = [f"{_numbers(route, {route.picked})} → {where[route.picked]}{how}"]
+    for verdict in ("kept", "passed over"):
+        others = {place for place, one in enumerate(said) if one == verdict}
+        parts += [f"{_numbers(route, others)} → {where[min(others)]}"] if others else []
     return "   ·   ".join(parts)
 
 

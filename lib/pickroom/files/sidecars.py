@@ -68,6 +68,8 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
         SidecarError: the sidecar is not a JSON object, names another file, project or group, or is unreadable; or there
             is none, and the image is not the one that was picked.
     """
+    if project.manifest.in_place is not None:
+        return from_database(project, connection, directory, filename)
     path = project.path(directory, sidecar_name(filename))
     try:
         text = atomic.read_small(path, _MOST_BYTES).decode()
@@ -227,7 +229,7 @@ def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
 
 
 def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
-    for directory in waiting_folders(project):
+    for directory in waiting_folders(project) if project.manifest.in_place is None else ():
         folder = project.root / directory
         there = set(os.listdir(folder))
         for name in sorted(there):
@@ -318,6 +320,8 @@ def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
         # its path below the folders of a mirrored project, or of one that was flat when it moved
         units = tuple(dict.fromkeys((join(decision.directory or "", name), name)))
         places = [join(folder, unit) for folder in naming.WAITING_FOLDERS for unit in units]
+        if project.manifest.in_place is not None:  # the image waits where it lies
+            places = [units[0]]
         if any((project.root / path).is_file() for path in places):
             continue
         what = f"group {decision.group_id} waits for its crop, "

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from pickroom.core.errors import LockedError, ProjectError
+from pickroom.files.rating import Naming
 from pickroom.groups.strategies import Similarity
 from pickroom.images.scan import Progress
 from pickroom.indexing.pipeline import embed
-from pickroom.indexing.projects import read_some, rescan, start
+from pickroom.indexing.projects import read_some, rescan, set_in_place, start
 from pickroom.indexing.regrouping import ScanReport
 from pickroom.indexing.report import Bar
 from pickroom.learn.progress import ProgressReporter, TrainingStopped
@@ -37,10 +38,16 @@ def job_name(project_id: str) -> str:
     return f"index_{project_id}"
 
 
-def open_folder(workspace: Workspace, folder: Path, progress: Progress | None = None) -> Project:
+def open_folder(
+    workspace: Workspace, folder: Path, progress: Progress | None = None, in_place: Naming | None = None
+) -> Project:
     """The project that has this folder as its root, or a new one named after it, with its first images read.
 
-    Raises ProjectError and UsageError as `projects.start` does.
+    Args:
+        in_place: rate in place, see `projects.start`; None leaves a project that is there as it is.
+
+    Raises:
+        ProjectError, UsageError: as `projects.start`. ConflictError, LockedError: as `projects.set_in_place`.
     """
     root = folder.expanduser().resolve()
     taken = workspace.project_ids()
@@ -48,8 +55,9 @@ def open_folder(workspace: Workspace, folder: Path, progress: Progress | None = 
         with suppress(ProjectError):  # a damaged manifest is not a reason not to open another folder
             project = workspace.project(project_id)
             if project.manifest.root and project.root == root:
-                return project
-    return start(workspace, new_id(root.name, taken), root, title=root.name, progress=progress, at_most=FIRST)[0]
+                return project if in_place is None else set_in_place(project, in_place)
+    named = (workspace, new_id(root.name, taken), root)
+    return start(*named, title=root.name, in_place=in_place, progress=progress, at_most=FIRST)[0]
 
 
 def new_id(name: str, taken: list[str]) -> str:

@@ -10,10 +10,12 @@ from typing import Any, TypedDict
 
 from pickroom import integrity
 from pickroom.core import naming
-from pickroom.core.errors import ProjectError, UsageError
+from pickroom.core.errors import ConflictError, ProjectError, UsageError
 from pickroom.core.records import Capture, Image
 from pickroom.files import returning
+from pickroom.files.journal import RENAME
 from pickroom.files.preflight import moving_files, project_lock, require_images
+from pickroom.files.rating import Naming
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.groups.stages import DEFAULT_GAP
 from pickroom.groups.strategies import Similarity, by_capture, by_similarity, by_stage
@@ -38,6 +40,7 @@ def start(
     aliases: Sequence[str] = (),
     rename_duplicates: bool = False,
     mirror: bool = False,
+    in_place: Naming | None = None,
     progress: Progress | None = None,
     at: datetime | None = None,
     at_most: int | None = None,
@@ -50,6 +53,7 @@ def start(
     Args:
         aliases: further names that old logs have for it, checked by `history.logged_paths.new_aliases`.
         mirror: let Pickroom's folders mirror the sub-folders although no name is met twice.
+        in_place: write decisions into XMP sidecars, of which new ones are named so, and move nothing.
         at: the UTC second that group ids carry, now by default. Sides of a split and random looks are drawn from
             ids: with a second of its own a simulation is the same every time.
         at_most: how many images are read now, None: all; `rescan` reads the others.
@@ -68,6 +72,7 @@ def start(
     if project.manifest_file.exists() and not registered:
         raise already_started(project)
     _check_folder(workspace, root)
+    project = replace(project, manifest=replace(project.manifest, in_place=in_place))
     create(project.database).close()
     if mirror:
         project = replace(project, manifest=replace(project.manifest, layout="mirror"))
@@ -76,7 +81,7 @@ def start(
         known = workspace.project(project_id).manifest
         names = tuple(dict.fromkeys((*known.aliases, *aliases)))
         changes = {"root": str(root), "title": title or known.title, "aliases": names, "status": "active"}
-        return project.with_manifest(**changes, layout=report.layout, **_counts(project)), report
+        return project.with_manifest(**changes, in_place=in_place, layout=report.layout, **_counts(project)), report
     project = replace(project, manifest=replace(project.manifest, layout=report.layout, **_counts(project)))
     workspace.save_new(project)
     return project, report
@@ -317,6 +322,27 @@ def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:
         return project.with_manifest(root=str(root))
 
 
+def set_in_place(project: Project, naming: Naming | None) -> Project:
+    """Let decisions be written into XMP sidecars from now on, or let images move (None).
+
+    Raises:
+        ConflictError: something is finalised; nothing is changed.
+        LockedError: files are being moved, or a window has the project open: it would go on the other way.
+    """
+    if naming == project.manifest.in_place:
+        return project
+    doing = f"changing how {project.id} keeps its decisions"
+    with project_lock(project, doing):
+        with open_read_only(project.database) as connection:
+            kinds = {kind for own, _ in operations.contents(connection).values() for kind in own}
+            begun = decisions.outcome_counts(connection) or operations.count_planned(connection) or kinds - {RENAME}
+        if begun:
+            hint = f"undo its batches first, the latest first: pickroom status {project.id}"
+            raise ConflictError("something is finalised in this project", doing=doing, hint=hint)
+        with exclusive_access(project.database, doing):
+            return project.with_manifest(in_place=naming)
+
+
 def status(project: Project, *, files: bool = True) -> dict[str, Any]:
     """A project at a glance, as `pickroom status P --json` prints it.
 
@@ -338,6 +364,7 @@ def status(project: Project, *, files: bool = True) -> dict[str, Any]:
             "status": project.manifest.status,
             "root": project.manifest.root,
             "root_exists": project.root.is_dir(),
+            "in_place": project.manifest.in_place,
             "groups": groups.count(connection),
             "waiting": groups.count_waiting(connection),
             "imported": groups.count_imported(connection),

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from pickroom.core import naming
 from pickroom.core.quantities import plural
 from pickroom.core.records import Group, Image, Ungrouped
+from pickroom.files.apply_marks import LOOKED_AT
+from pickroom.files.journal import BROWSE
 from pickroom.groups import baseline
 from pickroom.groups.strategies import Grouping
 from pickroom.images.scan import ScanResult, Skipped
@@ -92,6 +94,10 @@ def store(
         astray: file names of images that lie where nothing explains them: their groups stay until they are back.
     """
     groups.replace_imported(connection, {})  # found anew below
+    looked_at = set[tuple[str, str]]()
+    if project.manifest.in_place is not None:  # decided images have not moved
+        settled, looked_at = groups.decided_images(connection), marks.taken(connection, BROWSE)
+        found = replace(found, images=tuple(i for i in found.images if (i.directory, i.filename) not in settled))
     waiting = groups.load(connection, project.id, groups.queue_ids(connection), known)
     touched = review_state.touched_ids(connection)
     kinds = groups.kinds(connection)
@@ -112,7 +118,9 @@ def store(
         for i in found.images
         if (i.directory, i.filename) in decided
     ]
-    held = decided | kept
+    seen = [i for i in found.images if (i.directory, i.filename) in looked_at - decided - kept]
+    repeated += [Ungrouped(i.directory, i.filename, LOOKED_AT) for i in seen]
+    held = decided | kept | looked_at
     proposed, alone = grouping.make([i for i in found.images if (i.directory, i.filename) not in held])
     left_out = sorted((*found.left_out, *repeated, *alone), key=lambda u: (u.directory, u.filename))
     # a choice is never taken apart by a scan: finalise looks at each of its files again
@@ -128,7 +136,7 @@ def store(
         if (e.directory, e.filename) in alone_now
     }
     images.replace_scan(connection, found.images, ungrouped, stats)
-    marks.forget_taken(connection, alone_now)
+    marks.forget_taken(connection, alone_now - looked_at)
     images.replace_unreadable(connection, found.unreadable)
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
     fresh = _new_groups(project, new, made_at)

@@ -13,7 +13,9 @@ CropInput = Literal["desk", "apply_ai"]
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One crop made: `box` is in the frame of the uncropped original, `sha256` is the crop file's."""
+    """One crop made: `box` is in the frame of the uncropped original, `sha256` is that of the file that holds it: the
+    crop itself, or the sidecar where the project is rated in place.
+    """
 
     batch: int
     filename: str

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pickroom.core.geometry import corners_match
+from pickroom.core.naming import join
 from pickroom.core.records import CropBox, Decision, InputKind, RecommendationSource
 from pickroom.store import rows
 from pickroom.store.crops import Crop
@@ -197,6 +198,22 @@ def waiting_crops(connection: sqlite3.Connection, filename: str | None = None) -
         (filename,),
     )
     return [_from_row(row) for row in found]
+
+
+# of a group kept whole every image; else the pick, unless it was dropped, and what is kept in addition
+_KEPT = f"""SELECT m.directory, m.filename
+    FROM group_members AS m JOIN decision_context AS c USING (group_id) LEFT JOIN ai_decisions AS d USING (group_id)
+        LEFT JOIN kept_images AS k USING (group_id, filename)
+    WHERE c.outcome = 'keep' OR (c.outcome IN ('approve', 'crop')
+        AND (k.kept = 1 OR (c.dropped_at IS NULL AND m.filename = {_PICK})))
+    UNION
+    SELECT directory, filename FROM image_marks WHERE room = 'browse' AND folder = 'selected' AND batch IS NOT NULL
+    ORDER BY 1, 2"""
+
+
+def kept_paths(connection: sqlite3.Connection) -> list[str]:
+    """Where the images that were kept lie if none has moved: picks, those kept in addition, kept singles."""
+    return [join(row[0], row[1]) for row in connection.execute(_KEPT)]
 
 
 def performance(connection: sqlite3.Connection) -> dict[str, float | int | None]:

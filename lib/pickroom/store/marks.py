@@ -86,6 +86,14 @@ def take(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int
     connection.execute(sql, (batch, board, *split(path)))
 
 
+def taken(connection: sqlite3.Connection, board: BoardKind) -> set[tuple[str, str]]:
+    """(directory, filename) of the marks of a board that batches have carried out."""
+    found = connection.execute(
+        "SELECT directory, filename FROM image_marks WHERE room = ? AND batch IS NOT NULL", (board,)
+    )
+    return set(map(tuple, found))
+
+
 def forget_taken(connection: sqlite3.Connection, met: Iterable[tuple[str, str]]) -> None:
     """Forget the marks that batches have carried out of these (directory, filename): a scan met other files there."""
     connection.executemany(

@@ -1,4 +1,4 @@
-"""Table `file_operations`: the journal of every move and of every small file written or removed."""
+"""Table `file_operations`: the journal of every move and of every small file written, removed or replaced."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -8,8 +8,13 @@ from pickroom.store import rows
 from pickroom.store.workspace import utc_now
 
 RETURN = "return"  # the kind of steps that take files nothing explains back to where they belong
-# op -> whether (source, destination, content) are absent
-_LACKS = {"move": (False, False, True), "write": (True, False, False), "remove": (False, True, False)}
+# op -> the columns that it leaves empty
+_LACKS = {
+    "move": {"content", "content_before"},
+    "write": {"source", "content_before"},
+    "remove": {"destination", "content_before"},
+    "replace": {"source"},
+}
 
 
 def next_batch(connection: sqlite3.Connection) -> int:
@@ -102,8 +107,9 @@ def standing_moves(connection: sqlite3.Connection) -> list[FileOp]:
 
 
 def recent_moves(connection: sqlite3.Connection, limit: int) -> list[FileOp]:
-    """The latest moves that stand, in order."""
-    latest = "SELECT id FROM file_operations WHERE op = 'move' AND state = 'done' ORDER BY id DESC LIMIT ?"
+    """The latest moves that stand, and XMP sidecars that were written, in order."""
+    placed = "(op = 'move' OR (op IN ('write', 'replace') AND destination LIKE '%.xmp'))"
+    latest = f"SELECT id FROM file_operations WHERE {placed} AND state = 'done' ORDER BY id DESC LIMIT ?"
     return _read(connection, f"id IN ({latest})", limit)
 
 
@@ -163,6 +169,7 @@ def _read(connection: sqlite3.Connection, where: str, *values: object) -> list[F
 @rows.wrap_row_errors("file_operations")
 def _from_row(row: sqlite3.Row) -> FileOp:
     # as the table's checks have it
-    if (row["source"] is None, row["destination"] is None, row["content"] is None) != _LACKS[row["op"]]:
+    columns = ("source", "destination", "content", "content_before")
+    if {name for name in columns if row[name] is None} != _LACKS[row["op"]]:
         raise ValueError(f"step {row['id']} is not a whole {row['op']}")
     return rows.record_of(FileOp, row)

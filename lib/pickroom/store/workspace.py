@@ -58,6 +58,8 @@ class Manifest:
     encoder: str | None = None
     notes: str = ""
     layout: Literal["flat", "mirror"] = "flat"  # of Pickroom's folders: see `Project.is_mirrored`
+    # decisions go into XMP sidecars, of which new ones are name.xmp (stem) or name.ext.xmp; None: images move
+    in_place: Literal["stem", "full"] | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"

@@ -28,6 +28,7 @@ ALLOWED = {
     "auto": "a step of the automation that has no page of its own in a sandbox elsewhere",
     "check": "looks at every row and file of a project; its findings are a terminal's",
     "doctor": "looks at the machine",
+    "start": "with --no-in-place: no page switches whether images move",
     "restore": "puts a database in place of one that no window may have open",
     "reclaim": "deletes for good, and has its own question",
     "install": "changes the installation",

@@ -21,7 +21,7 @@ from typing import Any
 from pickroom.core.errors import FileOperationError, ProjectError, StoreError
 from pickroom.core.naming import CROP_ORIGINALS, CROPPED, SELECTED, extension_of
 from pickroom.storage import atomic, zips
-from pickroom.store import legacy
+from pickroom.store import decisions, legacy
 from pickroom.store.connect import backup, open_read_only
 from pickroom.store.workspace import Project
 
@@ -49,7 +49,11 @@ def contents(project: Project, bundle: str = DELIVERABLES) -> tuple[dict[str, in
     """
     allowed = frozenset(project.manifest.allowed_extensions)
     wanted: dict[str, int] = {}
-    left = []
+    left: list[str] = []
+    if project.manifest.in_place is not None:  # nothing has moved: what was kept is found by its decisions
+        with open_read_only(project.database) as connection:
+            kept = decisions.kept_paths(connection) if bundle == DELIVERABLES else []
+        return {name: (project.root / name).stat().st_size for name in kept if (project.root / name).is_file()}, left
     for folder in BUNDLES[bundle]:
         base = project.root / folder
         for path in sorted(base.rglob("*")) if base.is_dir() else ():

@@ -1,7 +1,7 @@
 -- One row is one project: images in, images out. `picked` counts the images that finalised groups kept (one each, or
 -- all of a group kept whole), `set_aside` those sent to delete_staging. `ungrouped` are images in no group: of these
--- `singles_kept` and `singles_set_aside` were moved by hand, and the user has not looked at `unseen_singles`;
--- unreadable files are in none of the three.
+-- `singles_kept` and `singles_set_aside` were moved or rated by hand, and nobody has looked at `unseen_singles`; files
+-- that cannot be read are in none of the three.
 WITH moved AS (
     SELECT project_id, unit AS path, sha256, destination LIKE 'delete_staging/%' AS aside
     FROM operations
@@ -17,7 +17,7 @@ met AS (
     SELECT
         i.project_id, i.group_id, ltrim(i.directory || '/' || i.filename, '/') AS path,
         i.sha256 IS NOT NULL OR i.reason LIKE 'duplicate name%' OR i.reason LIKE 'ambiguous stem%' AS legible,
-        NULL AS aside
+        i.single = 'delete_staging' AS aside
     FROM images AS i
     ANTI JOIN moved AS m
         ON m.project_id = i.project_id AND m.path = ltrim(i.directory || '/' || i.filename, '/')

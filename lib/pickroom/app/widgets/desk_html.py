@@ -171,8 +171,11 @@ def _info_row(row: InfoRow, count: int) -> str:
 # --- boards of thumbnails -----------------------------------------------------------------------------------------
 
 
-def routes(lines: Sequence[tuple[str, str]]) -> str:
-    """The summary of a board or of the duplicates desk."""
+def routes(lines: Sequence[tuple[str, str]], *, in_place: bool = False) -> str:
+    """The summary of a board or of the duplicates desk; `in_place`: images are rated and stay."""
+    if in_place:
+        note = "<p>Ratings go into XMP sidecars; no image moves; the batch can be undone.</p>"
+        return summary("Write these ratings?", lines, note + answers("Shift+Enter", "Write"))
     companions = "<p>Companions go along; nothing is overwritten or deleted; the batch can be undone.</p>"
     return summary("Move these files?", lines, companions + answers("Shift+Enter", "Move"))
 

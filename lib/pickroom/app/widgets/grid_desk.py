@@ -154,12 +154,12 @@ class GridDesk(Desk):
         if board.active is None:
             return "No image is here."
         going = board.marks.get(board.active)
-        return f"{board.active}  ·  → {going}/" if going else board.active
+        return f"{board.active}  ·  → {self.session.destination_words(going)}" if going else board.active
 
     def _panel(self) -> str:
         board = self.session.board
         if board.summary:
-            return desk_html.routes(self.session.summary())
+            return desk_html.routes(self.session.summary(), in_place=self.session.in_place)
         if board.help:
             return desk_html.legend(self.session.keys.legend)
         if board.info and board.active is not None:
@@ -218,10 +218,12 @@ class BrowseDesk(GridDesk):
         some = bool(board.targets)
         what = f"{len(board.selected):,} selected" if board.selected else "the active image"
         alone = f"In no group ({len(session.singles):,})"
+        keep, aside = map(session.destination_words, (SELECTED, STAGING))
+        to_crop = self.button("mark crop", "To the crop desk", enabled=some, title=f"{what} to crop/")
         return [
-            self.button("mark keep", "Keep", enabled=some, title=f"{what} to selected/; a result stays where it is"),
-            self.button("mark crop", "To the crop desk", enabled=some, title=f"{what} to crop/"),
-            self.button("mark staging", "Set aside", enabled=some, title=f"{what} to delete_staging/"),
+            self.button("mark keep", "Keep", enabled=some, title=f"{what} to {keep}; a result stays where it is"),
+            *([] if session.in_place else [to_crop]),
+            self.button("mark staging", "Set aside", enabled=some, title=f"{what} to {aside}"),
             self.button("next marked", "Next marked", enabled=bool(board.marks)),
             self.button("singles", alone, kind="on" if session.singles_only else "", title="Only images in no group"),
         ]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from sqlite3 import Connection
 
 from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
@@ -13,7 +14,7 @@ from pickroom.core.naming import is_image_name, is_text
 from pickroom.core.quantities import plural
 from pickroom.files import sidecars
 from pickroom.images import thumbnails
-from pickroom.store import groups, images
+from pickroom.store import decisions, groups, images
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
@@ -38,6 +39,7 @@ class Card:
     pictures: tuple[bytes, ...] = ()  # JPEGs of the first group that waits
     problem: str = ""  # why it cannot be opened, "" when it can
     away: bool = False  # whether that is because its image folder is not there: another one can be chosen
+    in_place: bool = False  # whether images are rated and stay
 
     @property
     def ways(self) -> list[tuple[str, str]]:
@@ -58,7 +60,7 @@ def look_at(workspace: Workspace, project_id: str) -> Card:
         away = not project.manifest.root or not project.root.is_dir()
         project.require_root()
         with open_read_only(project.database) as connection:
-            counts = groups.count_waiting(connection), groups.count(connection), _crops(project)
+            counts = groups.count_waiting(connection), groups.count(connection), _crops(project, connection)
             singles = images.count_unseen_singles(connection)
             first = groups.queue(connection, project.id, 1, sound=True)
     except PickroomError as error:
@@ -73,10 +75,13 @@ def look_at(workspace: Workspace, project_id: str) -> Card:
         except (PickroomError, OSError):
             pictures = []  # a card without pictures; the deck says of each image why it cannot be shown
             break
-    return Card(project_id, project.manifest.title, *counts, singles, tuple(pictures))
+    in_place = project.manifest.in_place is not None
+    return Card(project_id, project.manifest.title, *counts, singles, tuple(pictures), in_place=in_place)
 
 
-def _crops(project: Project) -> int:
+def _crops(project: Project, connection: Connection) -> int:
+    if project.manifest.in_place is not None:
+        return len(decisions.incomplete_crops(connection))
     folders = sidecars.waiting_folders(project)
     return sum(is_image_name(name) for folder in folders for name in os.listdir(project.root / folder))
 
@@ -115,7 +120,7 @@ def _card(card: Card, query: Callable[[str, str], str]) -> str:
     return (
         f"<section>{opens if shown else ''}"
         f'<h2><button class="open" data-go="{review}">{name}</button></h2>'
-        f"<p>{waiting}{'' if card.ways else ' · nothing waits'}</p>"
+        f"<p>{waiting}{'' if card.ways else ' · nothing waits'}{' · rated in place' if card.in_place else ''}</p>"
         f'<div class="bar"><div style="width: {share:.1%}"></div></div>'
         f'<p class="ways">{buttons}</p></section>'
     )

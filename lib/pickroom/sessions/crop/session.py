@@ -19,7 +19,7 @@ from pickroom.sessions.crop.state import CropCard, CropDeskView, CropImageView, 
 from pickroom.sessions.keys import CROP as KEYS
 from pickroom.sessions.session import ProjectSession
 from pickroom.storage import atomic
-from pickroom.store import crops, operations
+from pickroom.store import crops, decisions, operations
 from pickroom.store.connections import require_in_place
 from pickroom.store.workspace import Project
 
@@ -129,7 +129,7 @@ class CropSession(ProjectSession):
         return self._images(CropState(tuple(later[: self.per_page])))
 
     def _ai_crops(self) -> list[CropCard]:
-        return [card for card in self.waiting if card.directory.partition("/")[0] == CROP_AUTO and card.proposed]
+        return [card for card in self.waiting if card.accepted and card.proposed]
 
     def _images(self, state: CropState) -> tuple[CropImageView, ...]:
         return tuple(
@@ -219,7 +219,13 @@ class CropSession(ProjectSession):
         return sorted(self.waiting, key=lambda card: card.unit in self._skipped)
 
     def _listing(self) -> dict[str, list[str]]:
-        """Every file of the waiting folders, sidecars too."""
+        """Every file of the waiting folders, sidecars too; where images stay, those that wait, by folder."""
+        if self.project.manifest.in_place is not None:
+            waiting = decisions.waiting_crops(self._connection)
+            found: dict[str, list[str]] = {decision.directory or "": [] for decision in waiting}
+            for decision in waiting:
+                found[decision.directory or ""].append(decision.picked or "")
+            return found
         return {name: sorted(os.listdir(self.project.root / name)) for name in sidecars.waiting_folders(self.project)}
 
     def _look(self) -> Iterable[CropCard]:
@@ -229,15 +235,19 @@ class CropSession(ProjectSession):
                     try:
                         yield self._examine(directory, name)
                     except ImageError as error:
-                        self.problems[f"{directory}/{name}"] = error.reason
+                        self.problems[join(directory, name)] = error.reason
                     except sidecars.SidecarError as error:
-                        self.problems[f"{directory}/{name}"] = str(error)
+                        self.problems[join(directory, name)] = str(error)
 
     def _examine(self, directory: str, name: str) -> CropCard:
         sidecar = sidecars.read(self.project, self._connection, directory, name)
         size = self._size(directory, name, sidecar)
         proposal: CropBox | None = sidecar.box if sidecar else None
-        card = CropCard(name, directory, size, proposal or editing.constant(size), proposed=proposal is not None)
+        taken = directory.partition("/")[0] == CROP_AUTO
+        if self.project.manifest.in_place is not None:
+            taken = sidecar is not None and sidecar.decision.user_action == "approve"
+        start = proposal or editing.constant(size)
+        card = CropCard(name, directory, size, start, proposed=proposal is not None, accepted=taken)
         return card if sidecar or self._is_crop(card) else replace(card, warning=cropping.NO_SIDECAR)
 
     def _size(self, directory: str, name: str, sidecar: sidecars.Sidecar | None) -> editing.Size:
@@ -271,4 +281,4 @@ class CropSession(ProjectSession):
 
 def _path(what: CropCard | Order) -> str:
     """folder/name: both waiting folders may hold an image of one name."""
-    return f"{what.directory}/{what.filename}"
+    return join(what.directory, what.filename)

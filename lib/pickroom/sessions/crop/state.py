@@ -31,6 +31,7 @@ class CropCard:
     start: CropBox  # the box to begin with: the AI's proposal, or the constant
     proposed: bool = False  # whether `start` is the AI's
     warning: str = ""  # what to know before cropping it, e.g. that no decision will be changed
+    accepted: bool = False  # whether the review has accepted the AI's crop
 
     @property
     def unit(self) -> str:

@@ -12,6 +12,7 @@ from pickroom.core.naming import STAGING
 from pickroom.core.quantities import plural
 from pickroom.files import apply_marks
 from pickroom.files.journal import DUPLICATES
+from pickroom.files.preflight import require_moving
 from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds, find, to_stage
 from pickroom.sessions.duplicates.gathering import FOLDERS, Gathered, Progress, gather
 from pickroom.sessions.keys import DUPLICATES as KEYS
@@ -49,6 +50,7 @@ class DuplicatesSession(BoardSession):
         thresholds: Thresholds | None = None,
         progress: Progress | None = None,
     ) -> None:
+        require_moving(project, "the duplicates desk")
         # what was compared, with what could not be
         self.gathered: Gathered = gather(
             [project, *others], progress, exact=thresholds is not None and thresholds.exact

@@ -190,12 +190,21 @@ class BoardSession(ProjectSession):
         placements = self.plan()
         going = Counter(p.mark.folder for p in placements if p.held is None)
         held = Counter(p.held for p in placements if p.held is not None)
-        lines = [(f"→ {folder}/", plural(count, "image")) for folder, count in sorted(going.items())]
+        lines = [(f"→ {self.destination_words(to)}", plural(count, "image")) for to, count in sorted(going.items())]
         lines += [("held back", f"{count}: {reason}") for reason, count in held.most_common()]
         elsewhere = sum(not self._is_mine(mark) for mark in marks.waiting(self._connection, self.kind))
         if elsewhere:
             lines.append(("not here", f"{elsewhere} marked in folders that are not shown: they wait"))
         return lines
+
+    @property
+    def in_place(self) -> bool:
+        """Whether images are rated and stay."""
+        return self.project.manifest.in_place is not None
+
+    def destination_words(self, folder: str) -> str:
+        """Where a mark leads, as `apply_marks.destination_words` says it."""
+        return apply_marks.destination_words(folder, self.in_place)
 
     def apply(self) -> PlaceResult:
         """Move what is marked on this board, as one batch."""

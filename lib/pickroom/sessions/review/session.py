@@ -204,6 +204,7 @@ class ReviewSession(ProjectSession):
             crop_seen=seen,
             captures=self._captures,
             places=self._card(group).places(choice),
+            in_place=self.project.manifest.in_place is not None,
         )
 
     def is_blind(self, group_id: str) -> bool:
@@ -213,7 +214,8 @@ class ReviewSession(ProjectSession):
     def summary(self) -> tuple[str, ...]:
         """What finalising now would do, in words."""
         unseen = {group_id for group_id, saved in self._saved.items() if not saved.crop_seen}
-        return view.summary(self.groups, self.state, self.recommendations, unseen)
+        in_place = self.project.manifest.in_place is not None
+        return view.summary(self.groups, self.state, self.recommendations, unseen, in_place=in_place)
 
     def destinations(self) -> dict[str, int]:
         """Key -> place it leads to from here (see `state.destinations`)."""

@@ -9,6 +9,7 @@ from pickroom.core.naming import STAGING
 from pickroom.core.quantities import percent, plural
 from pickroom.core.records import Capture, Choice, CropBox, Group, Image, Recommendation
 from pickroom.files import routing
+from pickroom.files.routing import RATED
 from pickroom.groups import rounds
 from pickroom.groups.rounds import Standing
 from pickroom.sessions.review.state import ReviewState
@@ -83,6 +84,7 @@ def group_view(
     crop_seen: bool = True,
     captures: Mapping[str, Capture] | None = None,
     places: Sequence[int] | None = None,
+    in_place: bool = False,
 ) -> GroupView:
     """One group with its choice and recommendation.
 
@@ -91,6 +93,7 @@ def group_view(
         crop_seen: as in `routing.route`: where the choice was made.
         captures: by content, how images were taken.
         places: of the images on screen; None are those of a group of up to four.
+        in_place: images are rated and stay.
     """
     count = len(group.images)
     places = range(count) if places is None else places
@@ -122,7 +125,7 @@ def group_view(
     return GroupView(
         group_id=group.group_id,
         images=images,
-        route=_route(way, choice, further=number < total),
+        route=_route(way, choice, further=number < total, in_place=in_place),
         decided=way is not None,
         reasons=_reasons(shown) if not hidden else "Blind: the recommendation shows once you have chosen",
         flags=shown.anomaly_flags if shown else (),
@@ -133,10 +136,12 @@ def group_view(
     )
 
 
-def _route(way: routing.Route | None, choice: Choice, *, further: bool) -> str:
+def _route(way: routing.Route | None, choice: Choice, *, further: bool, in_place: bool) -> str:
     if choice.action == "skip":
         return "Skipped: left undecided, every image stays"
-    return "Undecided: the image you pick meets the next ones" if way is None and further else routing.words(way)
+    if way is None and further:
+        return "Undecided: the image you pick meets the next ones"
+    return routing.words(way, in_place=in_place)
 
 
 def _label(image: Image, stars: int) -> str:
@@ -186,11 +191,14 @@ def summary(
     state: ReviewState,
     recommendations: Mapping[str, Recommendation],
     unseen: Container[str] = (),
+    *,
+    in_place: bool = False,
 ) -> tuple[str, ...]:
     """What finalise will do, one line a kind of route, counts first; undecided groups last.
 
     Args:
         unseen: the groups chosen without sight of a crop (`crop_seen` of `routing.route`).
+        in_place: images are rated and stay.
     """
     counts: Counter[str] = Counter()
     images: Counter[str] = Counter()
@@ -199,14 +207,16 @@ def summary(
         seen = group.group_id not in unseen
         way = routing.route(state.choice(card), card.count, recommendations.get(group.group_id), crop_seen=seen)
         counts["stay" if way is None else way.sidecar or way.outcome] += 1
-        for folder in way.folders if way else ():
-            images[folder] += 1
+        if way is not None:
+            images.update(map(RATED.__getitem__, routing.verdicts(way)) if in_place else way.folders)
         if way is not None and way.picked is not None:
             also += len({*state.choice(card).kept} - {way.picked})
-    lines = [f"{plural(counts[kind], 'group')}: {text}" for kind, text in _KINDS.items() if counts[kind]]
-    lines += [f"{plural(also, 'image')}: kept in addition to a pick → selected/"] if also else []
-    moved = [f"{count} to {folder}/" for folder, count in sorted(images.items())]
-    return (*lines, f"Images: {', '.join(moved) or 'none moves'}")
+    kinds, kept = (_KINDS_IN_PLACE, RATED["kept"]) if in_place else (_KINDS, "selected/")
+    lines = [f"{plural(counts[kind], 'group')}: {text}" for kind, text in kinds.items() if counts[kind]]
+    lines += [f"{plural(also, 'image')}: kept in addition to a pick → {kept}"] if also else []
+    moved = [f"{count} {where}" if in_place else f"{count} to {where}/" for where, count in sorted(images.items())]
+    note = ", in XMP sidecars; none moves" if in_place and moved else ""
+    return (*lines, f"Images: {', '.join(moved) or 'none moves'}{note}")
 
 
 _KINDS = {
@@ -216,6 +226,17 @@ _KINDS = {
     "reject": "every image → delete_staging/",
     "keep": "every image → selected/",
     "stay": "undecided or skipped: stay where they are",
+}
+
+
+_PICK_IN_PLACE = f"{RATED['picked']}, the others {RATED['passed over']}"
+_KINDS_IN_PLACE = {
+    "suggestion": f"the AI's pick {_PICK_IN_PLACE}; its crop waits for the crop desk",
+    "approve": f"the picked image {_PICK_IN_PLACE}",
+    "manual": f"the picked image {_PICK_IN_PLACE}; it waits for the crop desk",
+    "reject": f"every image {RATED['rejected']}",
+    "keep": f"every image {RATED['kept']}",
+    "stay": "undecided or skipped: as they are",
 }
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, join, split
 from pickroom.files.journal import SORT
+from pickroom.files.preflight import require_moving
 from pickroom.images.scan import ListedImage
 from pickroom.sessions.keys import FOLDER_KEYS, Command
 from pickroom.sessions.keys import SORT as KEYS
@@ -31,13 +32,15 @@ class SortSession(BoardSession):
         folders: the folders to sort, relative to the project's root; None sorts the results.
 
     Raises:
-        UsageError: no such folder, or its images belong to another tool; else as `BoardSession`.
+        UsageError: no such folder, its images belong to another tool, or the project is rated in place; else as
+            `BoardSession`.
     """
 
     kind = SORT
     keys = KEYS
 
     def __init__(self, project: Project, folders: Sequence[str] | None = None) -> None:
+        require_moving(project, "the sorter")
         for folder in folders or ():
             top = images.checked(project, folder).partition("/")[0]
             if top in OWNED_FOLDERS and top not in RESULTS:

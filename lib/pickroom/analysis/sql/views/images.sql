@@ -35,10 +35,19 @@ final AS (
         i.sha256, i.file_size, i.mtime_ns, i.reason, m.group_id, m.position,
         -- the user's, so far: kept in addition to the pick of its group, and stars
         coalesce(k.kept = 1, false) AS kept_also, k.stars,
-        coalesce(a.path, CASE WHEN d.sha256 IS NULL THEN o.path END, CASE WHEN i.directory = '' THEN i.filename ELSE i.directory || '/' || i.filename END) AS path
+        -- of an image in no group that was kept or set aside where it lies: selected, or delete_staging
+        s.folder AS single,
+        coalesce(
+            a.path,
+            CASE WHEN d.sha256 IS NULL THEN o.path END,
+            CASE WHEN i.directory = '' THEN i.filename ELSE i.directory || '/' || i.filename END
+        ) AS path
     FROM source.images AS i
     LEFT JOIN source.group_members AS m ON m.owner = i.owner AND m.directory = i.directory AND m.filename = i.filename
     LEFT JOIN source.kept_images AS k ON k.owner = i.owner AND k.group_id = m.group_id AND k.filename = i.filename
+    LEFT JOIN source.image_marks AS s
+        ON s.owner = i.owner AND s.directory = i.directory AND s.filename = i.filename AND s.room = 'browse'
+        AND s.batch IS NOT NULL AND i.reason IS NOT NULL
     LEFT JOIN source.captures AS p ON p.owner = i.owner AND p.sha256 = i.sha256
     LEFT JOIN copied AS d ON d.owner = i.owner AND d.filename = i.filename AND d.sha256 = i.sha256
     LEFT JOIN apart AS a ON a.owner = i.owner AND a.directory = i.directory AND a.filename = i.filename

@@ -12,9 +12,9 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from pickroom.core.records import CropBox
-from pickroom.exports import xmp
+from pickroom.files import xmp
 
-WANTED = {**xmp.rating(5, "Green"), **xmp.crop(CropBox(0.1, 0.2, 0.7, 0.9), xmp.StoredFrame(600, 800))}
+WANTED = {**xmp.rating(5, "Green", True), **xmp.crop(CropBox(0.1, 0.2, 0.7, 0.9), xmp.StoredFrame(600, 800))}
 DC = "http://purl.org/dc/elements/1.1/"
 # as Lightroom writes it: elements and attributes, several descriptions, a saved snapshot with crops of its own
 LIGHTROOM = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -58,6 +58,10 @@ def test_new_packet_holds_what_lightroom_and_darktable_read() -> None:
         "ImageWidth": "600",
         "ImageLength": "800",
         "Orientation": "1",
+        "pick": "1",
+        "good": "true",
+        "PickLabel": "3",
+        "ColorLabel": "4",
     }
 
 

@@ -3,7 +3,9 @@
 Sources: XMP specification, part 1 (ISO 16684-1; RDF forms, 7.4) and part 3, 1.2 (sidecars). xmp:Rating -1 means
 rejected, 0 none, 1..5 stars (part 2, xmp namespace). The crop's names and their frame, the stored picture before its
 Orientation, are Camera Raw's as darktable reads them (darktable, src/develop/lightroom.c): it wants HasCrop "True",
-the edges as fractions, and tiff:ImageWidth, ImageLength and Orientation next to them.
+the edges as fractions, and tiff:ImageWidth, ImageLength and Orientation next to them. Flags: xmpDM:pick (1, -1) and
+xmpDM:good are what Lightroom Classic writes from version 13.2 on; digiKam has digiKam:PickLabel (1 rejected, 3
+accepted) and digiKam:ColorLabel.
 """
 
 import re
@@ -21,7 +23,10 @@ XMP = "http://ns.adobe.com/xap/1.0/"
 CRS = "http://ns.adobe.com/camera-raw-settings/1.0/"
 TIFF = "http://ns.adobe.com/tiff/1.0/"
 PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
-_PREFIXES = {XMP: "xmp", CRS: "crs", TIFF: "tiff"}
+XMP_DM = "http://ns.adobe.com/xmp/1.0/DynamicMedia/"
+DIGIKAM = "http://www.digikam.org/ns/1.0/"
+_PREFIXES = {XMP: "xmp", CRS: "crs", TIFF: "tiff", XMP_DM: "xmpDM", DIGIKAM: "digiKam"}
+_COLOURS = {"Red": "1", "Yellow": "3", "Green": "4"}  # digiKam's numbers
 _ENCODING = re.compile(r"""\s*<\?xml\s[^>]*?\bencoding\s*=\s*["']([^"']*)["']""")
 _SIDEWAYS = (5, 6, 7, 8)  # Exif 2.32, table 4: orientations that swap width and height
 
@@ -47,10 +52,20 @@ class StoredFrame:
     orientation: int = 1
 
 
-def rating(stars: int, label: str | None) -> dict[tuple[str, str], str]:
-    """xmp:Rating and, where one is given, xmp:Label."""
+def rating(stars: int, label: str | None, picked: bool | None = None) -> dict[tuple[str, str], str]:
+    """xmp:Rating; the label and the flag where they are given, each as Adobe's programs and as digiKam have them.
+
+    Args:
+        label: one of Camera Raw's English names, as in `_COLOURS`.
+        picked: True for a pick, False for a reject.
+    """
     found = {(XMP, "Rating"): str(stars)}
-    return found | {(XMP, "Label"): label} if label is not None else found
+    if label is not None:
+        found |= {(XMP, "Label"): label, (DIGIKAM, "ColorLabel"): _COLOURS[label]}
+    if picked is not None:
+        found |= {(XMP_DM, "pick"): "1" if picked else "-1", (XMP_DM, "good"): str(picked).lower()}
+        found[DIGIKAM, "PickLabel"] = "3" if picked else "1"
+    return found
 
 
 def crop(box: CropBox, frame: StoredFrame) -> dict[tuple[str, str], str]:
