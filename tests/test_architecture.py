@@ -168,7 +168,7 @@ SAYS_PURE = re.compile(r"(?<!\w)Pure[.:;]|\bas a pure state machine\b")
 PURE = [shown(path) for path in MODULES if SAYS_PURE.search(docstring_of(path))]
 MUST_BE_PURE = {"core/records.py", "core/naming.py", "core/geometry.py", "files/routing.py", "sessions/review/state.py"}
 MUST_BE_PURE |= {"sessions/crop/state.py", "sessions/marking/board.py", "automation/guarantee.py"}
-MUST_BE_PURE |= {"groups/stages.py", "exports/xmp.py"}
+MUST_BE_PURE |= {"groups/stages.py", "files/xmp.py"}
 
 
 def test_modules_that_must_be_pure_say_so() -> None:

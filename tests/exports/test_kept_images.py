@@ -9,7 +9,8 @@ import pytest
 
 from pickroom.analysis.connection import connect as connect_analysis
 from pickroom.analysis.queries import read_sql
-from pickroom.exports import choices, sidecars, xmp
+from pickroom.exports import choices, sidecars
+from pickroom.files import xmp
 from pickroom.indexing import projects
 from pickroom.integrity.inspection import inspect
 from pickroom.sessions.review.session import ReviewSession

@@ -10,8 +10,9 @@ import pytest
 from conftest import read_tree
 from exports.conftest import crop_waiting
 from pickroom.core.errors import ConflictError, FileOperationError, LockedError, UsageError
-from pickroom.exports import choices, sidecars, xmp
+from pickroom.exports import choices, sidecars
 from pickroom.files import batch as batches
+from pickroom.files import xmp
 from pickroom.files.preflight import project_lock
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project

@@ -10,7 +10,7 @@ import pytest
 
 from hostile.guard import survive
 from hostile.packets import PACKET, WANTED, hostile_packet
-from pickroom.exports import xmp
+from pickroom.files import xmp
 
 CASES = 150
 

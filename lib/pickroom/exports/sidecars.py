@@ -21,9 +21,10 @@ import msgspec
 
 from pickroom.core.errors import FileOperationError, ImageError, UsageError
 from pickroom.core.naming import RAW_EXTENSIONS, extension_of, filename_of, join, split, stays_inside, stem_of
-from pickroom.exports import choices, xmp
+from pickroom.exports import choices
 from pickroom.exports.choices import Choices, Judged, Verdict
 from pickroom.exports.formats import Exported, ExportRequest, Progress
+from pickroom.files import xmp
 from pickroom.files.preflight import DiskSnapshot, ImageFolder, moving_files, require_images
 from pickroom.images import decode
 from pickroom.integrity import unsound_rows

@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from pickroom.core.records import CropBox
-from pickroom.exports import xmp
+from pickroom.files import xmp
 
 WANTED = {**xmp.rating(5, "Green"), **xmp.crop(CropBox(0.1, 0.2, 0.7, 0.9), xmp.StoredFrame(600, 800))}
 DC = "http://purl.org/dc/elements/1.1/"
