@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from pickroom.core import naming
+from pickroom.core.companions import Companions
 from pickroom.core.errors import LockedError, StoreError
-from pickroom.core.naming import is_image_name, is_text, join, sidecar_name, split, stem_of
+from pickroom.core.naming import is_text, join, sidecar_name, split, stem_of
 from pickroom.core.records import CropBox, Decision, FileOp
 from pickroom.files.batch import Batch, run_batch
 from pickroom.files.journal import CROP, DROP, SIDECAR
@@ -204,8 +205,8 @@ def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Faul
     for directory in naming.WAITING_FOLDERS:
         folder = project.root / directory
         there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        for name in sorted(there):
-            if not is_image_name(name) or not (folder / name).is_file():
+        for name in sorted(Companions(there).images):
+            if not (folder / name).is_file():
                 continue
             own, path = sidecar_name(name), join(directory, name)
             try:

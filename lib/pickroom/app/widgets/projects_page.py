@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from pickroom.app.widgets.words import escape
+from pickroom.core.companions import Companions
 from pickroom.core.errors import PickroomError
-from pickroom.core.naming import WAITING_FOLDERS, is_image_name, is_text
+from pickroom.core.naming import WAITING_FOLDERS, is_text
 from pickroom.core.quantities import plural
 from pickroom.images import thumbnails
 from pickroom.store import groups, images
@@ -77,8 +78,7 @@ def look_at(workspace: Workspace, project_id: str) -> Card:
 
 def _crops(project: Project) -> int:
     folders = [project.root / name for name in WAITING_FOLDERS]
-    names = (path.name for folder in folders if folder.is_dir() for path in folder.iterdir())
-    return sum(is_image_name(name) for name in names)
+    return sum(len(Companions(os.listdir(folder)).images) for folder in folders if folder.is_dir())
 
 
 def cards(shown: Sequence[Card], query: Callable[[str, str], str], add: str = "") -> str:
@@ -137,7 +137,7 @@ def chooser(folder: Path, query: Callable[[str], str], title: str, act: str) -> 
     with os.scandir(folder) as entries:
         inside = sorted(islice(entries, _COUNTED), key=lambda entry: entry.name.casefold())
     folders = [one for one in inside if not one.name.startswith(".") and is_text(one.name) and one.is_dir()]
-    count = sum(is_image_name(entry.name) for entry in inside)
+    count = len(Companions(entry.name for entry in inside).images)
     way = "".join(go(query(str(one)), one.name or "/") for one in (*reversed(folder.parents), folder))
     rows = "".join(f"<li>{go(query(entry.path), entry.name)}</li>" for entry in folders[:_MOST])
     more = f"<p>and {len(folders) - _MOST:,} more</p>" if len(folders) > _MOST else ""

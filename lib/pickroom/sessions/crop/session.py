@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import CROP_AUTO, WAITING_FOLDERS, is_image_name
+from pickroom.core.naming import CROP_AUTO, WAITING_FOLDERS
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox
 from pickroom.files import cropping, sidecars
@@ -225,14 +226,13 @@ class CropSession(ProjectSession):
 
     def _look(self) -> Iterable[CropCard]:
         for directory, names in self._listed.items():
-            for name in names:
-                if is_image_name(name):
-                    try:
-                        yield self._examine(directory, name)
-                    except ImageError as error:
-                        self.problems[f"{directory}/{name}"] = error.reason
-                    except sidecars.SidecarError as error:
-                        self.problems[f"{directory}/{name}"] = str(error)
+            for name in sorted(Companions(names).images):
+                try:
+                    yield self._examine(directory, name)
+                except ImageError as error:
+                    self.problems[f"{directory}/{name}"] = error.reason
+                except sidecars.SidecarError as error:
+                    self.problems[f"{directory}/{name}"] = str(error)
 
     def _examine(self, directory: str, name: str) -> CropCard:
         sidecar = sidecars.read(self.project, self._connection, directory, name)
