@@ -66,7 +66,10 @@ def write_dng(
         small = own if isinstance(preview, bool) else preview
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=92, **({"exif": preview_exif} if preview_exif else {}))
-        blobs["preview"] = buffer.getvalue()
+        data = buffer.getvalue()
+        # as cameras write it: EXIF comes first, no JFIF before it
+        jfif = 2 + int.from_bytes(data[4:6]) if data[2:4] == b"\xff\xe0" else 0
+        blobs["preview"] = data[:2] + data[2 + jfif :]
         main |= {
             256: ("I", small.width),
             257: ("I", small.height),
@@ -152,3 +155,14 @@ def _pack(value: tuple[str, Any]) -> bytes:
     if kind in "Rr":
         return b"".join(struct.pack("<II" if kind == "R" else "<ii", number, 1) for number in numbers)
     return struct.pack(f"<{len(numbers)}{kind}", *numbers)
+
+
+def canon_boxes(main: dict[int, tuple[str, Any]], exif: dict[int, tuple[str, Any]]) -> bytes:
+    """The boxes of a CR3 file that hold metadata, without a picture: CMT1 and CMT2 in Canon's box of `moov`."""
+
+    def box(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + len(content), kind) + content
+
+    inner = b"".join(box(kind, _tiff({"main": tags}, {})) for kind, tags in ((b"CMT1", main), (b"CMT2", exif)))
+    canon = box(b"uuid", bytes.fromhex("85c0b687820f11e08111f4ce462b6a48") + inner)
+    return box(b"ftyp", b"crx \0\0\0\1crx isom") + box(b"moov", canon)

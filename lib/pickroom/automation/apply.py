@@ -17,7 +17,7 @@ from pickroom.automation.decisions_file import ApprovedDecision, read_approved, 
 from pickroom.automation.planning import ApplyPlan, PlannedGroup
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, FileOperationError, PickroomError, UsageError
-from pickroom.core.naming import CROPPED
+from pickroom.core.naming import CROPPED, join
 from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource, Decision, InputKind
 from pickroom.files import cropping, recovery
@@ -234,7 +234,7 @@ def undo_last(target: AutomationTarget) -> tuple[int, int]:
 
 def _render(target: AutomationTarget, folder: ImageFolder, plan: ApplyPlan) -> ApplyPlan:
     """Render every crop next to its target and put its hash in the plan. After a failure `run_batch` sweeps them."""
-    root, wanted = target.project.root, [item for item in plan.items if item.box is not None]
+    root, wanted = target.project.root, [item for item in plan.items if item.is_rendered]
     if not wanted:
         return plan
     try:
@@ -276,6 +276,7 @@ def _write(connection: sqlite3.Connection, plan: ApplyPlan) -> None:
         if item.box is not None and item.route.picked is not None:
             source: BoxSource = "drawn" if item.own_box else "ai_all"
             name = item.group.images[item.route.picked].filename
-            crop = Crop(plan.batch, name, group_id, item.box, source, item.ops[0].sha256, now)
+            sha256 = next(op.sha256 for op in item.ops if op.destination == join(CROPPED, name))
+            crop = Crop(plan.batch, name, group_id, item.box, source, sha256, now)
             crops.insert(connection, crop)
             decisions.set_crop(connection, group_id, crop)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.core.naming import CROPPED, join
+from pickroom.core.naming import CROPPED, RAW_EXTENSIONS, extension_of, join
 from pickroom.core.records import MAX_GROUP, CropBox, Image
 from pickroom.images.scan import list_images
 from pickroom.integrity import inspect
@@ -175,7 +175,10 @@ def _judge(
         if row["crop_input"] == "apply_ai" or source in ("ai_all", "default"):
             found.left_out[DEFAULT_BOX if source == "default" else CUT_BY_MACHINE] += 1
             box, other_box = None, box
-        cropped = places.crop_of(image, crop, path)
+        if crop is not None and extension_of(image.filename) in RAW_EXTENSIONS and crop.sha256 == image.sha256:
+            other_box = None  # the RAW file is its own crop, by whatever box its sidecar has
+        else:
+            cropped = places.crop_of(image, crop, path)
     return Judged(project_id, row["group_id"], image, verdict, path, box, stars, other_box, cropped)
 
 

@@ -55,6 +55,7 @@ _ENOUGH = 1 << 22  # bytes that tell another format, or that a JPEG has ended in
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS = 1 << 20  # looked at for EXIF; encoders write pixels by 8 kB and more
 _PNG_EXIF = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that Pillow reads an orientation from
+_SHOWN_QUALITY = 92
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
 _PLAIN = ("JPEG", "PNG", "BMP")  # of one frame, whose pixels stay when the file is closed
 # Pillow, libheif and `RawFile` say the upright size, and hand out upright pixels
@@ -366,6 +367,13 @@ def _unreadable(path: Path, error: Exception) -> ImageError:
 
 def _short(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:120]
+
+
+def encode_jpeg(image: PillowImage.Image) -> bytes:
+    """The image as JPEG bytes of high quality: for showing, not for keeping."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_SHOWN_QUALITY)
+    return buffer.getvalue()
 
 
 def encode_png(image: PillowImage.Image) -> bytes:

@@ -119,7 +119,7 @@ class RawFile(ImageFile.ImageFile):
             except (self._rawpy.LibRawNoThumbnailError, self._rawpy.LibRawUnsupportedThumbnailError):
                 preview = None
             taken = raw.other.timestamp
-        self._exif_read = _exif(self.fp, preview)
+        self._exif_read = read_exif(self.fp, preview)
         self._exif_read[_ORIENTATION] = self.orientation
         if taken is not None and taken.year > _NO_YEAR:  # also of files whose directories are read by LibRaw alone
             self._exif_read.get_ifd(IFD.Exif).setdefault(Base.DateTimeOriginal, f"{taken:%Y:%m:%d %H:%M:%S}")
@@ -172,7 +172,8 @@ class RawFile(ImageFile.ImageFile):
         try:
             with self._rawpy.imread(str(self._path)) as raw:
                 pixels = raw.postprocess(half_size=True, use_camera_wb=True, user_flip=0)
-                picture = PillowImage.fromarray(pixels).crop(tuple(round(edge / 2) for edge in self._box))
+                left, top, right, bottom = (round(edge / 2) for edge in self._box)
+                picture = PillowImage.fromarray(pixels).crop((left, top, right, bottom))
         except self._rawpy.LibRawIOError as error:
             raise ValueError("truncated") from error
         turn = TURNS.get(self.orientation)
@@ -206,7 +207,7 @@ def _picture(thumbnail: Any) -> PillowImage.Image | None:
     return None
 
 
-def _exif(file: IO[bytes], preview: PillowImage.Image | None) -> PillowImage.Exif:
+def read_exif(file: IO[bytes], preview: PillowImage.Image | None) -> PillowImage.Exif:
     """What the file says of itself; empty where that cannot be read."""
     with suppress(Exception):  # as `decode.exif_of`: damaged EXIF says nothing
         main, sub = _tiff_metadata(file) or _canon_metadata(file) or _preview_metadata(preview)

@@ -183,6 +183,8 @@ class CropSession(ProjectSession):
         for card in self.state.cards:
             if card.filename in boxes:
                 outer, box = self._is_crop(card), boxes[card.filename]
+                if outer and cropping.raw_frame(self.project.path(card.directory, card.filename)):
+                    outer = None  # each crop of a RAW file is in the frame of the whole
                 back[card.filename] = editing.inside(outer.box, box, card.size) if outer else box
         self.state = replace(self.state, boxes={**self.state.boxes, **back})
 
