@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from conftest import SCANNED_AT, read_tree
+from pickroom.automation import apply, sandbox
+from pickroom.automation.generate import generate
 from pickroom.core.errors import ConflictError, ImageError
 from pickroom.core.records import CropBox
 from pickroom.demo.photographs import PHOTOGRAPHS, load
@@ -24,13 +26,19 @@ from pickroom.indexing import projects
 from pickroom.indexing.pipeline import embed
 from pickroom.integrity import whereabouts
 from pickroom.sessions.crop.session import CropSession
+from pickroom.sessions.duplicates.finding import find
+from pickroom.sessions.duplicates.gathering import gather
 from pickroom.sessions.marking.images import look
+from pickroom.sessions.marking.session import BrowseSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
+from support.automating import approve_all, images_tree
+from support.boards import APPLY
+from support.commands import run_command
 from support.exporting import export_coco, export_imagefolder, export_pairs
 from support.photographs import take
 from support.raw_files import write_dng
-from support.reviewing import FINALISE, copy_of, decisions, queue, review, rows
+from support.reviewing import FINALISE, copy_of, decisions, queue, recommend, review, rows
 
 BOX = CropBox(0.125, 0.25, 0.75, 0.875)
 EDGES = ("CropTop", "CropLeft", "CropBottom", "CropRight", "HasCrop")
@@ -220,6 +228,62 @@ def test_ratings_and_crops_of_raw_files_are_one_sidecar(project: Project) -> Non
     assert xmp.properties(sidecar.read_bytes(), xmp.rating(0, "")) == xmp.rating(5, "Green")
     assert said(sidecar)["CropTop"] == "0.25"
     xmp_export.undo(project)
+    assert read_tree(project.root) == before
+
+
+@pytest.mark.parametrize("how", ("--boxes", "--apply-ai"))
+def test_commands_crop_raw_files_in_their_sidecars(project: Project, how: str) -> None:
+    (group,) = [group for group in queue(project) if burst(project) == group.filenames]
+    recommend(project, group, 0, BOX.to_list(), crop_needed=True)
+    review(project, "a" if how == "--apply-ai" else "q", *FINALISE)
+    waiting = read_tree(project.root)
+    given = ("-",) if how == "--boxes" else ()
+    line = json.dumps({"filename": "IMG_0.dng", "box": BOX.to_list()})
+    ran = run_command("crop", "p", how, *given, "--home", str(project.workspace.root), stdin=line)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert said(project.root / "crop_cropped/IMG_0.xmp")["CropTop"] == "0.25"
+    undo(project, 2)
+    assert read_tree(project.root) == waiting
+
+
+def test_the_automation_crops_raw_files_in_their_sidecars(project: Project) -> None:
+    for group in queue(project):
+        recommend(project, group, 0, BOX.to_list(), crop_needed=True)
+    place = sandbox.prepare(project)
+    generate(place)
+    approve_all(place)
+    before = images_tree(place.project.root)
+    done = apply.apply(place)
+    assert len(done.plan.items) == 2
+    there = images_tree(place.project.root)
+    assert there["crop_cropped/IMG_0.dng"] == before["IMG_0.dng"]
+    assert said(place.project.root / "crop_cropped/IMG_0.xmp")["CropTop"] == "0.25"
+    assert "crop_originals/IMG_3.dng" in there
+    sha256 = rows(place.project, "SELECT sha256 FROM crops WHERE filename = 'IMG_0.dng'")
+    assert sha256 == [{"sha256": before["IMG_0.dng"]}]
+    apply.undo_last(place)
+    after = images_tree(place.project.root)
+    assert after.pop("delete_staging/IMG_3.undone-1.jpg") == there["crop_cropped/IMG_3.jpg"]
+    assert after == before
+
+
+def test_copies_of_a_raw_file_are_found_by_their_content(project: Project) -> None:
+    (project.root / "IMG_5.dng").with_name("copy.dng").write_bytes((project.root / "IMG_5.dng").read_bytes())
+    projects.rescan(project)
+    (pair,) = [pair for pair in find(gather([project]).copies).pairs if pair.kind == "exact"]
+    assert {pair.a.path, pair.b.path} == {"IMG_5.dng", "copy.dng"}
+
+
+def test_a_single_raw_file_is_kept_in_the_folder_viewer(project: Project) -> None:
+    before = read_tree(project.root)
+    with closing(BrowseSession(project)) as session:
+        session.press("n")
+        assert session.board.layout.order == ("IMG_5.dng",)
+        assert session.images.thumbnail(session._items["IMG_5.dng"])[:2] == b"\xff\xd8"
+        for key in ("k", *APPLY):
+            session.press(key)
+    assert read_tree(project.root)["selected/IMG_5.dng"] == before["IMG_5.dng"]
+    undo(project, 1)
     assert read_tree(project.root) == before
 
 
