@@ -227,6 +227,7 @@ def test_ratings_and_crops_of_raw_files_are_one_sidecar(project: Project) -> Non
     sidecar = project.root / "crop_cropped/IMG_0.xmp"
     assert xmp.properties(sidecar.read_bytes(), xmp.rating(0, "")) == xmp.rating(5, "Green")
     assert said(sidecar)["CropTop"] == "0.25"
+    assert 'tiff:Orientation="8"' in sidecar.read_text()
     xmp_export.undo(project)
     assert read_tree(project.root) == before
 

@@ -232,11 +232,7 @@ def crop_in_sidecar(
         if anothers or (packet is None and packets):
             written = by_name
         packet = packets.get(join(folder, written))
-        wanted = xmp.crop(box, frame)
-        # a turn that the user gave it in another program stays: the crop is in the frame of the sensor
-        said = xmp.properties(packet, wanted) if packet is not None else {}
-        wanted = {key: value for key, value in wanted.items() if key[0] != xmp.TIFF or key not in said}
-        text = xmp.merge(packet, wanted).decode()
+        text = xmp.merge(packet, xmp.keep_frame(packet, xmp.crop(box, frame))).decode()
     except xmp.PacketError as error:
         why = f"its crop cannot be written into {written}: {error}"
         raise ImageError(disk.root / path, f"{why}; move that sidecar away", by_content=False) from None

@@ -286,10 +286,7 @@ def _boxes(file: IO[bytes], at: int, end: int) -> Iterator[tuple[bytes, int, int
 
 
 def _is_cut_off(file: IO[bytes], size: int) -> bool:
-    """Whether a file names something that lies behind its end: the preview alone does not tell.
-
-    Decoding the sensor's data would tell it, too, and takes a hundred times as long.
-    """
+    """Whether a file names something that lies behind its end: the preview alone does not tell."""
     with suppress(Exception):  # a damaged directory: what LibRaw could open is shown
         file.seek(0)
         start = file.read(128)
