@@ -47,6 +47,7 @@ LAYER = {package: number for number, package in enumerate(PACKAGES)}
 # analysis reads files, not the store's functions; but the store says which file another library may open (invariant 10)
 ANALYSIS_MAY = {"pickroom.store.workspace", "pickroom.core.records", "pickroom.core.errors", "pickroom.core.naming"}
 ANALYSIS_MAY |= {
+    "pickroom.core.companions",  # pure: which RAW files are images
     "pickroom.store.snapshot",
     "pickroom.storage.leftovers",
     "pickroom.store.written_files",

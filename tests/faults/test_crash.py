@@ -14,15 +14,21 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from PIL import Image as PillowImage
 
 from conftest import write_series
+from pickroom.core.records import CropBox
+from pickroom.files import cropping, xmp
 from pickroom.files.batch import recover, undo_batch
+from pickroom.files.cropping import Order
 from pickroom.indexing import projects
+from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project, Workspace
 from support.crashing import Way, run
 from support.photographs import shoot
+from support.raw_files import write_dng
 from support.reviewing import (
     FINALISE,
     copy_of,
@@ -117,6 +123,40 @@ def finalised_in_place(in_place: Project, tmp_path_factory: pytest.TempPathFacto
     return project
 
 
+@pytest.fixture(scope="module")
+def negative(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A RAW file that waits for its crop, with a sidecar and other companions."""
+    folder = tmp_path_factory.mktemp("negative")
+    (folder / "images").mkdir()
+    for number in range(2):
+        picture = PillowImage.new("RGB", (48, 32), (90 * number, 80, 40))
+        write_dng(folder / "images" / f"IMG_{number}.dng", picture, subsec=f"{number}0")
+    (folder / "images" / "IMG_0.xmp").write_bytes(xmp.merge(None, xmp.rating(2, None)))
+    for suffix in ("dng.xmp", "txt", "wav", "dng.pp3", "dng.dop"):
+        (folder / "images" / f"IMG_0.{suffix}").write_text(f"of IMG_0: {suffix}\n")
+    project = projects.start(Workspace(folder / "home"), "p", folder / "images")[0]
+    review(project, "q", *FINALISE)
+    return project
+
+
+@pytest.fixture(scope="module")
+def cropped_negative(negative: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = copy_of(negative, tmp_path_factory.mktemp("cropped") / "copy")
+    crop(project)
+    return project
+
+
+def crop(project: Project) -> None:
+    with closing(CropSession(project)) as session, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cropping, "utc_now", lambda: "2026-01-02T03:04:05.000000Z")  # the row is compared
+        session.submit([Order("crop", "IMG_0.dng", CropBox(0.1, 0.1, 0.9, 0.9))])
+
+
+def undo_crop(project: Project) -> None:
+    with closing(connect(project.database)) as connection:
+        undo_batch(project, connection, 2)
+
+
 CRASHES = {
     # what is killed: (the project before, the act)
     "a finalise": ("reviewed", finalise),
@@ -125,6 +165,8 @@ CRASHES = {
     "an undo of a burst": ("finalised_burst", undo),
     "a finalise in place": ("in_place", finalise),
     "an undo in place": ("finalised_in_place", undo),
+    "a crop of a RAW file": ("negative", crop),
+    "an undo of a RAW file's crop": ("cropped_negative", undo_crop),
 }
 
 

@@ -755,18 +755,18 @@ def test_manifest_of_a_project_with_a_database_is_its_own(make_project: MakeProj
 
 def test_start_groups_and_status_count_what_is_skipped(workspace: Workspace, images_folder: Path) -> None:
     write_series(images_folder, [(1, 2)])
-    for name in ("a.gif", "b.gif", "c.CR3"):
+    for name in ("a.gif", "b.gif", "c.EXR"):
         (images_folder / name).write_bytes(b"x")
     project, report = projects.start(workspace, "p", images_folder)
-    counted = [("." + extension, count) for extension, count in (("cr3", 1), ("gif", 2))]
+    counted = [("." + extension, count) for extension, count in (("exr", 1), ("gif", 2))]
     for found in (report.to_dict(), projects.rescan(project).to_dict(), projects.status(project)):
         assert [(item["extension"], item["files"]) for item in found["skipped"]] == counted
 
 
 def test_folder_of_nothing_but_skipped_files_says_so(workspace: Workspace, images_folder: Path) -> None:
     images_folder.mkdir(exist_ok=True)
-    (images_folder / "a.CR3").write_bytes(b"raw")
-    with pytest.raises(ProjectError, match=r"holds no images, and 1 \.cr3: a RAW file"):
+    (images_folder / "a.EXR").write_bytes(b"x")
+    with pytest.raises(ProjectError, match=r"holds no images, and 1 \.exr: the format is not read"):
         projects.start(workspace, "p", images_folder)
 
 

@@ -13,8 +13,9 @@ import duckdb
 
 from pickroom.analysis.queries import VIEWS, Encoder, Problem, identifier, quoted, view_sql
 from pickroom.analysis.tables import fill
+from pickroom.core.companions import negatives_of_images
 from pickroom.core.errors import PickroomError
-from pickroom.core.naming import as_text, is_image_name
+from pickroom.core.naming import ALL_EXTENSIONS, as_text, is_image_name, join
 from pickroom.store.workspace import Workspace
 
 _BOXES = {
@@ -182,8 +183,12 @@ def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_
             continue
         if project.root.is_dir():
             listed.append([own_id])
-            for directory, name in _walk(project.root, workspace.own_folders):
-                found.append([own_id, as_text(directory), as_text(name), is_image_name(name)])
+            there = tuple(_walk(project.root, workspace.own_folders))
+            pictures = (join(*one) for one in there if is_image_name(one[1], ALL_EXTENSIONS))
+            others = negatives_of_images(pictures)
+            for one in there:
+                is_image = is_image_name(one[1], ALL_EXTENSIONS) and join(*one) not in others
+                found.append([own_id, *map(as_text, one), is_image])
     texts = dict.fromkeys(("project_id", "directory", "filename"), "VARCHAR")
     fill(engine, "files", texts | {"is_image": "BOOLEAN"}, found)
     fill(engine, "listed", {"project_id": "VARCHAR"}, listed)

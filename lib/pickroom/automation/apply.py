@@ -234,7 +234,7 @@ def undo_last(target: AutomationTarget) -> tuple[int, int]:
 
 def _render(target: AutomationTarget, folder: ImageFolder, plan: ApplyPlan) -> ApplyPlan:
     """Render every crop next to its target and add its hash to the plan. After a failure `run_batch` removes them."""
-    root, wanted = target.project.root, [item for item in plan.items if item.box is not None]
+    root, wanted = target.project.root, [item for item in plan.items if item.is_rendered]
     if not wanted:
         return plan
     try:
@@ -275,8 +275,13 @@ def _write(connection: sqlite3.Connection, plan: ApplyPlan) -> None:
         record_decision(connection, *planned, item.saved, item.shown, by, plan.batch, now)
         if item.box is not None and item.route.picked is not None:
             source: BoxSource = "drawn" if item.own_box else "ai_all"
-            directory, name = split(item.ops[0].destination or "")
-            place = group_id, item.box, source, item.ops[0].sha256, now, source_folder(directory)
-            crop = Crop(plan.batch, name, *place)
+            name = item.group.images[item.route.picked].filename
+            made = next(
+                op
+                for op in item.ops
+                if (op.destination or "").startswith(f"{CROPPED}/") and split(op.destination or "")[1] == name
+            )
+            directory = source_folder(split(made.destination or "")[0])
+            crop = Crop(plan.batch, name, group_id, item.box, source, made.sha256, now, directory)
             crops.insert(connection, crop)
             decisions.set_crop(connection, group_id, crop)

@@ -21,6 +21,7 @@ from pickroom.files.journal import AUTOMATION
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.routing import Route
 from pickroom.images import crops as rendering
+from pickroom.storage.atomic import PARTIAL_SUFFIX
 from pickroom.store import groups, operations, review_state
 from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import utc_now
@@ -43,6 +44,11 @@ class PlannedGroup:
     own_box: bool = False
     saved: SavedChoice | None = None  # its saved review, None when the user has not looked at it
     left_out: str = ""  # what its crop cannot keep of its source, with the image's name; "" for nothing
+
+    @property
+    def is_rendered(self) -> bool:
+        """Whether its first step places a crop that is rendered at apply: the crop of a RAW file is in its sidecar."""
+        return self.box is not None and (self.ops[0].source or "").endswith(PARTIAL_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class ApplyPlan:
         if folders:
             lines.append("images: " + ", ".join(f"{count} to {name}/" for name, count in sorted(folders.items())))
         if crops:
-            lines.append(f"{plural(crops, 'crop')} rendered into {CROPPED}/")
+            lines.append(f"{plural(crops, 'crop')} into {CROPPED}/")
         lines += [item.left_out for item in self.items if item.left_out]
         lines += [f"{plural(count, 'group')} left as before: {reason}" for reason, count in self.left.items()]
         return [*lines, *self.notes]
@@ -221,18 +227,27 @@ def _planned(
     way = routing.route(choice, len(group.images), shown, crop_seen=crop_seen)
     assert way is not None
     cropped = group.images[way.picked] if line.crop is not None and way.picked is not None else None
-    if cropped is not None:
-        folders = tuple(CROP_ORIGINALS if i == way.picked else f for i, f in enumerate(way.folders))
-        way = replace(way, folders=folders, sidecar=None)
     _require(disk.problem_with(group.images))
+    less, frame = "", None
     try:
         companions = disk.companions(group)
         _require(_missing_companion(group, companions, origin))
+        if cropped is not None:
+            path = join(cropped.directory, cropped.filename)
+            frame = cropping.raw_frame(disk.root / path)
+            less = "" if frame else rendering.check_croppable(disk.root / path)
+            original = CROPPED if frame else CROP_ORIGINALS
+            folders = tuple(original if i == way.picked else f for i, f in enumerate(way.folders))
+            way = replace(way, folders=folders, sidecar=None)
+        mirror = target.project.is_mirrored
+        ops = routing.plan(group, way, companions, shown, batch, mirror=mirror)
+        if cropped is not None and frame is not None and line.crop is not None:
+            ops = cropping.crop_in_sidecar(disk, path, line.crop, frame, ops)
     except OSError as error:
         raise _Refused(f"{error.filename} cannot be read: {error.strerror}") from None
-    mirror = target.project.is_mirrored
-    ops = routing.plan(group, way, companions, shown, batch, mirror=mirror)
-    if cropped is not None:
+    except ImageError as error:
+        raise _Refused(f"{error.path.name}: {error.reason}") from None
+    if cropped is not None and frame is None:
         below = mirrored(CROPPED, cropped.directory) if mirror else CROPPED
         partial = cropping.partial_path(batch, join(cropped.directory, cropped.filename))
         made = join(below, cropped.filename)
@@ -240,12 +255,6 @@ def _planned(
     ops = [replace(op, kind=AUTOMATION, unit=unit_of(batch)) for op in ops]
     target.require_inside(ops)
     _require(disk.reserve(ops))
-    less = ""
-    if cropped is not None:
-        try:
-            less = rendering.check_croppable(target.project.path(cropped.directory, cropped.filename))
-        except ImageError as error:
-            raise _Refused(f"{cropped.filename}: {error.reason}") from None
     row = routing.decision(group, choice, shown, now, crop_seen=crop_seen)
     told = f"{cropped.filename}: the crop is without its {less}" if cropped is not None and less else ""
     return PlannedGroup(group, line.by, shown, way, row, tuple(ops), line.crop, own_box, saved, told)

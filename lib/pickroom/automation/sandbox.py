@@ -19,7 +19,7 @@ from pathlib import Path
 from pickroom.automation.decisions_file import APPROVED, DECISIONS
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ConflictError, FileOperationError, ProjectError, UsageError
-from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of, is_image_name
+from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_of
 from pickroom.core.quantities import format_bytes
 from pickroom.core.records import FileOp
 from pickroom.files import recovery
@@ -223,7 +223,8 @@ def files_of(project: Project, avoid: Path) -> Iterator[str]:
         for here, folders, names in os.walk(top):
             folders[:] = [f for f in folders if not f.startswith(".") and Path(here, f).resolve() not in skipped]
             plain = [name for name in names if stat.S_ISREG(Path(here, name).lstat().st_mode)]
-            wanted = {name for name in plain if is_image_name(name)} | Companions(plain).all
+            found = Companions(plain)
+            wanted = found.images | found.all
             relative = Path(here).relative_to(root).as_posix()
             yield from (name if relative == "." else f"{relative}/{name}" for name in wanted)
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from pickroom.core.naming import extension_of, is_image_name, stem_of
+from pickroom.core.naming import RAW_EXTENSIONS, extension_of, is_image_name, join, split, stem_of
 
 T = TypeVar("T")
 _DUPLICATE = re.compile(r"(?P<stem>.+)_\d{2,}(?P<extension>\.[^.]+)\.xmp", re.DOTALL | re.IGNORECASE)
@@ -29,28 +29,36 @@ _MOST_STEPS = 4  # IMG_1.MOV.json is about IMG_1.MOV, which belongs to IMG_1.HEI
 
 
 class Companions:
-    """The companions of each image of one folder.
+    """The images of one folder, and the companions of each.
 
     Args:
         names: every file name in the folder, images and others.
+
+    Attributes:
+        images: their names. A RAW file is one where no rule gives it to another image.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
-        self._images = sorted(name for name in self._names if is_image_name(name))
+        self._assign(frozenset(name for name in self._names if is_image_name(name)))
+        if alone := {name for name in self._unowned if is_image_name(name, RAW_EXTENSIONS)}:
+            self._assign(self.images | alone)
+
+    def _assign(self, images: frozenset[str]) -> None:
+        self.images = images
         self._stems: dict[str, list[str]] = defaultdict(list)
-        for image in self._images:
+        for image in sorted(self.images):
             self._stems[stem_of(image)].append(image)
         self._others: dict[str, list[str]] = {}  # stems whose files belong to this image where no image has that stem
-        for image in sorted(self._images, key=lambda name: "IMG_E" in name):  # the original before its edited version
+        for image in sorted(self.images, key=lambda name: ("IMG_E" in name, name)):  # the original before its edition
             for stem in _other_stems(stem_of(image)):
                 self._others.setdefault(stem, [image])
         # number -> (name without it, name), sorted; only made where names were cut
         self._numbered: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._owned: dict[str, list[str]] = defaultdict(list)
         self._unowned: list[str] = []
-        for name in sorted(self._names.difference(self._images)):
-            owners = self._owners(name) if self._images else []
+        for name in sorted(self._names - self.images):
+            owners = self._owners(name) if self.images else []
             for image in owners:
                 self._owned[image].append(name)
             if not owners:
@@ -88,7 +96,7 @@ class Companions:
             return self._stems[stem]
         for _ in range(_MOST_STEPS):
             found = self._about(name)
-            if len(found) != 1 or is_image_name(found[0]):
+            if len(found) != 1 or found[0] in self.images:
                 return found
             name = found[0]
         return []
@@ -119,7 +127,7 @@ class Companions:
         prefix = name
         while prefix:
             another = prefix != name and prefix in self._names
-            if another and is_image_name(prefix):
+            if another and prefix in self.images:
                 return [prefix]
             for stems in (self._stems, self._others):
                 if prefix in stems and (prefix != name or extension_of(name)):  # PXL_1.MP is the video of PXL_1.MP.jpg
@@ -166,6 +174,19 @@ class Companions:
         while not found and _units(title := title[:-1]) >= _CUT:
             found = self._stems.get(title + number, [])
         return found[:1] if len({stem_of(name) for name in found}) == 1 else []
+
+
+def negatives_of_images(paths: Iterable[str]) -> set[str]:
+    """The RAW files that belong to another image of their folder, of images and RAW files as `naming.join` writes them.
+
+    Only folders that hold RAW files are looked at: there may be hundreds of thousands of paths.
+    """
+    paths = tuple(paths)
+    folders: dict[str, list[str]] = {split(path)[0]: [] for path in paths if extension_of(path) in RAW_EXTENSIONS}
+    for folder, name in map(split, paths if folders else ()):
+        if folder in folders:
+            folders[folder].append(name)
+    return {join(folder, name) for folder, names in folders.items() for name in Companions(names).all}
 
 
 def renamed(companion: str, image: str, new: str) -> str:

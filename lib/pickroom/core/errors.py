@@ -116,7 +116,11 @@ class ConflictError(PickroomError):
 
 
 # extra (pyproject.toml, optional-dependencies) -> what it is called on screen, and the modules that must import
-EXTRAS = {"learn": ("PyTorch and OpenCLIP", ("torch", "open_clip")), "ray": ("Ray", ("ray", "ray.data"))}
+EXTRAS = {
+    "learn": ("PyTorch and OpenCLIP", ("torch", "open_clip")),
+    "raw": ("rawpy", ("rawpy",)),
+    "ray": ("Ray", ("ray", "ray.data")),
+}
 
 
 class MissingExtraError(PickroomError):

@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 EARLIER_EXTENSIONS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "heic", "heif")  # those of version 0.1
 IMAGE_EXTENSIONS = (*EARLIER_EXTENSIONS, "avif", "jfif", "jpe", "hif")
 
-# RAW files of cameras, which are not images here: another program makes the picture.
+# Digital negatives, as cameras write them: images where they belong to no other image (core/companions.py).
 RAW_EXTENSIONS = (
     *("3fr", "arw", "bay", "cap", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "gpr", "iiq", "k25", "kdc", "mef"),
     *("mos", "mrw", "nef", "nrw", "orf", "ori", "pef", "ptx", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
 )
+
+ALL_EXTENSIONS = (*IMAGE_EXTENSIONS, *RAW_EXTENSIONS)
 
 # Folders inside a project's root that Pickroom owns: never scanned as sources (FORMATS.md, Folders).
 SELECTED = "selected"

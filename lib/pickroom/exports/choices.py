@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.core.naming import CROPPED, folder_of, join, mirrored, source_folder
+from pickroom.core.naming import CROPPED, RAW_EXTENSIONS, extension_of, folder_of, join, mirrored, source_folder
 from pickroom.core.records import MAX_GROUP, CropBox, Image
 from pickroom.files.routing import Verdict
 from pickroom.images.scan import list_images
@@ -185,7 +185,10 @@ def _judge(
         if row["crop_input"] == "apply_ai" or source in ("ai_all", "default"):
             found.left_out[DEFAULT_BOX if source == "default" else CUT_BY_MACHINE] += 1
             box, other_box = None, box
-        cropped = places.crop_of(image, crop, path)
+        if crop is not None and extension_of(image.filename) in RAW_EXTENSIONS and crop.sha256 == image.sha256:
+            other_box = None  # the RAW file is its own crop, by whatever box its sidecar has
+        else:
+            cropped = places.crop_of(image, crop, path)
     project = found.project
     where = path, box, stars, other_box, cropped
     return Judged(project.id, row["group_id"], image, verdict, *where, mirrored=project.manifest.layout == "mirror")

@@ -11,13 +11,13 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ConflictError, FileOperationError, UsageError
-from pickroom.core.naming import stays_inside
+from pickroom.core.naming import RAW_EXTENSIONS, extension_of, stays_inside
 from pickroom.core.quantities import plural
 from pickroom.exports import choices
 from pickroom.exports.choices import Choices, Judged
@@ -26,6 +26,7 @@ from pickroom.images import metadata
 from pickroom.storage import atomic, leftovers
 from pickroom.store.workspace import Project
 
+NEGATIVE = "RAW file, which is not a picture yet: develop it, or use --xmp"
 STATE_FILE = ".pickroom-export.json"
 PICTURES = "images"
 _LINK, _SHA256 = "link", "sha256:"
@@ -62,9 +63,20 @@ class Dataset:
 
     @classmethod
     def read(cls, request: ExportRequest) -> Self:
-        """Read the choices; raises as `check_outside` and `choices.read` do."""
+        """Read the choices but for RAW files, which no reader of pictures reads; raises as `check_outside` and
+        `choices.read` do."""
         check_outside(request.target, request.projects)
-        return cls(request, [choices.read(project) for project in request.projects])
+        found = [choices.read(project) for project in request.projects]
+        for chosen in found:
+            before = len(chosen.images)
+            pictures = [
+                (group, tuple(one for one in group.images if extension_of(one.image.filename) not in RAW_EXTENSIONS))
+                for group in chosen.groups
+            ]
+            chosen.groups = [replace(group, images=images) for group, images in pictures if images]
+            if negatives := before - len(chosen.images):
+                chosen.left_out[NEGATIVE] += negatives
+        return cls(request, found)
 
     @property
     def images(self) -> list[Judged]:

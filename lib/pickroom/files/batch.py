@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pickroom.core.companions import renamed
 from pickroom.core.errors import ConflictError, LockedError, StoreError, UsageError
-from pickroom.core.naming import STAGING, is_image_name, join, marked_name, mirrored, split
+from pickroom.core.naming import STAGING, join, marked_name, mirrored, split
 from pickroom.core.records import FileOp
 from pickroom.files import journal, moves
 from pickroom.files.journal import AUTOMATION, HANDLERS, Outcome
@@ -232,10 +232,11 @@ def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) 
     assert op.destination is not None and op.source is not None
     # a caption edited meanwhile, or a sidecar of another program that came later, goes back too
     step = replace(step, sha256=atomic.sha256_of(path))
-    if step.sha256 != op.sha256 and is_image_name(path.name):
-        raise _InTheWay(f"{op.destination} has been changed since")
     directory, name = split(op.destination)
-    found = disk.companions_of(directory, name) if is_image_name(name) else []
+    is_image = name in disk.companions_in(directory).images
+    if step.sha256 != op.sha256 and is_image:
+        raise _InTheWay(f"{op.destination} has been changed since")
+    found = disk.companions_of(directory, name) if is_image else []
     companions = [(extra, sha256) for extra, sha256 in found if join(directory, extra) not in placed]
     if op.source.endswith(atomic.PARTIAL_SUFFIX):  # a crop was made, not moved here, and nothing is deleted outright
         longest = max((len(os.fsencode(extra)) for extra, _ in companions), default=0)

@@ -3,7 +3,7 @@
 In a project that is rated in place, a crop is written into the image's sidecar, and nothing is rendered.
 
 A crop is rendered next to its destination first, under a hidden name. A crash before the commit leaves a partial file
-to sweep; after it, recovery goes forward.
+to sweep; after it, recovery goes forward. The crop of a RAW file is in its XMP sidecar, and nothing is rendered.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ from pickroom.core.naming import (
     CROPPED,
     STAGING,
     WAITING_FOLDERS,
-    is_image_name,
     join,
     mirrored,
     sidecar_name,
     source_folder,
     split,
     stays_inside,
+    stem_of,
 )
 from pickroom.core.records import BoxSource, CropBox, Decision, FileOp
 from pickroom.files import rating, sidecars, xmp
@@ -34,7 +34,7 @@ from pickroom.files.batch import Batch, run_batch
 from pickroom.files.journal import CROP, DROP
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.images import crops as rendering
-from pickroom.images import decode
+from pickroom.images import decode, raw
 from pickroom.storage import atomic
 from pickroom.storage.atomic import PARTIAL_SUFFIX
 from pickroom.store import crops, decisions, operations
@@ -82,6 +82,12 @@ class _Job:
     box: CropBox | None  # the crop in the original's frame, None for a drop
     ops: tuple[FileOp, ...]  # the steps; the first of a crop lacks its hash until it is rendered
     warning: str  # what the user must know of the crop, "" for nothing
+
+    @property
+    def product(self) -> str:
+        """The hash of the file in crop_cropped/; where images stay, of the sidecar that has the crop."""
+        made = join(mirrored(CROPPED, self.order.directory), self.order.filename)
+        return next((op.sha256 for op in self.ops if op.destination == made), self.ops[0].sha256)
 
 
 class _Refused(Exception):
@@ -144,21 +150,24 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
     if project.manifest.in_place is not None:
         return _check_in_place(project, connection, disk, order, batch)
     waits = order.directory.partition("/")[0] in WAITING_FOLDERS and stays_inside(order.directory)
-    plain = waits and Path(order.filename).name == order.filename
-    if not plain or not is_image_name(order.filename) or source.is_symlink() or not source.is_file():
+    is_image = waits and order.filename in disk.companions_in(order.directory).images
+    if not is_image or source.is_symlink() or not source.is_file():
         raise _Refused(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
     sidecar = sidecars.read(project, connection, order.directory, order.filename)
     sha256 = atomic.sha256_of(source)
     earlier = crops.by_content(connection, order.filename, sha256)
-    box, left_out = order.box, ""
+    box, left_out, frame = order.box, "", None
     if box is not None:
-        left_out = rendering.check_croppable(source)
+        frame = raw_frame(source)
+        left_out = "" if frame else rendering.check_croppable(source)
         if earlier is not None:
-            box = compose(earlier.box, box)
+            box = box if frame else compose(earlier.box, box)
         elif sidecar is not None:
             _require_size(source, sidecar.decision)
     group_id = sidecar.decision.group_id if sidecar else earlier.group_id if earlier else None
-    ops = _steps(disk, order, batch, sha256, sidecar, again=earlier is not None)
+    ops = _steps(disk, order, batch, sha256, sidecar, again=earlier is not None, rendered=frame is None)
+    if box is not None and frame is not None:
+        ops = crop_in_sidecar(disk, join(order.directory, order.filename), box, frame, ops)
     in_the_way = disk.reserve(ops)
     if in_the_way is not None:
         raise _Refused(in_the_way)
@@ -198,13 +207,26 @@ def _check_in_place(
 
 
 def _steps(
-    disk: DiskSnapshot, order: Order, batch: int, sha256: str, sidecar: sidecars.Sidecar | None, *, again: bool
+    disk: DiskSnapshot,
+    order: Order,
+    batch: int,
+    sha256: str,
+    sidecar: sidecars.Sidecar | None,
+    *,
+    again: bool,
+    rendered: bool,
 ) -> list[FileOp]:
-    """The journal of one order. A crop opened again (`again`) is not an original: it goes to delete_staging."""
+    """The journal of one order. A crop opened again (`again`) is not an original: it goes to delete_staging.
+
+    Args:
+        rendered: False for a RAW file: it goes to crop_cropped/ itself.
+    """
     name, kind = order.filename, DROP if order.box is None else CROP
     away = mirrored(STAGING if order.box is None or again else CROP_ORIGINALS, order.directory)
     unit, ops = order.unit, []
-    if order.box is not None:
+    if order.box is not None and not rendered:
+        away = mirrored(CROPPED, order.directory)
+    elif order.box is not None:
         made = join(mirrored(CROPPED, order.directory), name)
         ops.append(FileOp(batch, kind, unit, "move", partial_path(batch, unit), made, sha256=""))
     files = [(name, sha256), *disk.companions_of(order.directory, name)]
@@ -213,9 +235,65 @@ def _steps(
             ops.append(FileOp(batch, kind, unit, "move", join(order.directory, file), join(away, file), content))
     if sidecar is not None and sidecar.text is not None:
         path, text = join(order.directory, sidecar_name(name)), sidecar.text
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        ops.append(FileOp(batch, kind, unit, "remove", path, None, digest, content=text))
+        ops.append(FileOp(batch, kind, unit, "remove", path, None, _digest(text), content=text))
     return ops
+
+
+def raw_frame(source: Path) -> xmp.StoredFrame | None:
+    """What the crop of a RAW file refers to; None for any other image. Raises ImageError."""
+    with decode.open_image(source) as image:
+        if image.format != raw.FORMAT:
+            return None
+        return xmp.StoredFrame(*decode.upright_size(image), decode.orientation(image))
+
+
+def crop_in_sidecar(
+    disk: DiskSnapshot, path: str, box: CropBox, frame: xmp.StoredFrame, ops: Sequence[FileOp]
+) -> list[FileOp]:
+    """The steps that move a RAW file, with its crop in its XMP sidecar.
+
+    The sidecar is written where it goes to, and the old one removed, its text kept in the journal. It is `NAME.xmp`;
+    `NAME.EXT.xmp`, where there is that one alone, or the other says that it is another file's.
+
+    Args:
+        path: of the RAW file, relative to the root; ops: the moves of it and its companions.
+
+    Raises:
+        ImageError: the sidecar is not XMP that a crop can be written into; it must be put right first.
+        OSError: it cannot be read.
+    """
+    folder, filename = split(path)
+    by_stem, by_name = (f"{name}.xmp" for name in (stem_of(filename), filename))
+    packets = {
+        op.source: (disk.root / (op.source or "")).read_bytes()
+        for op in ops
+        if op.source in (join(folder, by_stem), join(folder, by_name))
+    }
+    moved, written = next(op for op in ops if op.source == path), by_stem
+    try:
+        packet = packets.get(join(folder, by_stem))
+        anothers = packet is not None and xmp.names_another(packet, filename, disk.names(folder))
+        if anothers or (packet is None and packets):
+            written = by_name
+        packet = packets.get(join(folder, written))
+        text = xmp.merge(packet, xmp.keep_frame(packet, xmp.crop(box, frame))).decode()
+    except xmp.PacketError as error:
+        why = f"its crop cannot be written into {written}: {error}"
+        raise ImageError(disk.root / path, f"{why}; move that sidecar away", by_content=False) from None
+    there = join(split(moved.destination or "")[0], written)
+    write = replace(moved, op="write", source=None, destination=there, sha256=_digest(text), content=text)
+    old = [op for op in ops if op.source == join(folder, written)]
+    rest = [op for op in ops if op not in old]
+    before = packet.decode() if packet is not None else ""
+    return [
+        write,
+        *rest,
+        *(replace(op, op="remove", destination=None, sha256=_digest(before), content=before) for op in old),
+    ]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def partial_path(batch: int, unit: str) -> str:
@@ -235,10 +313,9 @@ def _render(project: Project, jobs: Sequence[_Job], result: CropResult) -> list[
     """Write each crop next to its destination; jobs whose image will not be cropped are refused after all."""
 
     def render(job: _Job) -> _Job:
-        if job.order.box is None:
-            return job
         crop = job.ops[0]
-        assert crop.source is not None
+        if job.order.box is None or crop.source is None or not crop.source.endswith(PARTIAL_SUFFIX):
+            return job
         source = project.path(job.order.directory, job.order.filename)
         ready = replace(crop, sha256=render_to(project.root, source, job.order.box, crop.source))
         return replace(job, ops=(ready, *job.ops[1:]))
@@ -261,7 +338,7 @@ def _write(connection: sqlite3.Connection, jobs: Sequence[_Job], batch: int) -> 
         operations.plan(connection, job.ops)
         (directory, name), group_id = split(job.order.unit), job.group_id
         if job.box is not None:
-            crop = Crop(batch, name, group_id, job.box, job.order.box_source, job.ops[0].sha256, now, directory)
+            crop = Crop(batch, name, group_id, job.box, job.order.box_source, job.product, now, directory)
             crops.insert(connection, crop)
             if group_id is not None:
                 decisions.set_crop(connection, group_id, crop)

@@ -11,9 +11,19 @@ from pathlib import Path
 from typing import Self
 
 from pickroom.core import naming
-from pickroom.core.companions import Companions
+from pickroom.core.companions import Companions, negatives_of_images
 from pickroom.core.errors import ConflictError, FileOperationError, UsageError
-from pickroom.core.naming import as_text, folder_of, is_image_name, is_text, join, split, stays_inside, stem_of
+from pickroom.core.naming import (
+    as_text,
+    filename_of,
+    folder_of,
+    is_image_name,
+    is_text,
+    join,
+    split,
+    stays_inside,
+    stem_of,
+)
 from pickroom.core.quantities import plural
 from pickroom.core.records import FileOp, Group, Image
 from pickroom.files.moves import holds_anything, make_folder
@@ -141,6 +151,8 @@ class DiskSnapshot:
         ops = tuple(ops)
         wanted = [op.destination for op in ops if op.destination is not None]
         replaced = {op.destination for op in ops if op.op == "replace"}
+        pictures = {path for path in wanted if is_image_name(filename_of(path), naming.ALL_EXTENSIONS)}
+        pictures -= negatives_of_images(pictures)
         here: set[str] = set()  # a leftover sidecar would go where the new one is to be written
         wide = {self._device_of(split(op.source)[0]) for op in ops if op.source and self._is_wide(op.source)}
         for destination in wanted:
@@ -157,17 +169,16 @@ class DiskSnapshot:
             if taken or destination in self._reserved or destination in here:
                 return f"{destination} exists already"
             here.add(destination)
-            if is_image_name(name):
+            if destination in pictures:
                 # two images of one stem in a folder would share companions (FORMATS.md: ambiguous stem)
                 stems = self._stems[directory]
                 if not stems:
-                    stems.update(stem_of(other) for other in self.names(directory) if is_image_name(other))
+                    stems.update(map(stem_of, self.companions_in(directory).images))
                 if stem_of(name) in stems:
                     return f"another image with the stem {stem_of(name)} is in {directory}/ already"
         self._reserved |= here
-        for directory, name in map(split, wanted):
-            if is_image_name(name):
-                self._stems[directory].add(stem_of(name))
+        for directory, name in map(split, pictures):
+            self._stems[directory].add(stem_of(name))
         return None
 
     def name_limit(self, directory: str) -> int:

@@ -102,6 +102,8 @@ def plan(
                 wanted, other = {key: value for key, value in wanted.items() if key[0] not in (xmp.CRS, xmp.TIFF)}, None
         if packet is not None and other and xmp.properties(packet, other) == other:
             wanted = {**wanted, **xmp.NO_CROP}
+        if extension_of(filename) in RAW_EXTENSIONS:
+            wanted = xmp.keep_frame(packet, wanted)
         merged = xmp.merge(packet, wanted)
     except (xmp.PacketError, OSError) as error:
         return replace(planned, held=getattr(error, "strerror", None) or str(error))

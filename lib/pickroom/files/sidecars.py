@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from pickroom.core import naming
+from pickroom.core.companions import Companions
 from pickroom.core.errors import LockedError, StoreError
-from pickroom.core.naming import is_image_name, is_text, join, sidecar_name, source_folder, split, stem_of
+from pickroom.core.naming import is_text, join, sidecar_name, source_folder, split, stem_of
 from pickroom.core.records import CropBox, Decision, FileOp
 from pickroom.files.batch import Batch, run_batch
 from pickroom.files.journal import CROP, DROP, SIDECAR
@@ -232,8 +233,8 @@ def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Faul
     for directory in waiting_folders(project) if project.manifest.in_place is None else ():
         folder = project.root / directory
         there = set(os.listdir(folder))
-        for name in sorted(there):
-            if not is_image_name(name) or not (folder / name).is_file():
+        for name in sorted(Companions(there).images):
+            if not (folder / name).is_file():
                 continue
             own, path = sidecar_name(name), join(directory, name)
             try:

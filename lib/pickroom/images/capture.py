@@ -27,6 +27,7 @@ _OFFSET = re.compile(r"([+-]\d\d):?(\d\d)", re.ASCII)
 _XMP_TIMES = ("exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate", "exif:DateTimeDigitized")
 _XMP_SERIALS = ("exifEX:BodySerialNumber", "aux:SerialNumber")
 _PNG_TIME = "Creation Time"  # PNG third edition, 11.3.3.2
+_DNG_SERIAL = 50735  # DNG 1.4, CameraSerialNumber
 _LONGEST = 100  # characters of a camera's name and number
 
 
@@ -44,7 +45,7 @@ def read(image: Image) -> Capture:
     maker = _plain(main.get(Base.Make)) or _plain(_property(xmp, "tiff:Make"))
     model = _plain(main.get(Base.Model)) or _plain(_property(xmp, "tiff:Model"))
     iso = _number(sub.get(Base.ISOSpeedRatings))
-    serials = (sub.get(Base.BodySerialNumber), *(_property(xmp, name) for name in _XMP_SERIALS))
+    serials = (sub.get(Base.BodySerialNumber), main.get(_DNG_SERIAL), *(_property(xmp, name) for name in _XMP_SERIALS))
     return Capture(
         time[0],
         said_by,

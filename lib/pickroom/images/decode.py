@@ -16,7 +16,8 @@ from PIL import ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from pickroom.core import quiet
 from pickroom.core.errors import ImageError
-from pickroom.core.naming import extension_of
+from pickroom.core.naming import RAW_EXTENSIONS, extension_of
+from pickroom.images import raw
 from pickroom.storage import atomic
 
 # Pillow's own limit for refusing an image as a decompression bomb (2 x MAX_IMAGE_PIXELS)
@@ -36,8 +37,9 @@ _EXTENSIONS = {
     "BMP": ("bmp",),
     "AVIF": ("avif",),
     "HEIF": ("heic", "heif", "hif"),
+    raw.FORMAT: RAW_EXTENSIONS,
 }
-_FORMATS = tuple(name for name in _EXTENSIONS if name != "MPO")  # as Pillow is asked for them; that one as JPEG
+_FORMATS = tuple(name for name in _EXTENSIONS if name not in ("MPO", raw.FORMAT))  # as Pillow is asked; MPO as JPEG
 # what lies behind transparent pixels: white, as everywhere, unless too much of the drawing is white itself
 _GROUNDS = (255, 0, 128)
 _DIFFERS = 48  # of 255, in the colour that differs most: seen at a glance
@@ -53,25 +55,18 @@ _ENOUGH = 1 << 22  # bytes that tell another format, or that a JPEG has ended in
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS = 1 << 20  # looked at for EXIF; encoders write pixels by 8 kB and more
 _PNG_EXIF = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that Pillow reads an orientation from
+_SHOWN_QUALITY = 92
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
-# EXIF orientation -> what makes the picture upright
-_TURNS = {
-    2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
-    3: PillowImage.Transpose.ROTATE_180,
-    4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
-    5: PillowImage.Transpose.TRANSPOSE,
-    6: PillowImage.Transpose.ROTATE_270,
-    7: PillowImage.Transpose.TRANSVERSE,
-    8: PillowImage.Transpose.ROTATE_90,
-}
 _PLAIN = ("JPEG", "PNG", "BMP")  # of one frame, whose pixels stay when the file is closed
-_TURNED_WHEN_OPENED = ("TIFF", "HEIF")  # Pillow and libheif say the upright size, and hand out upright pixels
+# Pillow, libheif and `RawFile` say the upright size, and hand out upright pixels
+TURNED_WHEN_OPENED = ("TIFF", "HEIF", raw.FORMAT)
 
 
 def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
     """Open a file and check what its header says; pixels are not read yet. The caller closes it.
 
-    Of the formats that are read the content decides, whatever the file's extension.
+    Of the formats that are read the content decides, whatever the file's extension; but only where the extension is a
+    RAW file's is it read as one, since most are TIFF files, too.
 
     Raises:
         ImageError: zero bytes, not an image, mislabelled (another format), huge, or not readable at all.
@@ -84,7 +79,8 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
             raise ImageError(path, f"huge: {size:,} bytes, which would have to be in memory at once")
         if _is_jpeg_in_name(path):
             raise ImageError(path, "unreadable: not an image")
-        image = PillowImage.open(path, formats=_FORMATS)
+        negative = raw.open_raw(path) if extension_of(path.name) in RAW_EXTENSIONS else None
+        image = negative or PillowImage.open(path, formats=_FORMATS)
         if image.format == "TIFF":
             # Pillow maps plain TIFF files into memory by their upright size, though they lie there turned; a file
             # without a name is read instead (Pillow 13, ImageFile.load)
@@ -121,7 +117,7 @@ def content_hash(path: Path) -> str:
 
 def upright_size(image: PillowImage.Image) -> tuple[int, int]:
     """(width, height) in pixels after EXIF orientation, without decoding."""
-    sideways = image.format not in _TURNED_WHEN_OPENED and orientation(image) in (5, 6, 7, 8)
+    sideways = image.format not in TURNED_WHEN_OPENED and orientation(image) in (5, 6, 7, 8)
     return (image.height, image.width) if sideways else (image.width, image.height)
 
 
@@ -235,7 +231,7 @@ def load_rgb(image: PillowImage.Image, path: Path, *, long_side: int | None = No
         with room_for(image):
             turned = orientation(image)  # read first: it is not a part of the pixels
             image.load()
-            turn = None if image.format in _TURNED_WHEN_OPENED else _TURNS.get(turned)
+            turn = None if image.format in TURNED_WHEN_OPENED else raw.TURNS.get(turned)
             # a picture without anything to flatten is not copied: that took a tenth of a scan
             rgb = image if image.format in _PLAIN and _is_flat(image) else flatten(image)
             rgb.info = {}  # what the file said of itself: a comment would be written into every copy
@@ -371,6 +367,13 @@ def _unreadable(path: Path, error: Exception) -> ImageError:
 
 def _short(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:120]
+
+
+def encode_jpeg(image: PillowImage.Image) -> bytes:
+    """The image as JPEG bytes of high quality: for showing, not for keeping."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_SHOWN_QUALITY)
+    return buffer.getvalue()
 
 
 def encode_png(image: PillowImage.Image) -> bytes:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +15,8 @@ from typing import NamedTuple
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError
 from pickroom.core.naming import (
+    ALL_EXTENSIONS,
     CROPPED,
-    IMAGE_EXTENSIONS,
     OWNED_FOLDERS,
     RAW_EXTENSIONS,
     extension_of,
@@ -28,7 +28,7 @@ from pickroom.core.naming import (
     stem_of,
 )
 from pickroom.core.records import Capture, Image, Ungrouped
-from pickroom.images import capture, decode, thumbnails
+from pickroom.images import capture, decode, raw, thumbnails
 from pickroom.storage import atomic
 from pickroom.store.workspace import Project
 
@@ -41,10 +41,9 @@ _OTHER_PICTURES = (
 _UNREAD = {
     "gif": "GIF is not read: save it as PNG",
     "jxl": "JPEG XL is not read: save it as JPEG or PNG",
-    **dict.fromkeys(RAW_EXTENSIONS, "a RAW file without an image of its stem is not read: save it as JPEG or TIFF"),
     **dict.fromkeys(_VIDEOS, "videos are not read"),
     **dict.fromkeys(_OTHER_PICTURES, "the format is not read: save it as PNG"),
-    **dict.fromkeys(IMAGE_EXTENSIONS, "left out by allowed_extensions in the project's manifest"),
+    **dict.fromkeys(ALL_EXTENSIONS, "left out by allowed_extensions in the project's manifest"),
 }
 Progress = Callable[[int, int], None]  # (done, of)
 # (directory, filename) -> (file size in bytes, mtime in ns, why it cannot be read)
@@ -122,6 +121,8 @@ def scan(
         OSError: the root itself cannot be listed, or a preview cannot be written (a full disk).
     """
     entries, left_out = walk(root, tuple(extensions), avoid)
+    # RAW files that were read before stay images without the extra
+    entries = [one for one in entries if raw.can_read(one.filename) or (one.directory, one.filename) in known]
     left_out += _same_stems(entries)
     refused = {(item.directory, item.filename) for item in left_out}
     images, unread, misnamed, captures = [], [], list[str](), dict[str, Capture]()
@@ -168,7 +169,7 @@ def scan(
                     progress(done, len(unread))
     images.sort(key=lambda i: (i.directory, i.filename))
     left_out.sort(key=lambda u: (u.directory, u.filename))
-    skipped = count_skipped(root, extensions, avoid)
+    skipped = count_skipped(root, extensions, avoid, known)
     return ScanResult(
         tuple(images), tuple(left_out), entries, now_unreadable, captures, skipped, tuple(misnamed), pending
     )
@@ -189,8 +190,11 @@ def walk(
     entries: list[ListedImage] = []
     left_out: list[Ungrouped] = []
     for directory, listing in _listings(root, avoid, base, left_out):
+        names = {item.name for item in listing if is_image_name(item.name, extensions)}
+        if any(extension_of(name) in RAW_EXTENSIONS for name in names):
+            names &= Companions(item.name for item in listing).images
         for item in listing:
-            if is_image_name(item.name, extensions):
+            if item.name in names:
                 reason = _unfit(item)
                 if reason:
                     left_out.append(Ungrouped(directory, item.name, reason))
@@ -227,19 +231,33 @@ def _listings(
         yield directory, files
 
 
-def count_skipped(root: Path, extensions: Iterable[str], avoid: frozenset[Path] = frozenset()) -> tuple[Skipped, ...]:
+def count_skipped(
+    root: Path,
+    extensions: Iterable[str],
+    avoid: frozenset[Path] = frozenset(),
+    known: Container[tuple[str, str]] = (),
+) -> tuple[Skipped, ...]:
     """Pictures and videos under `root` that no scan reads and that are no companions, by extension.
 
     Arguments are as those of `walk`. A root that cannot be listed holds none; the scan gives the reason.
+
+    Args:
+        known: (directory, filename) of RAW files that were read, and cannot be read now.
     """
-    allowed, found = tuple(extensions), Counter[str]()
+    allowed, reasons, found = set(extensions), dict(_UNREAD), Counter[str]()
+    for extension in allowed.intersection(RAW_EXTENSIONS):
+        if not raw.can_read(f"a.{extension}"):
+            reasons[extension] = raw.NOT_READ
+            allowed.remove(extension)
     with contextlib.suppress(OSError):
-        for _, listing in _listings(root, avoid, "", []):
+        for directory, listing in _listings(root, avoid, "", []):
             names = [item.name for item in listing]
-            unread = [name for name in names if extension_of(name) in _UNREAD and not is_image_name(name, allowed)]
+            unread = [name for name in names if extension_of(name) in reasons and not is_image_name(name, allowed)]
             belonging = Companions(names).all if unread else set()
-            found.update(extension_of(name) for name in unread if name not in belonging)
-    return tuple(Skipped(f".{extension}", count, _UNREAD[extension]) for extension, count in sorted(found.items()))
+            found.update(
+                extension_of(name) for name in unread if name not in belonging and (directory, name) not in known
+            )
+    return tuple(Skipped(f".{extension}", count, reasons[extension]) for extension, count in sorted(found.items()))
 
 
 def list_images(project: Project) -> tuple[list[ListedImage], list[Ungrouped]]:
@@ -249,11 +267,12 @@ def list_images(project: Project) -> tuple[list[ListedImage], list[Ungrouped]]:
     own = project.workspace.own_folders
     entries, left_out = walk(root, extensions, own)
     for folder in OWNED_FOLDERS:
-        # finished crops are products, not candidates: nothing learns from them, and each bears its original's name
-        if folder == CROPPED or not (root / folder).is_dir() or (root / folder).is_symlink():
+        if not (root / folder).is_dir() or (root / folder).is_symlink():
             continue
         inside, refused = walk(root, extensions, own, base=folder)
-        entries += inside
+        # finished crops are products, not candidates: nothing learns from them, and each bears its original's name.
+        # A RAW file is its own original: its crop is in its XMP sidecar
+        entries += [one for one in inside if folder != CROPPED or extension_of(one.filename) in RAW_EXTENSIONS]
         left_out += refused
     return sorted(entries, key=lambda e: (e.directory, e.filename)), left_out
 

@@ -21,7 +21,7 @@ from pickroom.features.blocks import BlockRow
 from pickroom.features.encoder import Encoder, Pixels
 from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.store import Key, KnownRow, VectorRow
-from pickroom.images import decode
+from pickroom.images import decode, raw
 from pickroom.images.scan import ListedImage, list_images
 from pickroom.store.workspace import Project
 
@@ -71,14 +71,12 @@ def index_images(encoder: Encoder, source: ImageSource, tasks: Sequence[IndexTas
         except ImageError as error:
             if not source.unchanged(item):
                 continue
-            # what the disk or its permissions did does not belong to the content: it is tried again next time
-            cause = _of_the_disk(error)
-            reason = f"unreadable: {cause}" if cause else error.reason
+            # what the disk did, or an extra that is not installed, does not belong to the content: it is tried again
             if task.vector:
-                row = _row(item, (item.width, item.height), None, None, reason)
-                made.vectors.append(replace(row, content_hash=None) if cause else row)
-            if not cause:
-                row_of = BlockRow(item.filename, item.content_hash, None, reason)
+                row = _row(item, (item.width, item.height), None, None, error.reason)
+                made.vectors.append(row if error.by_content else replace(row, content_hash=None))
+            if error.by_content:
+                row_of = BlockRow(item.filename, item.content_hash, None, error.reason)
                 made.blocks += [(name, row_of) for name in task.blocks]
         made.done += 1
     if ready:
@@ -89,12 +87,6 @@ def index_images(encoder: Encoder, source: ImageSource, tasks: Sequence[IndexTas
             values = (vector, grid, None) if fine else (None, None, NOT_FINITE)
             made.vectors.append(_row(item, size, *values))
     return made
-
-
-def _of_the_disk(error: ImageError) -> str:
-    """What the operating system said, "" where the file's content is to blame. Never a path: it is stored."""
-    cause = error.__cause__
-    return cause.strerror or "" if isinstance(cause, OSError) and cause.errno is not None else ""
 
 
 def _least_side(encoder: Encoder, task: IndexTask) -> int:
@@ -168,6 +160,9 @@ def make_plan(
         if content and seen.file_size is not None and seen.mtime_ns is not None:
             hashes[filename, seen.file_size, seen.mtime_ns] = content
 
+    without = {entry for entry in entries if not raw.can_read(entry.filename) and _stat(entry) not in hashes}
+    left_out += [Ungrouped(entry.directory, entry.filename, raw.NOT_READ) for entry in without]
+    entries = [entry for entry in entries if entry not in without]
     # two files of one name, size and time may still differ: those are read
     met = Counter(_stat(entry) for entry in entries)
     unread = [entry for entry in entries if _stat(entry) not in hashes or met[_stat(entry)] > 1]

@@ -19,6 +19,7 @@ from pickroom.files.rating import Naming
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.groups.stages import DEFAULT_GAP
 from pickroom.groups.strategies import Similarity, by_capture, by_similarity, by_stage
+from pickroom.images import raw
 from pickroom.images.scan import Progress, ScanResult, Skipped, count_skipped, read_captures, repeated, scan, walk
 from pickroom.indexing import regrouping
 from pickroom.indexing.regrouping import ScanReport
@@ -128,9 +129,9 @@ def _new(
 def _check_folder(workspace: Workspace, root: Path) -> None:
     doing = "starting a project"
     _require_own_folder(workspace.projects(), root, doing)
-    entries, left_out = walk(root, naming.IMAGE_EXTENSIONS, workspace.own_folders)
-    if not entries and not left_out:
-        skipped = count_skipped(root, naming.IMAGE_EXTENSIONS, workspace.own_folders)
+    entries, left_out = walk(root, naming.ALL_EXTENSIONS, workspace.own_folders)
+    if not any(raw.can_read(entry.filename) for entry in entries) and not left_out:
+        skipped = count_skipped(root, naming.ALL_EXTENSIONS, workspace.own_folders)
         holding = "".join(f", and {item.files} {item.extension}: {item.reason}" for item in skipped)
         what = f"the folder holds no images{holding}"
         hint = "images end in " + ", ".join(naming.IMAGE_EXTENSIONS)
@@ -354,7 +355,8 @@ def status(project: Project, *, files: bool = True) -> dict[str, Any]:
     skipped: tuple[Skipped, ...] = ()
     if files and project.root.is_dir():
         extensions, own = project.manifest.allowed_extensions, project.workspace.own_folders
-        skipped = count_skipped(project.root, extensions, own)
+        with open_read_only(project.database) as connection:
+            skipped = count_skipped(project.root, extensions, own, _known(connection))
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         unsound = integrity.find_unsound(connection)  # first: from here on any text can be read
         left_out = images.left_out(connection)

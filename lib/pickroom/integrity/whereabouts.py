@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pickroom.core.companions import negatives_of_images
 from pickroom.core.errors import FileOperationError
 from pickroom.core.naming import CROP_ORIGINALS, OWNED_FOLDERS, STAGING, filename_of, folder_of, is_text, source_folder
 from pickroom.store import images, legacy, operations
@@ -146,12 +147,15 @@ def whereabouts(project: Project) -> Whereabouts:
         return Whereabouts()
     extensions = project.manifest.allowed_extensions
     # files first: a step is committed before its file moves, so that the journal knows every listed file
-    here = frozenset(_images_in_owned_folders(project.root, frozenset(extensions)))
+    here = set(_images_in_owned_folders(project.root, frozenset(extensions)))
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         moves = operations.moves_taken(connection, extensions)
         placed = replay(moves)
         tops = tuple(f"{name}/" for name in OWNED_FOLDERS)
         ours = {path: step for path, step in placed.items() if path.startswith(tops)}
+        for path in negatives_of_images(here | ours.keys()):  # they go with their images
+            here.discard(path)
+            ours.pop(path, None)
         first = cache(lambda: origins(moves))  # only for a path where nothing lies
 
         def lies_at_origin(path: str) -> str | None:

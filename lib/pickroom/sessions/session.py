@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 from pickroom.core.errors import ImageError
 from pickroom.core.naming import join
 from pickroom.files.batch import recover_if_planned
-from pickroom.images import decode, thumbnails
+from pickroom.images import decode, raw, thumbnails
 from pickroom.sessions.keys import KeyTable
 from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
@@ -111,6 +111,8 @@ def read_picture(project: Project, path: str, sha256: str, kind: PictureKind, pr
             mime = _SHOWN_BY_BROWSERS.get(image.format or "")
             if mime and not decode.is_clear(image):  # a browser would show the page's colour behind it
                 return mime, file.read_bytes()
+            if image.format == raw.FORMAT:
+                return "image/jpeg", decode.encode_jpeg(decode.load_rgb(image, file))
         return "image/png", decode.encode_png(decode.read_rgb(file))
     except OSError as error:
         raise ImageError(Path(path), error.strerror or str(error)) from None

@@ -21,7 +21,7 @@ import msgspec
 from platformdirs import user_data_path
 
 from pickroom.core.errors import ProjectError
-from pickroom.core.naming import EARLIER_EXTENSIONS, IMAGE_EXTENSIONS, is_project_id
+from pickroom.core.naming import ALL_EXTENSIONS, EARLIER_EXTENSIONS, IMAGE_EXTENSIONS, is_project_id
 from pickroom.storage import atomic, json_records
 from pickroom.storage.json_records import NonEmpty, from_json, from_values
 from pickroom.storage.locking import exclusive
@@ -54,7 +54,7 @@ class Manifest:
     finished_at: str | None = None
     image_count: int = 0
     group_count: int = 0
-    allowed_extensions: tuple[str, ...] = IMAGE_EXTENSIONS
+    allowed_extensions: tuple[str, ...] = ALL_EXTENSIONS
     encoder: str | None = None
     notes: str = ""
     layout: Literal["flat", "mirror"] = "flat"  # of Pickroom's folders: see `Project.is_mirrored`
@@ -79,8 +79,8 @@ class Manifest:
         project_id = str(values.get("project_id", ""))
         defaults = {"title": project_id, "decisions_db": f"{DECISIONS}/{project_id}.db", "created_at": ""}
         manifest = from_values(cls, {**defaults, **values})
-        if manifest.allowed_extensions == EARLIER_EXTENSIONS:  # nobody has chosen these
-            manifest = replace(manifest, allowed_extensions=IMAGE_EXTENSIONS)
+        if manifest.allowed_extensions in (EARLIER_EXTENSIONS, IMAGE_EXTENSIONS):  # nobody has chosen these
+            manifest = replace(manifest, allowed_extensions=ALL_EXTENSIONS)
         without_images = not manifest.root and manifest.status != "active"
         if not without_images and (not Path(manifest.root).is_absolute() or "\0" in manifest.root):
             raise ValueError(f"its root {manifest.root!r} is not an absolute path")

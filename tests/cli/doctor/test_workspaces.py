@@ -41,9 +41,9 @@ def test_sound_project_is_ok_and_nothing_is_changed(project: Project) -> None:
     kept = copies.made_at(copies.newest(project.database)[0])
     said = f"active, images in {project.root}, copy of its database of {kept:%Y-%m-%d %H:%M}Z"
     assert look(project).line == f"ok    project p: {said}"
-    for name in ("a.gif", "b.gif", "c.CR3"):
+    for name in ("a.gif", "b.gif", "c.EXR"):
         (project.root / name).write_bytes(b"x")
-    assert look(project).line == f"ok    project p: {said.replace(', copy', ', 1 .cr3 skipped, 2 .gif skipped, copy')}"
+    assert look(project).line == f"ok    project p: {said.replace(', copy', ', 1 .exr skipped, 2 .gif skipped, copy')}"
     assert hashlib.sha256(project.database.read_bytes()).hexdigest() == before
 
 

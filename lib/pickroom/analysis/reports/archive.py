@@ -18,8 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pickroom.core.companions import negatives_of_images
 from pickroom.core.errors import FileOperationError, ProjectError, StoreError
-from pickroom.core.naming import CROP_ORIGINALS, CROPPED, SELECTED, extension_of
+from pickroom.core.naming import CROP_ORIGINALS, CROPPED, RAW_EXTENSIONS, SELECTED, extension_of, stem_of
 from pickroom.storage import atomic, zips
 from pickroom.store import decisions, legacy
 from pickroom.store.connect import backup, open_read_only
@@ -45,26 +46,30 @@ def archive_folder(project: Project) -> Path:
 def contents(project: Project, bundle: str = DELIVERABLES) -> tuple[dict[str, int], list[str]]:
     """Image -> bytes of a bundle, and the other files in its folders, which are not packed; paths below the root.
 
-    Only files of the manifest's allowed extensions: 3,366 sidecars once went out with the pictures.
+    Only files of the manifest's allowed extensions: 3,366 sidecars once went out with the pictures. Of RAW files those
+    that are images, each with its XMP sidecar: the crop is in it.
     """
     allowed = frozenset(project.manifest.allowed_extensions)
-    wanted: dict[str, int] = {}
-    left: list[str] = []
     if project.manifest.in_place is not None:  # nothing has moved: what was kept is found by its decisions
         with open_read_only(project.database) as connection:
             kept = decisions.kept_paths(connection) if bundle == DELIVERABLES else []
-        return {name: (project.root / name).stat().st_size for name in kept if (project.root / name).is_file()}, left
-    for folder in BUNDLES[bundle]:
-        base = project.root / folder
-        for path in sorted(base.rglob("*")) if base.is_dir() else ():
-            name = path.relative_to(project.root).as_posix()
-            if not path.is_file() or path.name.startswith("."):
-                continue
-            if path.is_symlink() or extension_of(path.name) not in allowed:
-                left.append(name)
-            else:
-                wanted[name] = path.stat().st_size
-    return wanted, left
+        files = [path for name in kept if (path := project.root / name).is_file()]
+        files += [
+            path
+            for raw in files
+            if extension_of(raw.name) in RAW_EXTENSIONS and (path := raw.with_suffix(".xmp")).is_file()
+        ]
+    else:
+        bases = [base for folder in BUNDLES[bundle] if (base := project.root / folder).is_dir()]
+        files = [path for base in bases for path in sorted(base.rglob("*")) if path.is_file() and path.name[0] != "."]
+    paths = {path.relative_to(project.root).as_posix(): path for path in files}
+    plain = {name for name, path in paths.items() if not path.is_symlink()}
+    images = {name for name in plain if extension_of(name) in allowed}
+    images -= negatives_of_images(images)
+    developed = [stem_of(name) for name in images if extension_of(name) in RAW_EXTENSIONS]
+    images |= plain & {f"{stem}.xmp" for stem in developed}
+    wanted = {name: path.stat().st_size for name, path in paths.items() if name in images}
+    return wanted, [name for name in paths if name not in images]
 
 
 def write(

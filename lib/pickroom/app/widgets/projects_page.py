@@ -9,8 +9,9 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from pickroom.app.widgets.words import escape
+from pickroom.core.companions import Companions
 from pickroom.core.errors import PickroomError
-from pickroom.core.naming import is_image_name, is_text
+from pickroom.core.naming import is_text
 from pickroom.core.quantities import plural
 from pickroom.files import sidecars
 from pickroom.images import thumbnails
@@ -83,7 +84,7 @@ def _crops(project: Project, connection: Connection) -> int:
     if project.manifest.in_place is not None:
         return len(decisions.incomplete_crops(connection))
     folders = sidecars.waiting_folders(project)
-    return sum(is_image_name(name) for folder in folders for name in os.listdir(project.root / folder))
+    return sum(len(Companions(os.listdir(project.root / folder)).images) for folder in folders)
 
 
 def cards(shown: Sequence[Card], query: Callable[[str, str], str], add: str = "") -> str:
@@ -142,7 +143,7 @@ def chooser(folder: Path, query: Callable[[str], str], title: str, act: str) -> 
     with os.scandir(folder) as entries:
         inside = sorted(islice(entries, _COUNTED), key=lambda entry: entry.name.casefold())
     folders = [one for one in inside if not one.name.startswith(".") and is_text(one.name) and one.is_dir()]
-    count = sum(is_image_name(entry.name) for entry in inside)
+    count = len(Companions(entry.name for entry in inside).images)
     way = "".join(go(query(str(one)), one.name or "/") for one in (*reversed(folder.parents), folder))
     rows = "".join(f"<li>{go(query(entry.path), entry.name)}</li>" for entry in folders[:_MOST])
     more = f"<p>and {len(folders) - _MOST:,} more</p>" if len(folders) > _MOST else ""

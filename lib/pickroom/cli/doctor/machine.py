@@ -16,6 +16,7 @@ from pathlib import Path
 from pickroom.app import lab
 from pickroom.cli.doctor.workspaces import Finding
 from pickroom.core.errors import PickroomError
+from pickroom.images import raw
 from pickroom.storage import leftovers
 from pickroom.store.workspace import package_notebooks
 
@@ -42,6 +43,7 @@ def look() -> Iterator[Finding]:
     yield accelerator()
     yield bundled_weights()
     yield openclip_weights()
+    yield raw_files()
 
 
 def python(version: tuple[int, ...]) -> Finding:
@@ -165,6 +167,13 @@ def bundled_weights() -> Finding:
     except Exception as error:  # noqa: BLE001 (damaged weights raise anything)
         return Finding("bundled encoder", "fail", f"it does not load: {_said(error)}", REMAKE)
     return Finding("bundled encoder", "ok", f"{tower.source} loads, offline")
+
+
+def raw_files() -> Finding:
+    """Whether RAW files can be read."""
+    if not raw.can_read("a.dng"):
+        return Finding("RAW files", "ok", "not read, since rawpy is not installed (pip install 'pickroom[raw]')")
+    return Finding("RAW files", "ok", f"read by rawpy {_version('rawpy')}")
 
 
 def openclip_weights() -> Finding:

@@ -40,7 +40,6 @@ _FORMATS: dict[str, ModuleType] = {
     "AVIF": avif,
     "HEIF": heif,
 }
-_TURNED_BY_DECODER = ("TIFF", "HEIF")  # Pillow and libheif hand out upright pixels, and say the upright size
 
 
 def check_croppable(source: Path) -> str:
@@ -83,7 +82,7 @@ def render(source: Path, box: CropBox) -> bytes:
                 return data
             before = image.info.get("original_orientation") or 1 if image.format == "HEIF" else orientation
             cut = Cut(size, pixels, before, orientation, trailer=bool(trailer))
-            if image.format not in _TURNED_BY_DECODER:
+            if image.format not in decode.TURNED_WHEN_OPENED:
                 pixels = to_stored(pixels, image.size, orientation)
             size = pixels[2] - pixels[0], pixels[3] - pixels[1]
             crop: bytes = _FORMATS[image.format or ""].encode(image, pixels, cut, data)

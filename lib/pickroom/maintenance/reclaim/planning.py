@@ -174,16 +174,16 @@ def _files(project: Project) -> Iterator[ReclaimItem]:
         return
     archived, unlearned = bundles.get(archive.ORIGINALS, frozenset()), _Unlearned(project)
     items = []
+    by_folder: dict[Path, list[str]] = defaultdict(list)
+    for _, path, _ in present:
+        by_folder[path.parent].append(path.name)
+    companions = {folder: Companions(names) for folder, names in by_folder.items()}
     for kind, path, size in present:
         step = placed.get(path.relative_to(project.root).as_posix())
         reason, sha256 = _why_not(kind, path, project, step, archived)
-        if not reason and is_image_name(path.name):
+        if not reason and path.name in companions[path.parent].images:
             reason = unlearned.why(sha256)
         items.append(ReclaimItem(kind, project.id, path, size, sha256, reason))
-    by_folder: dict[Path, list[str]] = defaultdict(list)
-    for item in items:
-        by_folder[item.path.parent].append(item.path.name)
-    companions = {folder: Companions(names) for folder, names in by_folder.items()}
     # companions of an image that stays, stay with it
     staying = {
         item.path.parent / name: item.reason

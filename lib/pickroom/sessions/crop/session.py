@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import CROP_AUTO, is_image_name, join
+from pickroom.core.naming import CROP_AUTO, join
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox
 from pickroom.files import cropping, sidecars
@@ -182,6 +183,8 @@ class CropSession(ProjectSession):
         for card in self.state.cards:
             if card.unit in boxes:
                 outer, box = self._is_crop(card), boxes[card.unit]
+                if outer and cropping.raw_frame(self.project.path(card.directory, card.filename)):
+                    outer = None  # each crop of a RAW file is in the frame of the whole
                 back[card.unit] = editing.inside(outer.box, box, card.size) if outer else box
         self.state = replace(self.state, boxes={**self.state.boxes, **back})
 
@@ -230,14 +233,13 @@ class CropSession(ProjectSession):
 
     def _look(self) -> Iterable[CropCard]:
         for directory, names in self._listed.items():
-            for name in names:
-                if is_image_name(name):
-                    try:
-                        yield self._examine(directory, name)
-                    except ImageError as error:
-                        self.problems[join(directory, name)] = error.reason
-                    except sidecars.SidecarError as error:
-                        self.problems[join(directory, name)] = str(error)
+            for name in sorted(Companions(names).images):
+                try:
+                    yield self._examine(directory, name)
+                except ImageError as error:
+                    self.problems[join(directory, name)] = error.reason
+                except sidecars.SidecarError as error:
+                    self.problems[join(directory, name)] = str(error)
 
     def _examine(self, directory: str, name: str) -> CropCard:
         sidecar = sidecars.read(self.project, self._connection, directory, name)

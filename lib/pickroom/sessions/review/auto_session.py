@@ -13,7 +13,7 @@ from dataclasses import replace
 from pickroom.automation import decisions_file as files
 from pickroom.automation.order import Order, next_groups, shuffled
 from pickroom.automation.sandbox import AutomationTarget
-from pickroom.core.naming import CROP_ORIGINALS, CROPPED
+from pickroom.core.naming import CROP_ORIGINALS, CROPPED, RAW_EXTENSIONS, extension_of
 from pickroom.core.quantities import plural
 from pickroom.core.records import Choice, Group, InputKind, Recommendation
 from pickroom.files.preflight import project_lock
@@ -287,7 +287,10 @@ def _route(group: Group, choice: Choice, line: files.ApprovedDecision | None) ->
     others = ", ".join(str(i + 1) for i in range(len(group.images)) if i != picked)
     how = f"{picked + 1} → selected/"
     if line.crop is not None:
-        how = f"{picked + 1} → cropped into {CROPPED}/, the original → {CROP_ORIGINALS}/"
+        negative = extension_of(line.final_choice) in RAW_EXTENSIONS
+        how = f"{picked + 1} → cropped into {CROPPED}/, " + (
+            "the crop in its XMP sidecar" if negative else f"the original → {CROP_ORIGINALS}/"
+        )
     elif line.needs_crop:
         how = f"{picked + 1} → crop/ to be cropped by hand"
     return f"{line.action.capitalize()}: {how}   ·   {others} → delete_staging/"
