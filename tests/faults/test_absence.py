@@ -28,6 +28,9 @@ CASES = [
     ("undo review", Absence(2, only="image moved: ", hollow=True)),
     ("undo crop", Absence(1, only="sidecar written: ", hollow=True)),
     ("recover review", Absence(2, only="image moved: ")),
+    ("review cards", Absence(4, "delete_staging", only="image moved: ")),
+    ("review cards", Absence(4, "delete_staging", only="image moved: ", hollow=True)),
+    ("undo cards", Absence(2, "selected", only="image moved: ", hollow=True)),
 ]
 
 

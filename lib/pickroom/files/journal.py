@@ -211,8 +211,8 @@ def _emptied(folder: ImageFolder, connection: sqlite3.Connection, units: Sequenc
     for ops in units:
         lost = [op for op in moves.lost(folder.root, ops) if not _never_came_to(folder.root, op, ops)]
         moved |= {path for op in lost for path in op.paths}
-    folders = {folder_of(path) for path in moved if stays_inside(path)}
-    return {name for name in folders if name in OWNED_FOLDERS and not moves.holds_anything(folder.root / name)}
+    tops = {path.partition("/")[0] for path in moved if stays_inside(path)}
+    return {name for name in tops if name in OWNED_FOLDERS and not moves.holds_anything(folder.root / name)}
 
 
 def _units(planned: Sequence[FileOp]) -> list[list[FileOp]]:

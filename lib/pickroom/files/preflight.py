@@ -293,7 +293,9 @@ class ImageFolder:
             FileOperationError: it has gone, or another folder is in its place.
         """
         paths = [path for op in ops for path in (op.source, op.destination) if path is not None and stays_inside(path)]
-        changed = self._look_at({"", *folders, *map(folder_of, paths)})
+        # a folder below one of Pickroom's, which may lie on another disk, says nothing where that is away
+        above = {top for path in paths if (top := path.partition("/")[0]) in naming.OWNED_FOLDERS}
+        changed = self._look_at({"", *folders, *above, *map(folder_of, paths)})
         if changed is None:
             return
         path = self.root / changed

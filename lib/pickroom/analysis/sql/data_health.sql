@@ -7,7 +7,12 @@ WITH sidecars AS (
 waiting AS (
     SELECT *, regexp_replace(filename, '\.[^.]*$', '') AS stem
     FROM files
-    WHERE is_image AND directory IN ('crop', 'crop_auto')
+    WHERE is_image AND split_part(directory, '/', 1) IN ('crop', 'crop_auto')
+),
+
+-- named: how many images have the name, each in a folder of its own
+counted AS (
+    SELECT *, count(*) OVER (PARTITION BY project_id, filename) AS named FROM images
 ),
 
 found AS (
@@ -27,9 +32,10 @@ found AS (
     WHERE f.is_image
     UNION ALL
     SELECT i.project_id, 'image that is nowhere', i.path
-    FROM images AS i
+    FROM counted AS i
     JOIN listed AS l USING (project_id)
     ANTI JOIN files AS f ON f.project_id = i.project_id AND f.filename = i.filename
+        AND (i.named = 1 OR ltrim(f.directory || '/' || f.filename, '/') = i.path)
     WHERE i.sha256 IS NOT NULL
     UNION ALL
     SELECT project_id, 'image without a vector', path FROM images WHERE sha256 IS NOT NULL AND vector IS NULL
