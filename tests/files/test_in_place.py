@@ -241,6 +241,50 @@ def test_sidecar_of_a_raw_file_keeps_its_crop(start: Start) -> None:
     assert said(beside(project, group, 0)) == {**PICKED, "HasCrop": "False", "CropTop": "0"}
 
 
+@pytest.mark.parametrize(
+    ("naming", "there", "changed"),
+    [
+        ("stem", ("stem",), "stem"),
+        ("stem", ("full",), "full"),
+        ("full", ("stem",), "stem"),
+        ("stem", ("stem", "full"), "stem"),
+        ("full", ("stem", "full"), "full"),
+        ("stem", (), "stem"),
+        ("full", (), "full"),
+        ("full", ("raw",), "full"),  # name.xmp is that of the RAW file
+        ("stem", ("raw", "full"), "full"),
+    ],
+)
+def test_the_sidecar_that_is_there_is_taken(start: Start, naming: Naming, there: tuple[str, ...], changed: str) -> None:
+    project = start([(1, 2)], naming)
+    (group,) = queue(project)
+    for kind in there:
+        shutil.copy(XMP / "digikam.xmp", beside(project, group, 0, kind))
+        if kind == "raw":
+            beside(project, group, 0).with_suffix(".NEF").write_bytes(b"raw")
+    before = {path for path in read_tree(project.root).items() if path[0].endswith(".xmp")}
+    review(project, "1", *FINALISE)
+    new = {path for path in read_tree(project.root).items() if path[0].endswith(".xmp")} - before
+    path = beside(project, group, 0, changed)
+    assert said(path) == PICKED
+    assert sorted(Path(name).name for name, _ in new if group.filenames[0].split(".png")[0] in name) == [path.name]
+
+
+def test_line_ends_byte_order_mark_and_permissions_stay(start: Start) -> None:
+    project = start([(1, 2)])
+    (group,) = queue(project)
+    path = beside(project, group, 0)
+    theirs = b"\xef\xbb\xbf" + (XMP / "darktable.xmp").read_bytes().replace(b"\n", b"\r\n")
+    path.write_bytes(theirs)
+    path.chmod(0o660)
+    review(project, "1", *FINALISE)
+    ours = path.read_bytes()
+    assert ours.startswith(b"\xef\xbb\xbf<?xml") and b"\n" not in ours.replace(b"\r\n", b"")
+    assert said(path)["Rating"] == "5" and b'operation="exposure"' in ours
+    undo(project, 1)
+    assert path.read_bytes() == theirs and path.stat().st_mode & 0o777 == 0o660
+
+
 def test_undo_refuses_where_another_program_changed_a_sidecar(start: Start) -> None:
     project = start([(1, 2)])
     (group,) = queue(project)
