@@ -21,9 +21,10 @@ from pickroom.automation import apply, sandbox
 from pickroom.automation.generate import generate
 from pickroom.core.errors import ConflictError, UsageError
 from pickroom.core.records import CropBox
-from pickroom.files import sidecars, xmp
+from pickroom.files import rating, sidecars, xmp
 from pickroom.files.batch import undo_batch, undo_in_words
 from pickroom.files.cropping import CropResult, Order
+from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.rating import Naming
 from pickroom.indexing import opening, projects
 from pickroom.maintenance.reclaim import planning
@@ -283,6 +284,16 @@ def test_line_ends_byte_order_mark_and_permissions_stay(start: Start) -> None:
     assert said(path)["Rating"] == "5" and b'operation="exposure"' in ours
     undo(project, 1)
     assert path.read_bytes() == theirs and path.stat().st_mode & 0o777 == 0o660
+
+
+def test_the_sidecar_of_a_raw_image_keeps_its_frame(tmp_path: Path) -> None:
+    packet = (XMP / "lightroom_classic.xmp").read_text().replace('tiff:Orientation="1"', 'tiff:Orientation="8"')
+    (tmp_path / "IMG_1.xmp").write_text(packet)
+    wanted = {**rating.rated("picked"), **xmp.crop(BOX, xmp.StoredFrame(48, 64))}
+    planned = rating.plan(DiskSnapshot(tmp_path), "IMG_1.CR3", wanted, "stem")
+    assert planned.held is None and not planned.rating_only
+    found = xmp.properties((planned.after or "").encode(), wanted)
+    assert found == {**wanted, (xmp.TIFF, "Orientation"): "8"}
 
 
 def test_undo_refuses_where_another_program_changed_a_sidecar(start: Start) -> None:

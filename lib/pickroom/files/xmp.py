@@ -88,6 +88,15 @@ def crop(box: CropBox, frame: StoredFrame) -> dict[tuple[str, str], str]:
     }
 
 
+def keep_frame(packet: bytes | None, wanted: Properties) -> Properties:
+    """What is wanted without the tiff properties that a RAW file's packet has: the user may have turned it elsewhere.
+
+    The crop stays true: it is in the frame of the sensor. Raises PacketError.
+    """
+    said = properties(packet, wanted) if packet is not None else {}
+    return {key: value for key, value in wanted.items() if key[0] != TIFF or key not in said}
+
+
 def merge(packet: bytes | None, wanted: Properties) -> bytes:
     """A packet with these properties, all else in it byte for byte; None begins a new one.
 
