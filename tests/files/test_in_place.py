@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as PillowImage
 
 from conftest import SCANNED_AT, read_tree, write_image, write_series
 from pickroom import integrity
 from pickroom.analysis.connection import connect as analyse
 from pickroom.analysis.reports import archive, finish
-from pickroom.automation import sandbox
+from pickroom.automation import apply, sandbox
 from pickroom.automation.generate import generate
 from pickroom.core.errors import ConflictError, UsageError
 from pickroom.core.records import CropBox
-from pickroom.files import sidecars, xmp
+from pickroom.files import rating, sidecars, xmp
 from pickroom.files.batch import undo_batch, undo_in_words
 from pickroom.files.cropping import CropResult, Order
+from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.rating import Naming
 from pickroom.indexing import opening, projects
 from pickroom.maintenance.reclaim import planning
@@ -180,17 +182,38 @@ def fields(path: Path) -> dict[str, Any]:
     return {name.replace("XMP-crd:", "XMP-crs:"): value for name, value in found.items() if name != "SourceFile"}
 
 
-def test_darktable_reads_rating_and_label_of_a_sidecar(start: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("naming", "orientation"), [("stem", 1), ("stem", 6), ("full", 1)])
+def test_darktable_reads_our_sidecars_back(
+    workspace: Workspace, images_folder: Path, tmp_path: Path, naming: Naming, orientation: int
+) -> None:
     if shutil.which("darktable-cli") is None:
         pytest.skip("darktable-cli is not installed")
-    project = start([(1, 2)], "full")
+    project = photographs(workspace, images_folder, naming, orientation, (480, 640))
     (group,) = queue(project)
-    review(project, "1", *FINALISE)
+    review(project, "q", *FINALISE)
+    assert crop(project).refused == {}
     image, out = project.root / group.directory / group.filenames[0], tmp_path / "out.jpg"
-    sidecar = beside(project, group, 0, "full")
-    command = ["darktable-cli", str(image), str(sidecar), str(out), "--core", "--configdir", str(tmp_path / "config")]
+    named = [str(beside(project, group, 0, "full"))] if naming == "full" else []
+    command = ["darktable-cli", str(image), *named, str(out), "--core", "--configdir", str(tmp_path / "config")]
     subprocess.run(command, capture_output=True, check=True)
-    assert fields(out)["XMP-xmp:Rating"] == 5
+    found = fields(out)
+    assert (found["XMP-xmp:Rating"], found["XMP-darktable:Colorlabels"]) == (5, [2])  # 2: green
+    with PillowImage.open(out) as exported:  # of its own form, name.ext.xmp, it reads no crops
+        upright = (640, 480) if orientation == 6 else (480, 640)
+        wide, tall = (BOX.x2 - BOX.x1, BOX.y2 - BOX.y1) if naming == "stem" else (1, 1)
+        assert exported.size == (upright[0] * wide, upright[1] * tall)
+
+
+def photographs(
+    workspace: Workspace, folder: Path, naming: Naming, orientation: int, stored: tuple[int, int]
+) -> Project:
+    """One group of two JPEGs, turned by their EXIF orientation, rated in place; `stored` is (width, height)."""
+    exif = PillowImage.Exif()
+    exif[0x112] = orientation
+    for stage in (1, 2):
+        image = PillowImage.effect_noise(stored, 40 + stage).convert("RGB")
+        image.save(folder / f"20250803_06000{stage}_stage{stage}_a.jpg", exif=exif)
+    return projects.start(workspace, "p", folder, in_place=naming)[0]
 
 
 def test_a_sidecar_that_cannot_be_read_holds_its_group_back(start: Start) -> None:
@@ -217,6 +240,60 @@ def test_sidecar_of_a_raw_file_keeps_its_crop(start: Start) -> None:
         f"a/{beside(project, group, 0).name} is of a RAW file: the crop is in the database only"
     ]
     assert said(beside(project, group, 0)) == {**PICKED, "HasCrop": "False", "CropTop": "0"}
+
+
+@pytest.mark.parametrize(
+    ("naming", "there", "changed"),
+    [
+        ("stem", ("stem",), "stem"),
+        ("stem", ("full",), "full"),
+        ("full", ("stem",), "stem"),
+        ("stem", ("stem", "full"), "stem"),
+        ("full", ("stem", "full"), "full"),
+        ("stem", (), "stem"),
+        ("full", (), "full"),
+        ("full", ("raw",), "full"),  # name.xmp is that of the RAW file
+        ("stem", ("raw", "full"), "full"),
+    ],
+)
+def test_the_sidecar_that_is_there_is_taken(start: Start, naming: Naming, there: tuple[str, ...], changed: str) -> None:
+    project = start([(1, 2)], naming)
+    (group,) = queue(project)
+    for kind in there:
+        shutil.copy(XMP / "digikam.xmp", beside(project, group, 0, kind))
+        if kind == "raw":
+            beside(project, group, 0).with_suffix(".NEF").write_bytes(b"raw")
+    before = {path for path in read_tree(project.root).items() if path[0].endswith(".xmp")}
+    review(project, "1", *FINALISE)
+    new = {path for path in read_tree(project.root).items() if path[0].endswith(".xmp")} - before
+    path = beside(project, group, 0, changed)
+    assert said(path) == PICKED
+    assert sorted(Path(name).name for name, _ in new if group.filenames[0].split(".png")[0] in name) == [path.name]
+
+
+def test_line_ends_byte_order_mark_and_permissions_stay(start: Start) -> None:
+    project = start([(1, 2)])
+    (group,) = queue(project)
+    path = beside(project, group, 0)
+    theirs = b"\xef\xbb\xbf" + (XMP / "darktable.xmp").read_bytes().replace(b"\n", b"\r\n")
+    path.write_bytes(theirs)
+    path.chmod(0o660)
+    review(project, "1", *FINALISE)
+    ours = path.read_bytes()
+    assert ours.startswith(b"\xef\xbb\xbf<?xml") and b"\n" not in ours.replace(b"\r\n", b"")
+    assert said(path)["Rating"] == "5" and b'operation="exposure"' in ours
+    undo(project, 1)
+    assert path.read_bytes() == theirs and path.stat().st_mode & 0o777 == 0o660
+
+
+def test_the_sidecar_of_a_raw_image_keeps_its_frame(tmp_path: Path) -> None:
+    packet = (XMP / "lightroom_classic.xmp").read_text().replace('tiff:Orientation="1"', 'tiff:Orientation="8"')
+    (tmp_path / "IMG_1.xmp").write_text(packet)
+    wanted = {**rating.rated("picked"), **xmp.crop(BOX, xmp.StoredFrame(48, 64))}
+    planned = rating.plan(DiskSnapshot(tmp_path), "IMG_1.CR3", wanted, "stem")
+    assert planned.held is None and not planned.rating_only
+    found = xmp.properties((planned.after or "").encode(), wanted)
+    assert found == {**wanted, (xmp.TIFF, "Orientation"): "8"}
 
 
 def test_undo_refuses_where_another_program_changed_a_sidecar(start: Start) -> None:
@@ -278,14 +355,7 @@ def test_a_crop_is_written_and_nothing_is_rendered(start: Start) -> None:
 
 
 def test_a_crop_refers_to_the_stored_frame(workspace: Workspace, images_folder: Path) -> None:
-    from PIL import Image as PillowImage
-
-    for stage in (1, 2):
-        exif = PillowImage.Exif()
-        exif[0x112] = 6  # turned: stored 64 x 48, upright 48 x 64
-        image = PillowImage.effect_noise((64, 48), 40 + stage).convert("RGB")
-        image.save(images_folder / f"20250803_06000{stage}_stage{stage}_a.jpg", exif=exif)
-    project = projects.start(workspace, "p", images_folder, in_place="stem")[0]
+    project = photographs(workspace, images_folder, "stem", 6, (64, 48))
     (group,) = queue(project)
     review(project, "q", *FINALISE)
     crop(project, CropBox(0, 0, 0.5, 1))
@@ -377,8 +447,6 @@ def test_the_automations_copy_moves_its_own_files(start: Start) -> None:
     generate(place)
     approve_all(proposed(project))
     assert place.project.manifest.in_place is None
-    from pickroom.automation import apply
-
     apply.apply(place)
     assert list(place.project.root.glob("selected/*.png"))
     assert read_tree(project.root) == before

@@ -201,8 +201,9 @@ def _check_in_place(
     in_the_way = disk.reserve([op])
     if in_the_way is not None:
         raise _Refused(in_the_way)
-    said = xmp.properties((op.content or "").encode(), wanted)
-    warning = "" if said == wanted else f"{op.destination} is of a RAW file: the crop is in the database only"
+    cut = {key: value for key, value in wanted.items() if key[0] == xmp.CRS}
+    written = xmp.properties((op.content or "").encode(), cut) == cut
+    warning = "" if written else f"{op.destination} is of a RAW file: the crop is in the database only"
     return _Job(order, waits.decision.group_id, order.box, (op,), warning)
 
 

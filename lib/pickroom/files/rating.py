@@ -100,6 +100,8 @@ def plan(
             if raw or (packet is not None and xmp.names_another(packet, filename, disk.names(folder))):
                 planned = replace(planned, rating_only=True)
                 wanted, other = {key: value for key, value in wanted.items() if key[0] not in (xmp.CRS, xmp.TIFF)}, None
+        if extension_of(filename) in RAW_EXTENSIONS:
+            wanted = xmp.keep_frame(packet, wanted)
         if packet is not None and other and xmp.properties(packet, other) == other:
             wanted = {**wanted, **xmp.NO_CROP}
         if extension_of(filename) in RAW_EXTENSIONS:
