@@ -232,9 +232,9 @@ def test_legend_and_info_open_and_close(page: Page):
 
 def test_zoom_is_passed_to_the_stage_and_ends_with_the_group(page: Page):
     page.press("z")
-    assert page.frame["zoom"] is True
+    assert page.frame["zoom"] == "full"
     page.press("ArrowRight")
-    assert page.frame["zoom"] is False
+    assert page.frame["zoom"] == ""
 
 
 def test_choices_of_another_window_show_on_focus(page: Page, project: Project):

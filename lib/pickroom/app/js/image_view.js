@@ -128,22 +128,21 @@ class ImageView extends View {
 
   zoomTo(scene) {
     const known = scene.frame.token === this.shown?.token;
-    if (scene.zoom && !(this.zoom.on && known)) {
-      this.zoom.into(scene.frame.cells);
-      this.zoom.start(known && this.pointer ? this.cellAt(this.pointer) : null, this.pointer);
+    if (scene.zoom && !(this.zoom.on === scene.zoom && known)) {
+      const under = known && this.pointer ? this.cellAt(this.pointer) : null;
+      this.zoom.start(scene.zoom, scene.frame.cells, under, this.pointer);
     }
     this.zoom.on = scene.zoom;
-    if (scene.zoom) for (const cell of scene.frame.cells) this.pictures.need([cell.name], "original");
+    if (scene.zoom === "full") for (const cell of scene.frame.cells) this.pictures.need([cell.name], "original");
   }
 
   put(frame, position, predicted, grown = false) {
     const changed = frame.token !== this.shown?.token;
-    if (changed && (predicted || !this.scene.zoom)) {
-      this.zoom.on = false;
-      this.pictures.dropWhole();
-    }
+    const names = frame.cells.map((cell) => cell.name);
+    if (changed) this.pictures.dropWhole(names);
+    if (changed && predicted) this.zoom.on = "";
     Object.assign(this, { shown: frame, position, predicted });
-    this.pictures.need(frame.cells.map((cell) => cell.name));
+    this.pictures.need(names);
     if (predicted) {
       this.layers().classList.add("pickroom-ahead"); // the overlay still shows the frame before
       this.paint();
@@ -179,7 +178,7 @@ class ImageView extends View {
     const drawn = this.painter.paint(this.scene, this.shown);
     if (captions !== this.said) this.captions.innerHTML = captions;
     this.said = captions;
-    this.el.classList.toggle("pickroom-zoomed", this.zoom.on);
+    this.el.classList.toggle("pickroom-zoomed", Boolean(this.zoom.on));
     this.el.ariaLabel = label;
     Object.assign(this.el.dataset, { token, drawn, images: cells.length });
   }

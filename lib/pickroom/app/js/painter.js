@@ -43,8 +43,9 @@ export class Painter {
     this.ctx.clip();
     if (bitmap) this.ctx.drawImage(bitmap, ...this.zoom.box(cell));
     else this.placeholder(cell, cell.window);
-    const percent = this.zoom.percent(cell);
-    if (bitmap && this.pictures.sharpening(cell.name)) this.tag(cell.window, `loading ${percent} %…`);
+    const percent = this.zoom.on === "full" ? this.zoom.percent(cell) : 100; // no face is at 100 %
+    if (this.zoom.on === "faces" && !cell.face) this.tag(cell.window, cell.noFace);
+    else if (bitmap && this.pictures.sharpening(cell.name)) this.tag(cell.window, `loading ${percent} %…`);
     else if (bitmap && percent !== 100) this.tag(cell.window, `enlarged to ${percent} %`);
     this.ctx.restore();
     return Boolean(bitmap);

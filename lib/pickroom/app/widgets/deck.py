@@ -68,7 +68,7 @@ class Deck(StageDesk):
         self.panel.value = self._panel(view)
         with self.overlay.drawing(self.viewport) as pen:
             if view.group is not None:
-                draw_group(pen, view.group, self.slots(view.group.images), zoom=zoom)
+                draw_group(pen, view.group, self.slots(view.group.images), zoom=bool(zoom))
         session, shown = self.session, view.group
         position = session.state.position
         near = {position + step: session.group_at(position + step) for step in AHEAD}
@@ -77,7 +77,7 @@ class Deck(StageDesk):
         self.announce({image.sha256: image for group in (shown, *ahead.values()) if group for image in group.images})
         self.stage.show(
             self.viewport,
-            self._frame(self.token(), shown.images if shown else (), position, zoom=zoom),
+            self._frame(self.token(), shown.images if shown else (), position, zoom=bool(zoom)),
             position=position,
             count=len(session.state.cards),
             ahead={place: self._frame(group.token, group.images, place) for place, group in ahead.items()},
@@ -110,7 +110,10 @@ class Deck(StageDesk):
             for index, image in enumerate(images)
         ]
         shown = [(i.sha256, (i.width, i.height), caption) for i, caption in zip(images, captions, strict=True)]
-        return self.frame(token, shown, head=head, zoom=zoom)
+        frame = self.frame(token, shown, head=head, zoom=zoom)
+        for cell, image in zip(frame["cells"], images, strict=True):
+            cell |= {"face": image.face, "noFace": image.no_face}
+        return frame
 
     def close(self) -> None:
         self._reader.shutdown(wait=False, cancel_futures=True)
@@ -130,9 +133,12 @@ class Deck(StageDesk):
         if not self.session.state.cards:
             return ""
         going = self.button("previous", "‹", title="The group before"), self.button("next", "›", title="The next group")
+        kind = "on" if self.session.state.zoom == "faces" else ""
+        has_faces = any(command.name == "faces" for command in self.session.keys.commands.values())
+        faces = [self.button("faces", "Faces", kind=kind, title="The faces, enlarged")] if has_faces else []
         choices = [self.button(command, text) for command, text in self.choices]
         undo = self.button("undo", "Undo", enabled=bool(self.session.state.undo))
-        return "".join((*going, *choices, undo, self.button("finalise", self.answer, kind="main")))
+        return "".join((*going, *faces, *choices, undo, self.button("finalise", self.answer, kind="main")))
 
     def token(self) -> str:
         state = self.session.state

@@ -66,7 +66,7 @@ class DuplicatesDesk(StageDesk):
             count=max(len(session.pairs), 1),
             ahead={place: self._frame(_token_of(other), other) for place, other in ahead.items()},
             steps={} if session.asks else steps,
-            zoom=session.board.large,
+            zoom="full" if session.board.large else "",
         )
 
     def token(self) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pickroom.core.naming import STAGING
 from pickroom.core.quantities import percent, plural
-from pickroom.core.records import Capture, Choice, CropBox, Group, Image, Recommendation
+from pickroom.core.records import Capture, Choice, CropBox, FacePlace, Group, Image, Recommendation
 from pickroom.files import routing
 from pickroom.groups import rounds
 from pickroom.groups.rounds import Standing
@@ -26,6 +26,8 @@ class ImageView(ShownImage):
     badge: str
     crop: CropBox | None  # the box to draw dashed with everything outside dimmed, None when the overlay is off
     details: str = ""  # when and with what it was taken
+    face: FacePlace | None = None  # the largest one, where faces are shown
+    no_face: str = ""  # why there is none to show
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class DeckView:
 
 
 _UNKNOWN = Capture()
+NO_FACE = "No face found"
 
 
 def group_view(
@@ -83,6 +86,7 @@ def group_view(
     crop_seen: bool = True,
     captures: Mapping[str, Capture] | None = None,
     places: Sequence[int] | None = None,
+    faces: Mapping[str, FacePlace | None] | None = None,
 ) -> GroupView:
     """One group with its choice and recommendation.
 
@@ -91,6 +95,7 @@ def group_view(
         crop_seen: as in `routing.route`: where the choice was made.
         captures: by content, what is known of how images were taken.
         places: of the images on screen; None are those of a group of up to four.
+        faces: by content, the largest face of each image that was measured; None where faces are not shown.
     """
     count = len(group.images)
     places = range(count) if places is None else places
@@ -113,6 +118,8 @@ def group_view(
             badge=_badge(shown) if shown and shown.selected_index == place else "",
             crop=shown.offered_crop if shown and overlay and shown.selected_index == place else None,
             details=(captures or {}).get(image.sha256, _UNKNOWN).words,
+            face=(faces or {}).get(image.sha256),
+            no_face="" if faces is None else NO_FACE if image.sha256 in faces else "Face not measured yet",
         )
         for number, place in enumerate(places, start=1)
         for image in [group.images[place]]
