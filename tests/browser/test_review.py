@@ -25,6 +25,8 @@ from support.reviewing import decisions, face_row, places, queue, recommend, row
 SIZE = (720, 960)  # pixels of every image: larger than its place on the stage
 BOX = (0.1, 0.0, 0.8, 0.7)
 OpenDeck = Callable[..., DeskPage]
+STRIP_PAINTED = """count => [...document.querySelectorAll(".strip > img")].filter(
+    (image) => image.complete && image.naturalWidth > 0).length === count"""
 # what the page asks the kernel for from now on: the kind of each picture
 COUNT_REQUESTS = """() => {
   window.requests = [];
@@ -73,19 +75,21 @@ def test_a_burst_of_ten_by_keys(workspace: Workspace, images_folder: Path, open_
     project = projects.start(workspace, "p", images_folder)[0]
     burst, _ = queue(project)
     deck = open_deck(project)
-    assert "Round 1 of 3 · ■■■■□□□□□□" in deck.text("words") and deck.data()["images"] == "4"
+    assert deck.text("tools") == "Round 1 of 3 · 6 to come" and deck.data()["images"] == "4"
+    deck.page.wait_for_function(STRIP_PAINTED, arg=10)
+    assert strip(deck) == "oooo......"
     deck.press("3")
-    assert "Round 2 of 3 · ✕✕■✕■■■□□□" in deck.text("words")
+    assert deck.text("tools") == "Round 2 of 3 · 3 to come" and strip(deck) == "xxoxooo..."
     deck.press("u", "2", "7", "Shift+7")
-    assert "Round 2 of 3 · ✕■✕✕■■■□□□" in deck.text("words")
+    assert strip(deck) == "xoxxooo..."
     first = deck.data()["token"]
     deck.notebook.reload()
     deck.find()
     assert deck.data()["token"] == first == f"{burst.group_id} round 2"
     deck.press("2", "b")
-    assert "Round 2 of 3" in deck.text("words")
+    assert "Round 2 of 3" in deck.text("tools")
     deck.press("1")
-    assert "Round 3 of 3 · ✕■✕✕✕✕✕■■■" in deck.text("words")
+    assert deck.text("tools") == "Round 3 of 3" and strip(deck) == "xoxxxxxooo"
     deck.press("4", "Shift+Enter", "Shift+Enter")
     deck.wait_for_text("header", "Group 1 of 1")
     made = decisions(project)[burst.group_id]
@@ -94,6 +98,25 @@ def test_a_burst_of_ten_by_keys(workspace: Workspace, images_folder: Path, open_
     kept = [place for place, folder in enumerate(places(project, burst)) if folder == "selected"]
     assert kept == [5, 9], "the pick, and the third image of the second round"
     assert rows(project, "SELECT stars FROM kept_images") == [{"stars": 1}]
+
+
+def strip(deck: DeskPage) -> str:
+    """The images of the film strip: x is out, o on screen, . to come."""
+    found = deck.page.locator(".strip > img").evaluate_all("images => images.map(image => image.className)")
+    return "".join({"out": "x", "on": "o", "coming": "."}[one] for one in found)
+
+
+def test_the_film_strip_of_a_burst_of_thirty_fits(
+    workspace: Workspace, images_folder: Path, open_deck: OpenDeck
+) -> None:
+    shoot(images_folder, bursts=1, shots=30)
+    deck = open_deck(projects.start(workspace, "p", images_folder)[0])
+    deck.page.wait_for_function(STRIP_PAINTED, arg=30)
+    row = deck.page.locator(".strip").bounding_box()
+    boxes = [image.bounding_box() for image in deck.page.locator(".strip > img").all()]
+    assert row is not None and len(boxes) == 30
+    assert all(box and box["width"] >= 14 and box["x"] + box["width"] <= row["x"] + row["width"] + 1 for box in boxes)
+    assert all(box and row["y"] <= box["y"] and box["y"] + 40 <= row["y"] + row["height"] for box in boxes)
 
 
 def test_faces_are_enlarged_from_the_previews(make_deck_project: Callable, open_deck: OpenDeck) -> None:

@@ -1,16 +1,17 @@
 """The app's page of all projects: a card for each with what waits in it, and a chooser of folders."""
 
-import base64
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from pickroom.app.widgets.desk_html import picture_source
 from pickroom.app.widgets.words import escape
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import WAITING_FOLDERS, is_image_name, is_text
 from pickroom.core.quantities import plural
+from pickroom.core.records import MAX_GROUP
 from pickroom.images import thumbnails
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only
@@ -65,7 +66,7 @@ def look_at(workspace: Workspace, project_id: str) -> Card:
     except OSError as error:  # a folder that may not be listed
         return Card(project_id, problem=f"{error.strerror or error}: {error.filename}")
     pictures = []
-    for image in first[0].images if first else ():
+    for image in first[0].images[:MAX_GROUP] if first else ():
         path = project.path(image.directory, image.filename)
         try:
             pictures.append(thumbnails.read_small(workspace.thumbnails, image.sha256, path))
@@ -104,8 +105,7 @@ def _card(card: Card, query: Callable[[str, str], str]) -> str:
             f'<section><h2>{name}</h2><p class="problem">{escape(card.problem)}</p><p class="ways">{find}</p></section>'
         )
     review = escape(query(card.project_id, "review"))
-    sources = (base64.b64encode(picture).decode() for picture in card.pictures)
-    shown = "".join(f'<img alt="" src="data:image/jpeg;base64,{source}">' for source in sources)
+    shown = "".join(f'<img alt="" src="{picture_source(picture)}">' for picture in card.pictures)
     opens = f'<button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">{shown}</button>'
     share = (card.groups - card.waiting) / card.groups if card.groups else 0.0
     waiting = f"{card.waiting:,} of {card.groups:,} groups wait" if card.groups else "no group yet"

@@ -36,7 +36,7 @@ class GroupView:
 
     Attributes:
         token: of what is on screen: the group, and of a burst the round.
-        strip: of a burst of more than four, (file name, "out", "on" or "coming") of every image; else ().
+        strip: of a burst of more than four, (image, "out", "on" or "coming") of every image; else ().
         round_words: "Round 2 of 3", "" for a group of one round.
     """
 
@@ -48,7 +48,7 @@ class GroupView:
     flags: tuple[str, ...]
     held_reason: str
     token: str = ""
-    strip: tuple[tuple[str, Standing], ...] = ()
+    strip: tuple[tuple[Image, Standing], ...] = ()
     round_words: str = ""
 
 
@@ -135,7 +135,7 @@ def group_view(
         flags=shown.anomaly_flags if shown else (),
         held_reason=held_reason,
         token=f"{group.group_id} round {number}" if total > 1 else group.group_id,
-        strip=tuple(zip(group.filenames, states, strict=True)) if total > 1 else (),
+        strip=tuple(zip(group.images, states, strict=True)) if total > 1 else (),
         round_words=f"Round {number} of {total}" if total > 1 else "",
     )
 
