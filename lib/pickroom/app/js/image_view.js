@@ -59,8 +59,6 @@ class ImageView extends View {
     else if (content.type === "moved") this.onMoved();
   }
 
-  // --- viewport and focus ---------------------------------------------------------------------------------------
-
   viewportChanged(appeared) {
     this.send({ type: appeared ? "hello" : "size", ...this.viewport });
   }
@@ -83,8 +81,6 @@ class ImageView extends View {
     const free = !document.activeElement || document.activeElement === document.body;
     if (this.hadFocus && free) this.focus();
   }
-
-  // --- keys -----------------------------------------------------------------------------------------------------
 
   /** Names what is on screen. */
   get token() {
@@ -109,8 +105,6 @@ class ImageView extends View {
     this.guessing = frame !== undefined;
     if (frame) this.put(frame, target, true);
   }
-
-  // --- what the kernel says -------------------------------------------------------------------------------------
 
   onFrame(scene) {
     const grown = scene.height !== this.scene?.height;
@@ -187,8 +181,6 @@ class ImageView extends View {
     if (this.shown?.cells.some((cell) => cell.name === name)) this.paint();
     this.prefetchSoon();
   }
-
-  // --- pointer --------------------------------------------------------------------------------------------------
 
   /** Layout coordinates: a view narrower than the layout shows it scaled down. */
   point(event) {
