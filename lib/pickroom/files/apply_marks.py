@@ -20,7 +20,7 @@ from pickroom.store.images import Stat
 from pickroom.store.marks import BoardKind, Mark
 from pickroom.store.workspace import Project
 
-IN_A_GROUP = "it waits in a group for its review"
+IN_A_GROUP = "waiting for review in a group"
 # folders whose images wait for something else, and the reason that is shown
 _TAKEN = {
     CROP: "it waits for its crop: the crop desk has it",

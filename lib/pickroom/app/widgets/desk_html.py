@@ -98,10 +98,14 @@ def row(*parts: str) -> str:
 
 
 def legend(lines: Sequence[tuple[str, str]]) -> str:
-    """The table of keys and of what the mouse does, on `?`."""
-    rows = ((" ".join(f"<kbd>{escape(key)}</kbd>" for key in names.split()), escape(what)) for names, what in lines)
-    table = "".join(f"<tr><th>{keys}</th><td>{what}</td></tr>" for keys, what in rows)
-    return f'<h3>Keys and mouse</h3><table class="keys">{table}</table>'
+    """The keys and what the mouse does, on `?`, in two tables side by side."""
+    rows = [
+        f"<tr><th>{' '.join(f'<kbd>{escape(key)}</kbd>' for key in names.split())}</th><td>{escape(what)}</td></tr>"
+        for names, what in lines
+    ]
+    half = (len(rows) + 1) // 2
+    tables = (f'<table class="keys">{"".join(some)}</table>' for some in (rows[:half], rows[half:]))
+    return f'<h3>Keys and mouse</h3><div class="pair">{"".join(tables)}</div>'
 
 
 def summary(question: str, routes: Sequence[tuple[str, str]], foot: str) -> str:
