@@ -334,6 +334,12 @@ def test_a_value_of_every_type_is_json(workspace: Workspace, inside: None) -> No
     assert dict(zip(TYPES, json.loads(json.dumps(result.to_dict(), allow_nan=False))["rows"][0], strict=True)) == TYPES
 
 
+def test_a_moment_of_a_cameras_clock_has_no_zone(workspace: Workspace, inside: None) -> None:
+    moment = "'2025-01-01T10:00:00'::TIMESTAMP"
+    (row,) = safe_sql.run(workspace, f"SELECT {moment} AS captured_at, {moment} AS made_at, NULL AS taken_at").rows
+    assert row == ("2025-01-01T10:00:00", "2025-01-01T10:00:00Z", None)
+
+
 def test_a_value_of_every_type_is_in_a_data_frame(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pytz", None)  # DuckDB's own data frames need it
     with connection.connect(workspace) as analysis:

@@ -90,7 +90,7 @@ def test_pairs_are_decided_across_reloads_applied_and_undone(project: Project, o
     cells = desk.notebook.cells()
     box = desk.page.locator(".pickroom-desk").bounding_box()
     assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 800
-    assert "pair 1 of 3" in desk.text("header") and "1 exact, 2 near" in desk.text("header")
+    assert "Pair 1 of 3" in desk.text("header") and "1 exact, 2 near" in desk.text("header")
     assert "the same content" in desk.text("words") and "suggested 1: older" in desk.text("words")
     wait_for_magenta(desk, some=False)
 
@@ -120,7 +120,7 @@ def test_pairs_are_decided_across_reloads_applied_and_undone(project: Project, o
     assert "→ delete_staging/" in desk.text("panel") and "2 images" in desk.text("panel")
     desk.press("Escape", "Shift+Enter", "Shift+Enter")
     desk.wait_for_text("words", "Batch 1: 2 → delete_staging/")
-    assert "pair 1 of 1 · 0 exact, 1 near · 0 open" in desk.text("header")  # that both stay outlives the batch
+    assert "Pair 1 of 1 · 0 exact, 1 near · 0 open" in desk.text("header")  # that both stay outlives the batch
     assert desk.notebook.cells() == cells  # no key reached the notebook
 
     after = read_tree(project.root)

@@ -15,15 +15,29 @@ from browser.desk_page import DeskPage
 from browser.lab import Lab
 from conftest import stage_name, write_image
 from pickroom.app.widgets.overlay import BADGE, MARGIN
+from pickroom.features.blocks import FACES, BlockStore
 from pickroom.indexing import projects
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.workspace import Project, Workspace
 from support.photographs import shoot
-from support.reviewing import decisions, places, queue, recommend, rows
+from support.reviewing import decisions, face_row, places, queue, recommend, rows
 
 SIZE = (720, 960)  # pixels of every image: larger than its place on the stage
 BOX = (0.1, 0.0, 0.8, 0.7)
 OpenDeck = Callable[..., DeskPage]
+STRIP_PAINTED = """count => [...document.querySelectorAll(".strip > img")].filter(
+    (image) => image.complete && image.naturalWidth > 0).length === count"""
+# what the page asks the kernel for from now on: the kind of each picture
+COUNT_REQUESTS = """() => {
+  window.requests = [];
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function (data) {
+    const text = typeof data === "string" ? data : new TextDecoder().decode(data);
+    const wanted = /"type":"want".*?"kind":"(\\w+)","names":\\[(.*?)\\]/.exec(text);
+    if (wanted) requests.push(...wanted[2].split(",").map(() => wanted[1]));
+    return send.call(this, data);
+  };
+}"""
 
 
 @pytest.fixture
@@ -61,19 +75,21 @@ def test_a_burst_of_ten_by_keys(workspace: Workspace, images_folder: Path, open_
     project = projects.start(workspace, "p", images_folder)[0]
     burst, _ = queue(project)
     deck = open_deck(project)
-    assert "Round 1 of 3 · ■■■■□□□□□□" in deck.text("words") and deck.data()["images"] == "4"
+    assert deck.text("tools") == "Round 1 of 3 · 6 to come" and deck.data()["images"] == "4"
+    deck.page.wait_for_function(STRIP_PAINTED, arg=10)
+    assert strip(deck) == "oooo......"
     deck.press("3")
-    assert "Round 2 of 3 · ✕✕■✕■■■□□□" in deck.text("words")
+    assert deck.text("tools") == "Round 2 of 3 · 3 to come" and strip(deck) == "xxoxooo..."
     deck.press("u", "2", "7", "Shift+7")
-    assert "Round 2 of 3 · ✕■✕✕■■■□□□" in deck.text("words")
+    assert strip(deck) == "xoxxooo..."
     first = deck.data()["token"]
     deck.notebook.reload()
     deck.find()
     assert deck.data()["token"] == first == f"{burst.group_id} round 2"
     deck.press("2", "b")
-    assert "Round 2 of 3" in deck.text("words")
+    assert "Round 2 of 3" in deck.text("tools")
     deck.press("1")
-    assert "Round 3 of 3 · ✕■✕✕✕✕✕■■■" in deck.text("words")
+    assert deck.text("tools") == "Round 3 of 3" and strip(deck) == "xoxxxxxooo"
     deck.press("4", "Shift+Enter", "Shift+Enter")
     deck.wait_for_text("header", "Group 1 of 1")
     made = decisions(project)[burst.group_id]
@@ -82,6 +98,54 @@ def test_a_burst_of_ten_by_keys(workspace: Workspace, images_folder: Path, open_
     kept = [place for place, folder in enumerate(places(project, burst)) if folder == "selected"]
     assert kept == [5, 9], "the pick, and the third image of the second round"
     assert rows(project, "SELECT stars FROM kept_images") == [{"stars": 1}]
+
+
+def strip(deck: DeskPage) -> str:
+    """The images of the film strip: x is out, o on screen, . to come."""
+    found = deck.page.locator(".strip > img").evaluate_all("images => images.map(image => image.className)")
+    return "".join({"out": "x", "on": "o", "coming": "."}[one] for one in found)
+
+
+def test_the_film_strip_of_a_burst_of_thirty_fits(
+    workspace: Workspace, images_folder: Path, open_deck: OpenDeck
+) -> None:
+    shoot(images_folder, bursts=1, shots=30)
+    deck = open_deck(projects.start(workspace, "p", images_folder)[0])
+    deck.page.wait_for_function(STRIP_PAINTED, arg=30)
+    row = deck.page.locator(".strip").bounding_box()
+    boxes = [image.bounding_box() for image in deck.page.locator(".strip > img").all()]
+    assert row is not None and len(boxes) == 30
+    assert all(box and box["width"] >= 14 and box["x"] + box["width"] <= row["x"] + row["width"] + 1 for box in boxes)
+    assert all(box and row["y"] <= box["y"] and box["y"] + 40 <= row["y"] + row["height"] for box in boxes)
+
+
+def test_faces_are_enlarged_from_the_previews(make_deck_project: Callable, open_deck: OpenDeck) -> None:
+    project = make_deck_project([(1, 1.5, 2), (1, 2)])
+    first, second, third = queue(project)[0].images
+    rows = [face_row(first, (0.2, 0.2, 0.1)), face_row(second, (0.8, 0.7, 0.2)), face_row(third, None)]
+    BlockStore(project).append({FACES.name: rows})
+    deck = open_deck(project)
+    canvas = deck.stage.locator("canvas").first
+    fitted = canvas.screenshot()
+    deck.page.evaluate(COUNT_REQUESTS)
+    deck.press("f")
+    assert deck.page.evaluate("requests") == [], "no picture is asked for"
+    faces, point = canvas.screenshot(), deck.image_point(1)
+    assert faces != fitted and deck.page.locator("button.on").inner_text() == "FacesF"
+    deck.page.mouse.move(*point)
+    deck.page.mouse.down()
+    deck.page.mouse.move(point[0] - 30, point[1] - 40, steps=4)
+    deck.page.mouse.up()
+    assert canvas.screenshot() != faces, "a drag moves them"
+    deck.press("z")
+    assert deck.page.evaluate("requests") == ["original"] * 3
+    deck.press("f", "f")
+    assert canvas.screenshot() == fitted
+    deck.click_button("Faces")
+    deck.press("2")
+    assert deck.data()["position"] == "1" and deck.page.locator("button.on").count() == 0
+    deck.press("f")
+    assert "not measured yet" in deck.text("words")
 
 
 def test_every_route_through_a_reload_and_a_restart(make_deck_project: Callable, open_deck: OpenDeck):

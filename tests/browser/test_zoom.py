@@ -14,8 +14,7 @@ from pickroom.app.widgets.overlay import arrange
 
 ZOOMED = """([cells, at, pointer]) => {
   const zoom = new Zoom();
-  zoom.into(cells);
-  zoom.start(at === null ? null : cells[at], pointer);
+  zoom.start("full", cells, at === null ? null : cells[at], pointer);
   return cells.map((cell) => ({ box: zoom.box(cell), percent: zoom.percent(cell) }));
 }"""
 

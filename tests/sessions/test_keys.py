@@ -57,6 +57,7 @@ TABLE = {
     "Home": Command("first"),
     "End": Command("last"),
     "g": Command("next undecided"),
+    "f": Command("faces"),
     "z": Command("zoom"),
     "i": Command("info"),
     "?": Command("help"),

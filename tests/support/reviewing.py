@@ -18,10 +18,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from conftest import read_tree
-from pickroom.core.records import CropBox, Group, Recommendation
+from pickroom.core.records import CropBox, FacePlace, Group, Image, Recommendation
+from pickroom.features.blocks import FACES, BlockRow
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.storage import atomic
 from pickroom.store import groups, recommendations
@@ -49,6 +51,15 @@ def queue(project: Project) -> list[Group]:
     """The groups that wait, next first."""
     with open_read_only(project.database) as connection:
         return groups.queue(connection, project.id)
+
+
+def face_row(image: Image, place: FacePlace | None) -> BlockRow:
+    """What the face block says of an image: the place of its largest face, None where none was found."""
+    values = np.full(len(FACES.columns), np.nan, dtype=np.float32)
+    values[0] = 0 if place is None else 1
+    if place is not None:
+        values[[FACES.columns.index(name) for name in ("face_across", "face_down", "face_size")]] = place
+    return BlockRow(image.filename, image.sha256, values)
 
 
 def rows(project: Project, query: str, *values: object) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LONGEST_S = 300  # seconds a statement may take
 MOST_ROWS = 1_000_000  # rows that it may return
 _MEMORY = "2GB"
+_CAMERA_CLOCK = {"captured_at", "taken_at"}  # columns of what a camera, or the name of a file, says
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def run(workspace: Workspace, text: str, *, longest_s: float = LONGEST_S) -> Res
         if rows is not None:
             break
     assert rows is not None
-    values = tuple(tuple(plain(value) for value in row) for row in rows.fetchall())
+    values = tuple(tuple(map(_cell, rows.columns, row)) for row in rows.fetchall())
     return Result(tuple(rows.columns), values, read_state(answer)[0])
 
 
@@ -81,6 +82,12 @@ def _ask(request: dict[str, Any], longest_s: float) -> tuple[dict[str, Any], Row
     finally:
         timer.cancel()
         helper.end()
+
+
+def _cell(column: str, value: Any) -> Any:
+    """As `plain`, but a moment on a camera's clock is in no known zone: it has no Z."""
+    shown = plain(value)
+    return shown.removesuffix("Z") if column in _CAMERA_CLOCK and isinstance(value, datetime) else shown
 
 
 def plain(value: Any) -> Any:

@@ -18,6 +18,8 @@ BoxSource = Literal["drawn", "ai", "ai_all", "default"]  # FORMATS.md, Crops
 InputKind = Literal["review", "blind", "automation_review", "auto", "import", "history"]
 OpKind = Literal["move", "write", "remove", "replace"]
 OpState = Literal["planned", "done", "undone", "failed"]
+# centre of a face across and down in 0..1 of the image, and the square root of its share of the image's area
+FacePlace = tuple[float, float, float]
 # of a burst, the rounds before the one on screen: the places in the group of the images met, the winner's first
 Rounds = tuple[tuple[int, ...], ...]
 

@@ -6,6 +6,7 @@ Rows stay when their images are gone, so that a project still trains on its pick
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image as PillowImage
 
+from pickroom.core.records import FacePlace
 from pickroom.features import faces, technical
 from pickroom.features.choice import bound_spec
 from pickroom.features.parts import Parts, floats_column, floats_type
@@ -42,7 +44,8 @@ class BlockSpec:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-BLOCKS = (BlockSpec("technical", 1, technical.COLUMNS), BlockSpec("faces", 1, faces.COLUMNS))
+FACES = BlockSpec("faces", 1, faces.COLUMNS)
+BLOCKS = (BlockSpec("technical", 1, technical.COLUMNS), FACES)
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,22 @@ def load_blocks(project: Project) -> dict[str, Block]:
     """
     store = BlockStore(project)
     return {spec.name: store.read(spec) for spec in BLOCKS}
+
+
+def largest_faces(project: Project) -> dict[str, FacePlace | None]:
+    """By content hash the largest face of every image that was measured, None where no face was found.
+
+    Raises:
+        StoreError: a part file is damaged.
+    """
+    block = BlockStore(project).read(FACES)
+    columns = [block.columns.index(name) for name in ("face_across", "face_down", "face_size")]
+    rows = zip(block.content_hashes, block.values[:, columns].tolist(), block.present, strict=True)
+    return {
+        str(digest): None if math.isnan(across + down + size) else (across, down, size)
+        for digest, (across, down, size), measured in rows
+        if measured
+    }
 
 
 def counts(project: Project) -> dict[str, int]:

@@ -32,7 +32,7 @@ from pickroom.store.images import Stat
 from pickroom.store.marks import BoardKind, Mark
 from pickroom.store.workspace import Project
 
-IN_A_GROUP = "it waits in a group for its review"
+IN_A_GROUP = "waiting for review in a group"
 DECIDED, LOOKED_AT = "it was decided in its group", "it was kept or set aside: undo the batch that did it"
 _VERDICTS: dict[str, Verdict] = {SELECTED: "kept", STAGING: "rejected"}  # of an image whose mark leads there
 # folders whose images wait for something else, and the reason that is shown

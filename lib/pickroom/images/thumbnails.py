@@ -71,15 +71,20 @@ def read_small(folder: Path, sha256: str, source: Path) -> bytes:
     path = folder / sha256[:2] / f"{sha256}.small.jpg"
     data = _whole(path)
     if data is None:
-        with PillowImage.open(io.BytesIO(read(folder, sha256, source))) as preview:
-            preview.draft("RGB", (SMALL_SIDE, SMALL_SIDE))
-            preview.thumbnail((SMALL_SIDE, SMALL_SIDE), PillowImage.Resampling.BICUBIC, reducing_gap=2.0)
-            buffer = io.BytesIO()
-            preview.save(buffer, "JPEG", quality=_SMALL_QUALITY)
-        data = buffer.getvalue()
+        data = shrink(read(folder, sha256, source), SMALL_SIDE)
         with contextlib.suppress(FileExistsError):  # another thread was faster
             atomic.create_bytes(path, data, durable=False)
     return data
+
+
+def shrink(preview: bytes, side: int) -> bytes:
+    """A JPEG of at most `side` pixels a side, made of a larger one."""
+    with PillowImage.open(io.BytesIO(preview)) as picture:
+        picture.draft("RGB", (side, side))
+        picture.thumbnail((side, side), PillowImage.Resampling.BICUBIC, reducing_gap=2.0)
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=_SMALL_QUALITY)
+    return buffer.getvalue()
 
 
 def _whole(path: Path) -> bytes | None:

@@ -15,6 +15,7 @@ from pickroom.store.connect import connect
 from pickroom.store.workspace import Project
 
 PictureKind = Literal["preview", "original"]
+Zoom = Literal["", "full", "faces"]  # images as large as fits, at 100 %, or their faces enlarged
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from pickroom.app.widgets.deck import Deck, open_deck
 from pickroom.app.widgets.desk import COPYING
 from pickroom.core.errors import LockedError, PickroomError
 from pickroom.images import metadata
+from pickroom.indexing import projects
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store import copies
-from pickroom.store.workspace import Project
+from pickroom.store.workspace import Project, Workspace
+from support.photographs import take
 from support.reviewing import decisions, places, queue, recommend, review
 
 FOUR = [(1, 1.5, 2), (1, 2), (1, 1.5, 2, 3), (1, 2)]
@@ -232,9 +234,9 @@ def test_legend_and_info_open_and_close(page: Page):
 
 def test_zoom_is_passed_to_the_stage_and_ends_with_the_group(page: Page):
     page.press("z")
-    assert page.frame["zoom"] is True
+    assert page.frame["zoom"] == "full"
     page.press("ArrowRight")
-    assert page.frame["zoom"] is False
+    assert page.frame["zoom"] == ""
 
 
 def test_choices_of_another_window_show_on_focus(page: Page, project: Project):
@@ -282,3 +284,19 @@ def test_running_the_cell_again_closes_the_deck_before(project: Project, sent):
     assert isinstance(first, Deck) and isinstance(second, Deck)
     assert first.comm is None and second.comm is not None
     second.close()
+
+
+def test_a_batch_with_a_large_burst_keeps_room_for_film_strips(
+    workspace: Workspace, images_folder: Path, open_page: Callable[..., Page]
+) -> None:
+    for shot in range(7):
+        take(images_folder / f"{shot}.jpg", photograph=shot // 5, seconds=600 * (shot // 5) + shot)
+    page = open_page(projects.start(workspace, "p", images_folder)[0])
+    strip = '<div class="strip">'
+    assert page.deck.tools.value.count("<img") == 5 and "Round 1 of 2" in page.deck.tools.value
+    page.press("Enter")
+    assert page.deck.tools.value == f"{strip}</div>"
+
+
+def test_a_batch_without_a_large_burst_has_no_film_strip(page: Page) -> None:
+    assert page.deck.tools.value == ""

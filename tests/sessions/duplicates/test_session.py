@@ -76,7 +76,7 @@ def test_pairs_over_folders_and_what_is_suggested(project: Project) -> None:
     ]
     assert why(session.pairs[0].a, session.pairs[0].b).startswith("older: ")
     assert why(session.pairs[1].a, session.pairs[1].b) == "more pixels: 192×128 against 96×64"
-    assert session.header() == "pair 1 of 2 · 1 exact, 1 near · 2 open · 0 to set aside"
+    assert session.header() == "Pair 1 of 2 · 1 exact, 1 near · 2 open · 0 to set aside"
 
 
 def test_keys_to_files_with_companions_rows_and_undo(project: Project) -> None:
@@ -185,9 +185,9 @@ def test_waiting_group_images_and_their_only_copies_stay(tmp_path: Path) -> None
     os.utime(images / "z" / "copy.png", ns=(2_000_000_000_000_000_000,) * 2)
     project = projects.start(Workspace(tmp_path / "home"), "p", images)[0]
     session = look(project, "2")
-    assert not session.board.marks and "waits in a group" in session.board.message
+    assert not session.board.marks and "waiting for review" in session.board.message
     (pair,) = session.pairs
-    assert session.review_first(pair) == f"review first: {first.name}: it waits in a group for its review"
+    assert session.review_first(pair) == f"review first: {first.name}: waiting for review in a group"
     wanted, held = session.stage_suggested(near=False)
     assert wanted == {} and held == {"z/copy.png": f"its copy {first.name} still waits for its review"}
 

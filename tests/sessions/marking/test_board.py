@@ -113,10 +113,10 @@ def test_selection_is_one_step_and_clears_only_if_all_are_marked() -> None:
 
 
 def test_blocked_or_already_placed_images_are_reported_unmarked() -> None:
-    start = machine.band(board(blocked={A[1]: "it waits in a group for its review"}), [(0, 1)])
+    start = machine.band(board(blocked={A[1]: "waiting for review in a group"}), [(0, 1)])
     marked = put(start, "crop")
     assert set(marked.marks) == {A[0]}
-    assert marked.message == "1 image not marked: it waits in a group for its review"
+    assert marked.message == "1 image not marked: waiting for review in a group"
     home = put(board(), "a")
     assert dict(home.marks) == {} and home.message == "1 image in a/ already"
     back = put(put(board(), "crop"), "a", A[0])

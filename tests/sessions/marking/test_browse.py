@@ -33,7 +33,7 @@ def test_results_are_listed_first_and_then_sources_only(session: BrowseSession) 
     sections = session.board.layout.sections
     assert [section.folder for section in sections] == ["selected", "selected/anna", "crop_cropped", "shoot"]
     assert [len(section.paths) for section in sections] == [5, 1, 1, 2]
-    assert sections[3].note == "2 not to be marked: it waits in a group for its review"
+    assert sections[3].note == "2 images cannot be marked: waiting for review in a group"
     assert session.header() == "9 images in 4 folders - 0 marked"
 
 

@@ -92,7 +92,7 @@ def test_a_waiting_group_is_not_to_be_marked(project: Project) -> None:
     waiting = sorted(path.name for path in (project.root / "shoot").glob("*.png"))
     session = browse(project, "End", "x")
     assert len(waiting) == 2 and dict(session.board.marks) == {}
-    assert "it waits in a group for its review" in session.board.message
+    assert "waiting for review in a group" in session.board.message
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_views_are_not_saved_but_the_place_is(make_project: Make, open_session: 
     project = make_project([(1, 2)] * 3)
     press(open_session(project), "Enter", "z", "i", "?")
     state = open_session(project).state
-    assert (state.position, state.zoom, state.info, state.help, state.summary) == (1, False, False, False, False)
+    assert (state.position, state.zoom, state.info, state.help, state.summary) == (1, "", False, False, False)
 
 
 def test_a_text_that_is_no_key_changes_nothing(make_project: Make, open_session: Open) -> None:

@@ -191,7 +191,7 @@ def test_choice_at_last_group_counts_open_groups_and_names_key() -> None:
 # ------------------------------------------------------------------------------------------------ views
 
 
-@pytest.mark.parametrize(("key", "view"), [("z", "zoom"), ("i", "info"), ("?", "help")])
+@pytest.mark.parametrize(("key", "view"), [("z", "zoom"), ("f", "zoom"), ("i", "info"), ("?", "help")])
 def test_view_opens_and_closes_with_its_key_or_escape(key: str, view: str) -> None:
     opened = press(start(), key)
     assert getattr(opened, view)
@@ -206,12 +206,16 @@ def test_escape_closes_one_view_at_a_time() -> None:
     for _ in range(4):
         state = press(state, "Escape")
         closed.append((state.zoom, state.help, state.info))
-    assert closed == [(False, True, True), (False, False, True), (False, False, False), (False, False, False)]
+    assert closed == [("", True, True), ("", False, True), ("", False, False), ("", False, False)]
 
 
-@pytest.mark.parametrize(("key", "zoom"), [("1", False), ("Enter", False), ("c", True)])
-def test_zoom_ends_with_the_group_it_was_on(key: str, zoom: bool) -> None:
-    assert after(start(), "z", key).zoom is zoom
+@pytest.mark.parametrize(("key", "zoom"), [("1", ""), ("Enter", ""), ("c", "full")])
+def test_zoom_ends_with_the_group_it_was_on(key: str, zoom: str) -> None:
+    assert after(start(), "z", key).zoom == zoom
+
+
+def test_faces_and_100_percent_follow_each_other() -> None:
+    assert [after(start(), *keys).zoom for keys in ("f", "fz", "fzf", "fzff")] == ["faces", "full", "faces", ""]
 
 
 def test_legend_closes_when_a_key_is_used() -> None:
@@ -220,7 +224,7 @@ def test_legend_closes_when_a_key_is_used() -> None:
 
 def test_summary_is_shown_alone() -> None:
     state = after(start(), "1", "i", "?", "z", "Shift+Enter")
-    assert (state.summary, state.info, state.help, state.zoom) == (True, False, False, False)
+    assert (state.summary, state.info, state.help, state.zoom) == (True, False, False, "")
 
 
 def test_info_stays_open_from_group_to_group() -> None:

@@ -3,7 +3,6 @@
 
 import { element } from "./element.js";
 import { GridGeometry, HEADER, range } from "./grid_geometry.js";
-import { LargeImage } from "./large_image.js";
 import { SelectionBand } from "./selection_band.js";
 import { Thumbnail } from "./thumbnail.js";
 import { ThumbnailCache } from "./thumbnail_cache.js";
@@ -27,8 +26,10 @@ class GridView extends View {
     const role = { role: "application", ariaLabel: "thumbnails" };
     this.el = element("div", "pickroom-grid", { tabIndex: 0, ...role }, this.space);
     this.band = new SelectionBand(this);
-    this.large = new LargeImage();
-    this.box = element("div", "pickroom-gridbox", {}, this.el, this.large.el, this.note);
+    this.picture = element("img", "");
+    this.caption = element("div", "");
+    this.large = element("div", "pickroom-grid-large", { hidden: true }, this.picture, this.caption); // one image
+    this.box = element("div", "pickroom-gridbox", {}, this.el, this.large, this.note);
     el.append(this.box);
     this.listen();
   }
@@ -37,7 +38,7 @@ class GridView extends View {
     super.listen();
     this.on(this.el, "scroll", this.drawSoon);
     this.on(this.el, "dblclick", (event) => event.target.closest(".pickroom-cell") && this.press("Enter"));
-    this.on(this.large.el, "pointerdown", (event) => {
+    this.on(this.large, "pointerdown", (event) => {
       event.preventDefault();
       if (this.claim()) this.press("Enter");
     });
@@ -63,8 +64,6 @@ class GridView extends View {
     if (this.scene) this.showLarge();
   }
 
-  // --- viewport -------------------------------------------------------------------------------------------------
-
   viewportChanged(appeared) {
     this.el.style.height = `${this.viewport.height}px`;
     this.arrange(appeared);
@@ -88,8 +87,6 @@ class GridView extends View {
     }
     this.draw();
   }
-
-  // --- what the kernel says -------------------------------------------------------------------------------------
 
   onScene(scene) {
     const before = this.scene;
@@ -126,15 +123,26 @@ class GridView extends View {
     else if (bottom > scrollTop + clientHeight) this.el.scrollTop = bottom - clientHeight + 4;
   }
 
+  /** The image that the scene shows large, with what is said about it; a click closes it. */
   showLarge() {
-    this.large.show(this.scene.large, this.thumbnails, this.markOf(this.scene.cursor));
+    const { large: number, cursor } = this.scene;
+    const { thumbnails } = this;
+    this.large.hidden = number === null;
+    if (number === null) return;
+    const url = thumbnails.url("large", number) ?? thumbnails.url("thumb", number);
+    if (url && this.picture.src !== url) this.picture.src = url;
+    this.picture.hidden = !url;
+    const text = thumbnails.texts.get(number);
+    const mark = this.markOf(cursor);
+    const reason = thumbnails.reasons.get(number);
+    const words = reason ? [reason] : [text?.title || text?.label, text?.words];
+    this.caption.textContent = [...words, mark?.text].filter(Boolean).join("  ·  ");
+    this.large.dataset.mark = mark?.kind ?? "";
   }
 
   markOf(place) {
     return this.names?.[(this.marks?.[place] ?? 0) - 1];
   }
-
-  // --- drawing --------------------------------------------------------------------------------------------------
 
   drawSoon() {
     this.drawing ||= requestAnimationFrame(() => {
@@ -187,7 +195,8 @@ class GridView extends View {
   boxFor(index, { top, height, count }) {
     let box = this.boxes.get(index);
     if (!box) {
-      const parts = ["title", "count", "note"].map((name) => element("span", `pickroom-grid-${name}`));
+      const names = { title: "b", count: "span", note: "span" };
+      const parts = Object.entries(names).map(([name, tag]) => element(tag, `pickroom-grid-${name}`));
       const header = element("div", "pickroom-grid-header", {}, ...parts);
       header.dataset.section = index;
       box = element("div", "pickroom-grid-section", {}, header);

@@ -59,8 +59,6 @@ class ImageView extends View {
     else if (content.type === "moved") this.onMoved();
   }
 
-  // --- viewport and focus ---------------------------------------------------------------------------------------
-
   viewportChanged(appeared) {
     this.send({ type: appeared ? "hello" : "size", ...this.viewport });
   }
@@ -83,8 +81,6 @@ class ImageView extends View {
     const free = !document.activeElement || document.activeElement === document.body;
     if (this.hadFocus && free) this.focus();
   }
-
-  // --- keys -----------------------------------------------------------------------------------------------------
 
   /** Names what is on screen. */
   get token() {
@@ -110,8 +106,6 @@ class ImageView extends View {
     if (frame) this.put(frame, target, true);
   }
 
-  // --- what the kernel says -------------------------------------------------------------------------------------
-
   onFrame(scene) {
     const grown = scene.height !== this.scene?.height;
     this.scene = scene;
@@ -128,22 +122,21 @@ class ImageView extends View {
 
   zoomTo(scene) {
     const known = scene.frame.token === this.shown?.token;
-    if (scene.zoom && !(this.zoom.on && known)) {
-      this.zoom.into(scene.frame.cells);
-      this.zoom.start(known && this.pointer ? this.cellAt(this.pointer) : null, this.pointer);
+    if (scene.zoom && !(this.zoom.on === scene.zoom && known)) {
+      const under = known && this.pointer ? this.cellAt(this.pointer) : null;
+      this.zoom.start(scene.zoom, scene.frame.cells, under, this.pointer);
     }
     this.zoom.on = scene.zoom;
-    if (scene.zoom) for (const cell of scene.frame.cells) this.pictures.need([cell.name], "original");
+    if (scene.zoom === "full") for (const cell of scene.frame.cells) this.pictures.need([cell.name], "original");
   }
 
   put(frame, position, predicted, grown = false) {
     const changed = frame.token !== this.shown?.token;
-    if (changed && (predicted || !this.scene.zoom)) {
-      this.zoom.on = false;
-      this.pictures.dropWhole();
-    }
+    const names = frame.cells.map((cell) => cell.name);
+    if (changed) this.pictures.dropWhole(names);
+    if (changed && predicted) this.zoom.on = "";
     Object.assign(this, { shown: frame, position, predicted });
-    this.pictures.need(frame.cells.map((cell) => cell.name));
+    this.pictures.need(names);
     if (predicted) {
       this.layers().classList.add("pickroom-ahead"); // the overlay still shows the frame before
       this.paint();
@@ -179,7 +172,7 @@ class ImageView extends View {
     const drawn = this.painter.paint(this.scene, this.shown);
     if (captions !== this.said) this.captions.innerHTML = captions;
     this.said = captions;
-    this.el.classList.toggle("pickroom-zoomed", this.zoom.on);
+    this.el.classList.toggle("pickroom-zoomed", Boolean(this.zoom.on));
     this.el.ariaLabel = label;
     Object.assign(this.el.dataset, { token, drawn, images: cells.length });
   }
@@ -188,8 +181,6 @@ class ImageView extends View {
     if (this.shown?.cells.some((cell) => cell.name === name)) this.paint();
     this.prefetchSoon();
   }
-
-  // --- pointer --------------------------------------------------------------------------------------------------
 
   /** Layout coordinates: a view narrower than the layout shows it scaled down. */
   point(event) {

@@ -12,7 +12,7 @@ export const SILENT_MS = 4000; // after this the user is told
  * A keyboard event as FORMATS.md spells it: what the key types, or null. Where that is not a Latin letter (Cyrillic, Greek,
  * Thai, an input method) or no digit, the key's place on a US keyboard decides: `code`, W3C UI Events KeyboardEvent code.
  */
-function spell({ key: typed, code, ctrlKey, metaKey, altKey, shiftKey }) {
+export function spell({ key: typed, code, ctrlKey, metaKey, altKey, shiftKey }) {
   let key = String(typed).replace(FULL_WIDTH, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0xfee0));
   if (ctrlKey || metaKey || (altKey && !AS_TYPED.includes(key))) return null; // Option types brackets on some Macs
   const shift = shiftKey ? "Shift+" : "";
@@ -30,8 +30,6 @@ function spell({ key: typed, code, ctrlKey, metaKey, altKey, shiftKey }) {
   else if (/^[ıİ]$/.test(key)) name = "i"; // Turkish keyboards have two keys for this letter
   return name && shift + name;
 }
-
-export { spell };
 
 /** The keys of one view that wait for their answer; the kernel takes each number once, and in order. */
 export class KeyQueue {

@@ -18,7 +18,7 @@ export class Painter {
     this.ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
     this.ctx.clearRect(0, 0, width, height);
     if (this.zoom.on) this.zoom.into(cells);
-    return cells.filter((cell) => (this.zoom.on ? this.paintWhole(cell) : this.paintFit(cell))).length;
+    return cells.filter((cell) => this.paintCell(cell)).length;
   }
 
   /** The picture at the device pixels it takes on the canvas, undefined while it is not ready. */
@@ -28,24 +28,20 @@ export class Painter {
     return this.pictures.fit(cell.name, ...size);
   }
 
-  paintFit(cell) {
-    const bitmap = this.fitted(cell);
-    if (bitmap) this.ctx.drawImage(bitmap, ...cell.box);
-    else this.placeholder(cell, cell.box);
-    return Boolean(bitmap);
-  }
-
-  paintWhole(cell) {
-    const bitmap = this.pictures.full(cell.name);
+  paintCell(cell) {
+    const { on } = this.zoom;
+    const bitmap = on ? this.pictures.full(cell.name) : this.fitted(cell);
+    const room = on ? cell.window : cell.box;
     this.ctx.save();
     this.ctx.beginPath();
-    this.ctx.rect(...cell.window);
+    this.ctx.rect(...room);
     this.ctx.clip();
-    if (bitmap) this.ctx.drawImage(bitmap, ...this.zoom.box(cell));
-    else this.placeholder(cell, cell.window);
+    if (bitmap) this.ctx.drawImage(bitmap, ...(on ? this.zoom.box(cell) : cell.box));
+    else this.placeholder(cell, room);
     const percent = this.zoom.percent(cell);
-    if (bitmap && this.pictures.sharpening(cell.name)) this.tag(cell.window, `loading ${percent} %…`);
-    else if (bitmap && percent !== 100) this.tag(cell.window, `enlarged to ${percent} %`);
+    if (on === "faces" && !cell.face) this.tag(room, cell.noFace);
+    else if (on === "full" && bitmap && this.pictures.sharpening(cell.name)) this.tag(room, `Loading ${percent} %…`);
+    else if (on === "full" && bitmap && percent !== 100) this.tag(room, `Enlarged to ${percent} %`);
     this.ctx.restore();
     return Boolean(bitmap);
   }
@@ -57,7 +53,7 @@ export class Painter {
     const reason = this.pictures.reasons.get(cell.name);
     const [colour, font] = [style.getPropertyValue("--pickroom-faint"), "13px system-ui, sans-serif"];
     Object.assign(this.ctx, { fillStyle: colour, font, textAlign: "center" });
-    this.ctx.fillText(reason ? `cannot be shown: ${reason}` : "loading…", x + w / 2, y + h / 2, w - 12);
+    this.ctx.fillText(reason ? `Cannot be shown: ${reason}` : "Loading…", x + w / 2, y + h / 2, w - 12);
   }
 
   tag([x, y, w, h], text) {

@@ -113,17 +113,20 @@ export class PictureCache {
 
   /** Free the bitmaps of pictures that are neither shown nor near. */
   keepBitmaps(names) {
-    for (const [key, held] of this.fitted) {
-      if (names.has(key.split("@")[0])) continue;
-      ready(held)?.close();
-      this.fitted.delete(key);
-    }
+    this.free(this.fitted, (key) => names.has(key.split("@")[0]));
   }
 
-  /** Free what zooming decoded: up to 80 MB per image. */
-  dropWhole() {
-    for (const held of this.whole.values()) ready(held)?.close();
-    this.whole.clear();
+  /** Free what zooming decoded, up to 80 MB per image, but of these names. */
+  dropWhole(names = []) {
+    this.free(this.whole, (key) => names.includes(key.split(":")[1]));
+  }
+
+  free(store, keeps) {
+    for (const [key, held] of store) {
+      if (keeps(key)) continue;
+      ready(held)?.close();
+      store.delete(key);
+    }
   }
 }
 

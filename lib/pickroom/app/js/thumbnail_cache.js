@@ -56,20 +56,16 @@ export class ThumbnailCache {
     return !this.urls[kind].has(number) && !this.reasons.has(number);
   }
 
-  receive(content, buffers) {
-    if (content.type === "texts") this.receiveTexts(content);
-    else this.receivePictures(content, buffers);
-    this.changed();
-  }
-
-  receiveTexts({ version, rows }) {
-    for (const [number, label, words, title, warn] of rows) {
+  receive({ type, kind, version, rows }, buffers) {
+    for (const [number, label, words, title, warn] of type === "texts" ? rows : []) {
       this.asked.delete(`text${version} ${number}`);
       this.texts.set(number, { version, label, words, title, warn });
     }
+    if (type === "pictures") this.keep(kind, rows, buffers);
+    this.changed();
   }
 
-  receivePictures({ kind, rows }, buffers) {
+  keep(kind, rows, buffers) {
     const kept = this.urls[kind];
     let next = 0;
     for (const [number, reason] of rows) {

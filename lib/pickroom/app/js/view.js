@@ -69,8 +69,6 @@ export class View {
     this.note.textContent = words[what] ?? "";
   }
 
-  // --- viewport -------------------------------------------------------------------------------------------------
-
   measureSoon() {
     clearTimeout(this.measuring);
     this.measuring = setTimeout(() => this.measure(), this.viewport ? MEASURE_MS : 0);
@@ -115,8 +113,6 @@ export class View {
       if (event.key === "Enter" && !event.isComposing && event.target.closest("input")) this.take();
     });
   }
-
-  // --- focus and keys -------------------------------------------------------------------------------------------
 
   focus() {
     this.el.focus({ preventScroll: true });

@@ -143,7 +143,7 @@ class AppPlace:
         )
         other = "light" if self.theme == "dark" else "dark"
         return (
-            f'<span class="brand">Pickroom</span><nav>{tabs}</nav><span class="project">{escape(self.project)}</span>'
+            f'<b>Pickroom</b><nav>{tabs}</nav><span class="project">{escape(self.project)}</span>'
             f'<a href="?{escape(self.query(theme=other))}">{other.capitalize()}</a>'
         )
 

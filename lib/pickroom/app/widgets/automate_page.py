@@ -26,6 +26,7 @@ from pickroom.core.quantities import plural
 from pickroom.files.journal import AUTOMATION
 from pickroom.sessions.review.auto_session import FILTERS, AutoSession
 from pickroom.sessions.review.session import ReviewSession
+from pickroom.sessions.review.view import GroupView
 from pickroom.store import decisions, groups, operations
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project
@@ -43,14 +44,13 @@ class AutoDeck(Deck):
     busy = "Writing the file…"
     session: AutoSession
 
-    def draw(self) -> None:
+    def tool_row(self, group: GroupView | None) -> str:
         counts = self.session.counts()
         filters = (
             desk_html.button(f"{ONLY}{name}", f"{text} {counts[name]}", kind="on" if name == self.session.only else "")
             for name, text in FILTERS.items()
         )
-        self.tools.value = desk_html.row('<span class="label">Show</span>', *filters)
-        super().draw()
+        return desk_html.row('<span class="label">Show</span>', *filters)
 
     def only_looks(self, key: str) -> bool:
         return key.startswith(ONLY) or super().only_looks(key)

@@ -6,6 +6,7 @@ What the user sees and presses is REVIEW.md's, The review deck, and The crop des
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,17 +28,20 @@ from pickroom.app.widgets.overlay import Slot
 from pickroom.app.widgets.retrain import Retrain
 from pickroom.app.widgets.stage import PointerEvent
 from pickroom.automation.order import Order
-from pickroom.images import metadata
+from pickroom.core.errors import PickroomError
+from pickroom.core.records import MAX_GROUP
+from pickroom.images import metadata, thumbnails
 from pickroom.sessions.crop import state as machine
 from pickroom.sessions.crop.editing import Handle, Point
 from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.crop.state import CropDeskView, CropImageView
 from pickroom.sessions.review.session import BATCH_SIZE, ManualSession, ReviewSession
-from pickroom.sessions.review.view import DeckView, ImageView
+from pickroom.sessions.review.view import DeckView, GroupView, ImageView
 
 # the neighbours whose pictures the browser keeps ready, the likeliest next one first
 AHEAD = (1, -1, 2, 3, -2)
 NEXT_ROUND = -1  # no place of a batch: the pictures of a burst's next round are kept ready, and swapped to by no key
+STRIP_SIDE = 96  # pixels of a thumbnail of the film strip, for 40 CSS pixels on a screen of twice as many
 STEPS = {"next": 1, "previous": -1}  # commands that always mean the same way
 
 
@@ -57,18 +61,20 @@ class Deck(StageDesk):
         self.retrain = Retrain(session.project)
         self._learned_from: object = None  # the finalise after which that was last begun
         self._made_with: dict[str, str] = {}  # content -> what its file says of how it was made, "" while that is read
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="settings of generators")
+        self._strip_of, self._strip = "", dict[str, bytes]()  # the burst of the film strip, its thumbnails by content
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="settings and film strips")
         super().__init__(session, below=[self.retrain])
 
     def draw(self) -> None:
         view = self.session.view()
         zoom = self.session.state.zoom
         self.header.value = desk_html.header(view.header, view.progress, self._buttons())
+        self.tools.value = self.tool_row(view.group)
         self.words.value = desk_html.lines(view.group, self.error or view.message, error=bool(self.error))
         self.panel.value = self._panel(view)
         with self.overlay.drawing(self.viewport) as pen:
             if view.group is not None:
-                draw_group(pen, view.group, self.slots(view.group.images), zoom=zoom)
+                draw_group(pen, view.group, self.slots(view.group.images), zoom=bool(zoom))
         session, shown = self.session, view.group
         position = session.state.position
         near = {position + step: session.group_at(position + step) for step in AHEAD}
@@ -77,7 +83,7 @@ class Deck(StageDesk):
         self.announce({image.sha256: image for group in (shown, *ahead.values()) if group for image in group.images})
         self.stage.show(
             self.viewport,
-            self._frame(self.token(), shown.images if shown else (), position, zoom=zoom),
+            self._frame(self.token(), shown.images if shown else (), position, zoom=bool(zoom)),
             position=position,
             count=len(session.state.cards),
             ahead={place: self._frame(group.token, group.images, place) for place, group in ahead.items()},
@@ -89,6 +95,28 @@ class Deck(StageDesk):
         if unread := [image for image in unread if image.sha256 not in self._made_with]:
             self._made_with |= dict.fromkeys((image.sha256 for image in unread), "")
             self._reader.submit(self.attempt, partial(self._read_settings, unread))
+
+    def tool_row(self, group: GroupView | None) -> str:
+        """The film strip; a batch with a large burst keeps its place free, so that no image changes its size."""
+        if all(card.count <= MAX_GROUP for card in self.session.state.cards):
+            return ""
+        if group is not None and group.strip and group.group_id != self._strip_of:
+            self._strip_of, self._strip = group.group_id, {}
+            self._reader.submit(self.attempt, partial(self._read_strip, group))
+        return desk_html.film_strip(group, self._strip)
+
+    def _read_strip(self, group: GroupView) -> None:
+        """Read the thumbnails of a burst, which takes too long for a key; runs in the thread of `_read_settings`."""
+        found = {}
+        for image, _ in group.strip:
+            path = self.session.project.path(image.directory, image.filename)
+            with suppress(PickroomError, OSError):  # the stage says why an image cannot be shown
+                small = thumbnails.read_small(self.session.previews, image.sha256, path)
+                found[image.sha256] = thumbnails.shrink(small, STRIP_SIDE)
+        with self.surface.lock:
+            if self._strip_of == group.group_id:
+                self._strip = found
+                self.redraw()
 
     def _read_settings(self, images: Sequence[ImageView]) -> None:
         """Read how images were made, which takes too long for a key; runs in a thread of its own."""
@@ -110,7 +138,10 @@ class Deck(StageDesk):
             for index, image in enumerate(images)
         ]
         shown = [(i.sha256, (i.width, i.height), caption) for i, caption in zip(images, captions, strict=True)]
-        return self.frame(token, shown, head=head, zoom=zoom)
+        frame = self.frame(token, shown, head=head, zoom=zoom)
+        for cell, image in zip(frame["cells"], images, strict=True):
+            cell |= {"face": image.face, "noFace": image.no_face}
+        return frame
 
     def close(self) -> None:
         self._reader.shutdown(wait=False, cancel_futures=True)
@@ -130,9 +161,12 @@ class Deck(StageDesk):
         if not self.session.state.cards:
             return ""
         going = self.button("previous", "‹", title="The group before"), self.button("next", "›", title="The next group")
+        kind = "on" if self.session.state.zoom == "faces" else ""
+        has_faces = any(command.name == "faces" for command in self.session.keys.commands.values())
+        faces = [self.button("faces", "Faces", kind=kind, title="The faces, enlarged")] if has_faces else []
         choices = [self.button(command, text) for command, text in self.choices]
         undo = self.button("undo", "Undo", enabled=bool(self.session.state.undo))
-        return "".join((*going, *choices, undo, self.button("finalise", self.answer, kind="main")))
+        return "".join((*going, *faces, *choices, undo, self.button("finalise", self.answer, kind="main")))
 
     def token(self) -> str:
         state = self.session.state

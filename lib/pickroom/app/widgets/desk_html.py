@@ -3,12 +3,15 @@
 File names, prompts and settings are other people's text: everything passes through `html.escape`.
 """
 
+import base64
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from pickroom.app.widgets.overlay import Caption, Slot
 from pickroom.app.widgets.stage import Viewport
 from pickroom.app.widgets.words import escape
+from pickroom.groups.rounds import Standing
 from pickroom.images.metadata import InfoRow
 from pickroom.sessions.crop.state import FREE, OWN, RATIOS, CropDeskView, CropImageView
 from pickroom.sessions.keys import show_key
@@ -95,10 +98,14 @@ def row(*parts: str) -> str:
 
 
 def legend(lines: Sequence[tuple[str, str]]) -> str:
-    """The table of keys and of what the mouse does, on `?`."""
-    rows = ((" ".join(f"<kbd>{escape(key)}</kbd>" for key in names.split()), escape(what)) for names, what in lines)
-    table = "".join(f"<tr><th>{keys}</th><td>{what}</td></tr>" for keys, what in rows)
-    return f'<h3>Keys and mouse</h3><table class="keys">{table}</table>'
+    """The keys and what the mouse does, on `?`, in two tables side by side."""
+    rows = [
+        f"<tr><th>{' '.join(f'<kbd>{escape(key)}</kbd>' for key in names.split())}</th><td>{escape(what)}</td></tr>"
+        for names, what in lines
+    ]
+    half = (len(rows) + 1) // 2
+    tables = (f'<table class="keys">{"".join(some)}</table>' for some in (rows[:half], rows[half:]))
+    return f'<h3>Keys and mouse</h3><div class="pair">{"".join(tables)}</div>'
 
 
 def summary(question: str, routes: Sequence[tuple[str, str]], foot: str) -> str:
@@ -132,8 +139,30 @@ def defect(error: Exception) -> str:
 # --- the review deck ----------------------------------------------------------------------------------------------
 
 
-# the film strip of a burst: of each image whether it is out, on screen, or still to come
-_STANDINGS = {"out": "✕", "on": "■", "coming": "□"}
+def picture_source(jpeg: bytes) -> str:
+    """The `src` of an <img> for a small picture."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+
+
+_STANDINGS: Mapping[Standing, str] = {"out": "out", "on": "on screen", "coming": "to come"}
+
+
+def film_strip(group: GroupView | None, pictures: Mapping[str, bytes]) -> str:
+    """Every image of a burst of more than four, in time order: out, on screen, or to come; no words for other groups.
+
+    Args:
+        pictures: small JPEGs by content, of the images that have one already.
+    """
+    if group is None or not group.strip:
+        return '<div class="strip"></div>'
+    count = Counter(standing for _, standing in group.strip)
+    words = f"{group.round_words} · {count['coming']} to come" if count["coming"] else group.round_words
+    images = (
+        f'<img class="{standing}" title="{escape(image.filename)}" alt="{_STANDINGS[standing]}"'
+        + (f' src="{picture_source(pictures[image.sha256])}">' if image.sha256 in pictures else ">")
+        for image, standing in group.strip
+    )
+    return f'<div class="strip"><b>{words}</b>{"".join(images)}</div>'
 
 
 def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
@@ -147,10 +176,8 @@ def lines(group: GroupView | None, message: str, *, error: bool = False) -> str:
     outcome = "undecided"
     if group.decided:
         outcome = "keep" if any(image.mark == "keep" for image in group.images) else "reject"
-    strip = "".join(f'<span title="{escape(name)}">{_STANDINGS[one]}</span>' for name, one in group.strip)
-    route = " · ".join(filter(None, (escape(group.round_words), strip, escape(group.route))))
     reasons = f'<div class="line reasons">{flags}{escape(sentence(group.reasons))}</div>'
-    return f'<div class="line">{_span(f"route {outcome}", route)}{_span(kind, escape(message))}</div>{reasons}'
+    return line((f"route {outcome}", group.route), (kind, message)) + reasons
 
 
 def info(rows: Sequence[InfoRow], images: Sequence[ImageView]) -> str:

@@ -12,6 +12,7 @@ from PIL import Image as PillowImage
 
 from pickroom.app.widgets.overlay import Caption, Pen, Rect, Slot
 from pickroom.core.geometry import to_pixels
+from pickroom.core.quantities import percent
 from pickroom.core.records import CropBox
 from pickroom.features.regions import block_difference, comparable
 from pickroom.sessions.crop.editing import HANDLES, MIN_SIDE, Point
@@ -86,8 +87,8 @@ class Differences:
         if self.share is None:
             return "of different shapes: the differences cannot be drawn"
         if self.heat is None:
-            return f"different all over ({self.share:.0%} of the picture): look closely before one goes"
-        return "no visible difference" if self.share == 0 else f"{max(self.share, 0.001):.1%} of the picture differs"
+            return f"different all over ({percent(self.share)} of the picture): look closely before one goes"
+        return "no visible difference" if self.share == 0 else f"{percent(self.share)} of the picture differs"
 
 
 def differences(a: PillowImage.Image, b: PillowImage.Image) -> Differences:

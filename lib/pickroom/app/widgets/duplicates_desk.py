@@ -66,7 +66,7 @@ class DuplicatesDesk(StageDesk):
             count=max(len(session.pairs), 1),
             ahead={place: self._frame(_token_of(other), other) for place, other in ahead.items()},
             steps={} if session.asks else steps,
-            zoom=session.board.large,
+            zoom="full" if session.board.large else "",
         )
 
     def token(self) -> str:
@@ -134,7 +134,7 @@ class DuplicatesDesk(StageDesk):
             parts.append(self._differences(pair).words)
         held = [session.held[copy.path] for copy in (pair.a, pair.b) if copy.path in session.held]
         said = said or (f"held back: {held[0]}" if held else notes)
-        return desk_html.line(" · ".join(parts)) + desk_html.line((kind, said))
+        return desk_html.line(desk_html.sentence(" · ".join(parts))) + desk_html.line((kind, desk_html.sentence(said)))
 
 
 def open_duplicates(

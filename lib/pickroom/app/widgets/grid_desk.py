@@ -136,7 +136,7 @@ class GridDesk(Desk):
         )
         self.panel.value = self._panel()
         said = self.error or board.message or self._active()
-        self.words.value = desk_html.line(("error" if self.error else "message", said))
+        self.words.value = desk_html.line(("error" if self.error else "message", desk_html.sentence(said)))
         self._show()
         self._whole = False
 

@@ -90,7 +90,7 @@ class ModelsPage(Page):
         reasons = [(reason, f"{count:,}") for reason, count in list(found.reasons.items())[:_REASONS]]
         self.weights.body.value = (
             f"<table>{bars}</table>" if bars else listed(["No model has learned enough to say."])
-        ) + table(("reason given for a recommendation", "groups that wait"), reasons)
+        ) + table(("reason of the recommendation", "groups that wait"), reasons)
 
     def _train(self) -> None:
         started = self.training.attempt(lambda: retraining.start_retraining(self.project, versions=True))

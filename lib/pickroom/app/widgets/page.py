@@ -185,7 +185,7 @@ def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows of texts as an HTML table; "" without any."""
     if not rows:
         return ""
-    top = "".join(f"<th>{escape(name)}</th>" for name in names)
+    top = "".join(f"<th>{escape(desk_html.sentence(name))}</th>" for name in names)
     body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
     return f"<table><tr>{top}</tr>{body}</table>"
 

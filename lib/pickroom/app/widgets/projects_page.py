@@ -1,6 +1,5 @@
 """The app's page of all projects: a card for each with what waits in it, and a chooser of folders."""
 
-import base64
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,11 +7,13 @@ from itertools import islice
 from pathlib import Path
 from sqlite3 import Connection
 
+from pickroom.app.widgets.desk_html import picture_source
 from pickroom.app.widgets.words import escape
 from pickroom.core.companions import Companions
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import is_text
 from pickroom.core.quantities import plural
+from pickroom.core.records import MAX_GROUP
 from pickroom.files import sidecars
 from pickroom.images import thumbnails
 from pickroom.store import decisions, groups, images
@@ -69,7 +70,7 @@ def look_at(workspace: Workspace, project_id: str) -> Card:
     except OSError as error:  # a folder that may not be listed
         return Card(project_id, problem=f"{error.strerror or error}: {error.filename}")
     pictures = []
-    for image in first[0].images if first else ():
+    for image in first[0].images[:MAX_GROUP] if first else ():
         path = project.path(image.directory, image.filename)
         try:
             pictures.append(thumbnails.read_small(workspace.thumbnails, image.sha256, path))
@@ -110,8 +111,7 @@ def _card(card: Card, query: Callable[[str, str], str]) -> str:
             f'<section><h2>{name}</h2><p class="problem">{escape(card.problem)}</p><p class="ways">{find}</p></section>'
         )
     review = escape(query(card.project_id, "review"))
-    sources = (base64.b64encode(picture).decode() for picture in card.pictures)
-    shown = "".join(f'<img alt="" src="data:image/jpeg;base64,{source}">' for source in sources)
+    shown = "".join(f'<img alt="" src="{picture_source(picture)}">' for picture in card.pictures)
     opens = f'<button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">{shown}</button>'
     share = (card.groups - card.waiting) / card.groups if card.groups else 0.0
     waiting = f"{card.waiting:,} of {card.groups:,} groups wait" if card.groups else "no group yet"

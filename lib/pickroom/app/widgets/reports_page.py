@@ -7,6 +7,7 @@ from pathlib import Path
 import ipywidgets
 
 from pickroom.analysis.reports import finish, render
+from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.page import Page, Part, Work, button, listed
 from pickroom.app.widgets.reclaim_page import ReclaimDesk
 from pickroom.app.widgets.words import escape
@@ -83,7 +84,7 @@ class ReportsPage(Page):
             first = [f"First: {what}." for what, _ in plan.blockers]
             must = "".join(f'<p class="error">{escape(line)}</p>' for line in first)
             what = "Finishing makes the report, archives the database and the pictures, and moves no image."
-            rest = "".join(f"<li>{escape(line)}</li>" for line in plan.rest)
+            rest = "".join(f"<li>{escape(desk_html.sentence(line))}</li>" for line in plan.rest)
             self.finishing.body.value = f"{must}{listed([what])}<ul>{rest}</ul>"
             self._blocked = bool(plan.blockers)
             return ""

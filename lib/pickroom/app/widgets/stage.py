@@ -40,7 +40,7 @@ import anywidget
 import traitlets
 
 from pickroom.core.errors import PickroomError
-from pickroom.sessions.session import PictureKind
+from pickroom.sessions.session import PictureKind, Zoom
 
 VIEWS_KEPT = 32  # views whose key numbers are remembered; each reload of the page makes a new one
 _APP = Path(__file__).parents[1]
@@ -193,7 +193,7 @@ class Stage(Surface):
         ahead: Mapping[int, Mapping[str, Any]] | None = None,
         destinations: Mapping[str, int] | None = None,
         steps: Mapping[str, int] | None = None,
-        zoom: bool = False,
+        zoom: Zoom = "",
         drag: Mapping[str, Any] | None = None,
     ) -> None:
         """Send a scene to every view: the frame to show, and what the browser needs to go on by itself.
@@ -207,7 +207,8 @@ class Stage(Surface):
             ahead: position -> frame, for the neighbours: swapped to at once, and prefetched in this order.
             destinations: key -> position it leads to from here.
             steps: key -> relative step, for keys that always mean next or previous; empty while they do not.
-            zoom: show the image with the most pixels at 100 %, the others as large.
+            zoom: "full" shows the image with the most pixels at 100 %, the others as large; "faces" shows the `face` of
+                each cell, where it has one.
             drag: only while one is under way: see `drawing.drag_shape`.
         """
         self._number += 1

@@ -100,7 +100,7 @@ class DuplicatesSession(BoardSession):
         exact = sum(pair.kind == "exact" for pair in self.pairs)
         still = sum(not self.outcome(pair) for pair in self.pairs if not pair.across)
         parts = [
-            f"pair {self.position + 1:,} of {len(self.pairs):,}",
+            f"Pair {self.position + 1:,} of {len(self.pairs):,}",
             f"{exact:,} exact, {len(self.pairs) - exact:,} near",
             f"{still:,} open",
             f"{len(self.board.marks):,} to set aside",

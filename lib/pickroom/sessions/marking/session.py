@@ -327,7 +327,7 @@ class BrowseSession(BoardSession):
         for folder in sorted(found, key=rank):
             paths = found[folder]
             blocked = [self.board.blocked[path] for path in paths if path in self.board.blocked]
-            note = f"{len(blocked)} not to be marked: {blocked[0]}" if blocked else ""
+            note = f"{plural(len(blocked), 'image')} cannot be marked: {blocked[0]}" if blocked else ""
             yield Section(folder or "(the project's folder)", folder, tuple(paths), note)
 
     def act(self, key: str, what: Command) -> None:

@@ -10,7 +10,9 @@ from dataclasses import replace
 
 from pickroom.automation.order import Order, next_groups
 from pickroom.core.errors import StoreError
-from pickroom.core.records import Choice, Group, InputKind, Origin, Recommendation
+from pickroom.core.records import Choice, FacePlace, Group, InputKind, Origin, Recommendation
+from pickroom.features import faces
+from pickroom.features.blocks import largest_faces
 from pickroom.files.finalise import FinaliseResult, finalise
 from pickroom.groups import rounds
 from pickroom.images import metadata
@@ -62,6 +64,7 @@ class ReviewSession(ProjectSession):
     ) -> None:
         self.batch_size, self.blind, self.order = batch_size, blind, order
         self.last_result: FinaliseResult | None = None  # what the last finalise did, None before
+        self._faces: Mapping[str, FacePlace | None] = {}  # of this project, as the face view was last opened
         self._clock, self._since = clock, clock()  # since the last key that was saved
         super().__init__(project)
 
@@ -87,6 +90,8 @@ class ReviewSession(ProjectSession):
                 self.state = replace(self.state, message=told)
                 return True
             after = machine.press(self.state, key, self.keys)
+            if after.zoom == "faces" != self.state.zoom:
+                after = self._with_faces(after)
             if after.confirmed:
                 self._finalise()
                 return True
@@ -94,6 +99,19 @@ class ReviewSession(ProjectSession):
 
         self.until_saved(attempt)
         return self.state
+
+    def _with_faces(self, after: ReviewState) -> ReviewState:
+        """The view of faces, or why there is nothing to see in it."""
+        self._faces = largest_faces(self.project)
+        shown = self.group_at(self.state.position)
+        hashes = [image.sha256 for image in shown.images] if shown else []
+        if any(self._faces.get(digest) for digest in hashes):
+            return after
+        told = "no face was found in these images"
+        if any(digest not in self._faces for digest in hashes):
+            first = "" if faces.installed() else "pickroom install faces, then "
+            told = f"the faces of these images are not measured yet: {first}pickroom embed {self.project.id}"
+        return replace(after, zoom=self.state.zoom, message=told)
 
     @property
     def asks(self) -> bool:
@@ -205,6 +223,7 @@ class ReviewSession(ProjectSession):
             captures=self._captures,
             places=self._card(group).places(choice),
             in_place=self.project.manifest.in_place is not None,
+            faces=self._faces if self.state.zoom else None,
         )
 
     def is_blind(self, group_id: str) -> bool:

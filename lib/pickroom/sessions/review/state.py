@@ -10,6 +10,7 @@ from pickroom.core.quantities import plural
 from pickroom.core.records import Action, Choice, Group, Origin, Recommendation, ReviewStep
 from pickroom.groups import rounds
 from pickroom.sessions.keys import REVIEW, KeyTable, normalise
+from pickroom.sessions.session import Zoom
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class ReviewState:
     choices: Mapping[str, Choice] = field(default_factory=dict)
     position: int = 0  # index of the group shown; 0 when there is none
     # zoom, info, help, summary: which views are open
-    zoom: bool = False
+    zoom: Zoom = ""
     info: bool = False
     help: bool = False
     summary: bool = False
@@ -189,7 +190,7 @@ def _star(choice: Choice, place: int) -> Choice:
 def _record(state: ReviewState, card: Card, key: str, after: Choice, position: int) -> ReviewState:
     step = ReviewStep(normalise(key), card.group_id, state.cards[position].group_id, state.choice(card), after)
     changed = state if after == step.before else with_choice(state, card.group_id, after)
-    zoom = state.zoom and position == state.position
+    zoom = state.zoom if position == state.position else ""
     return replace(changed, position=position, undo=(*state.undo, step), redo=(), zoom=zoom, help=False)
 
 
@@ -232,7 +233,7 @@ def _replay(state: ReviewState, way: Literal["undo", "redo"], keys: KeyTable) ->
     position = next(place for place, card in enumerate(state.cards) if card.group_id == shown)
     state = state if step.before == step.after else with_choice(state, step.from_group, choice)
     message = f"{'undone' if way == 'undo' else 'redone'}: {_said(step, keys)}"
-    state = replace(state, position=position, zoom=False, help=False, message=message)
+    state = replace(state, position=position, zoom="", help=False, message=message)
     if way == "undo":
         return replace(state, undo=steps[:-1], redo=(*state.redo, step))
     return replace(state, undo=(*state.undo, step), redo=steps[:-1])
@@ -250,13 +251,17 @@ def _open_summary(state: ReviewState) -> ReviewState:
     # skips count: a batch in which every group is skipped can be finalised, too, and the next one follows
     if all(state.choice(card).action == "undecided" for card in state.cards):
         return replace(state, message="nothing is decided yet")
-    return replace(state, summary=True, zoom=False, info=False, help=False)
+    return replace(state, summary=True, zoom="", info=False, help=False)
 
 
 def _back(state: ReviewState) -> ReviewState:
     if state.zoom:
-        return replace(state, zoom=False)
+        return replace(state, zoom="")
     return replace(state, help=False) if state.help else replace(state, info=False)
+
+
+def _zoom(state: ReviewState, wanted: Zoom) -> ReviewState:
+    return replace(state, zoom="" if state.zoom == wanted or state.card is None else wanted)
 
 
 MOST_STARS = 5
@@ -264,7 +269,8 @@ _MARKS: dict[str, Callable[[Choice, int], Choice]] = {"keep also": _keep_also, "
 # what each command that chooses makes of its group
 _CHOICES: dict[str, Action] = {"pick": "approve", "crop": "crop", "reject": "reject", "keep": "keep", "skip": "skip"}
 _VIEWS: dict[str, Callable[[ReviewState], ReviewState]] = {
-    "zoom": lambda state: replace(state, zoom=not state.zoom and state.card is not None),
+    "zoom": lambda state: _zoom(state, "full"),
+    "faces": lambda state: _zoom(state, "faces"),
     "info": lambda state: replace(state, info=not state.info),
     "help": lambda state: replace(state, help=not state.help),
     "back": _back,

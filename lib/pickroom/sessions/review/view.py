@@ -7,7 +7,7 @@ from typing import Literal
 
 from pickroom.core.naming import STAGING
 from pickroom.core.quantities import percent, plural
-from pickroom.core.records import Capture, Choice, CropBox, Group, Image, Recommendation
+from pickroom.core.records import Capture, Choice, CropBox, FacePlace, Group, Image, Recommendation
 from pickroom.files import routing
 from pickroom.files.routing import RATED
 from pickroom.groups import rounds
@@ -27,6 +27,8 @@ class ImageView(ShownImage):
     badge: str
     crop: CropBox | None  # the box to draw dashed with everything outside dimmed, None when the overlay is off
     details: str = ""  # when and with what it was taken
+    face: FacePlace | None = None  # the largest one, where faces are shown
+    no_face: str = ""  # why there is none to show
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class GroupView:
 
     Attributes:
         token: of what is on screen: the group, and of a burst the round.
-        strip: of a burst of more than four, (file name, "out", "on" or "coming") of every image; else ().
+        strip: of a burst of more than four, (image, "out", "on" or "coming") of every image; else ().
         round_words: "Round 2 of 3", "" for a group of one round.
     """
 
@@ -47,7 +49,7 @@ class GroupView:
     flags: tuple[str, ...]
     held_reason: str
     token: str = ""
-    strip: tuple[tuple[str, Standing], ...] = ()
+    strip: tuple[tuple[Image, Standing], ...] = ()
     round_words: str = ""
 
 
@@ -72,6 +74,7 @@ class DeckView:
 
 
 _UNKNOWN = Capture()
+NO_FACE = "No face found"
 
 
 def group_view(
@@ -85,6 +88,7 @@ def group_view(
     captures: Mapping[str, Capture] | None = None,
     places: Sequence[int] | None = None,
     in_place: bool = False,
+    faces: Mapping[str, FacePlace | None] | None = None,
 ) -> GroupView:
     """One group with its choice and recommendation.
 
@@ -94,6 +98,7 @@ def group_view(
         captures: by content, how images were taken.
         places: of the images on screen; None are those of a group of up to four.
         in_place: images are rated and stay.
+        faces: by content, the largest face of each image that was measured; None where faces are not shown.
     """
     count = len(group.images)
     places = range(count) if places is None else places
@@ -116,6 +121,8 @@ def group_view(
             badge=_badge(shown) if shown and shown.selected_index == place else "",
             crop=shown.offered_crop if shown and overlay and shown.selected_index == place else None,
             details=(captures or {}).get(image.sha256, _UNKNOWN).words,
+            face=(faces or {}).get(image.sha256),
+            no_face="" if faces is None else NO_FACE if image.sha256 in faces else "Face not measured yet",
         )
         for number, place in enumerate(places, start=1)
         for image in [group.images[place]]
@@ -131,7 +138,7 @@ def group_view(
         flags=shown.anomaly_flags if shown else (),
         held_reason=held_reason,
         token=f"{group.group_id} round {number}" if total > 1 else group.group_id,
-        strip=tuple(zip(group.filenames, states, strict=True)) if total > 1 else (),
+        strip=tuple(zip(group.images, states, strict=True)) if total > 1 else (),
         round_words=f"Round {number} of {total}" if total > 1 else "",
     )
 
