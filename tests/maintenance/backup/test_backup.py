@@ -183,7 +183,7 @@ def test_backups_never_overwrite_and_get_timestamped_names(project: Project, tmp
     first = writing.write(project.workspace, folder)
     assert first.file.parent == folder and first.file.name.startswith("pickroom-2")
     content = first.file.read_bytes()
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="this file exists already"):
         writing.write(project.workspace, first.file)
     assert first.file.read_bytes() == content and list(read_tree(folder)) == [first.file.name]
 
