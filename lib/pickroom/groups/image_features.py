@@ -3,7 +3,6 @@
 Perceptual hashes and colours of previews are kept by content: made once, and read back the next time.
 """
 
-import contextlib
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -94,17 +93,13 @@ def small_preview(folder: Path, sha256: str, source: Path) -> PillowImage.Image:
     Raises:
         ImageError: the image cannot be read. OSError: the preview cannot be written.
     """
-    thumbnails.read(folder, sha256, source)
-    path = thumbnails.thumbnail_path(folder, sha256)
-    rgb = decode.read_rgb(path, draft=_DRAFT)
+    rgb = thumbnails.open_preview(folder, sha256, source, draft=_DRAFT)
     if is_flat(rgb):
         with decode.open_image(source) as image:
             stale = decode.is_clear(image)  # version 0.1 laid drawings in white on white
         if stale:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
-            thumbnails.read(folder, sha256, source)
-            rgb = decode.read_rgb(path, draft=_DRAFT)
+            thumbnails.thumbnail_path(folder, sha256).unlink(missing_ok=True)
+            rgb = thumbnails.open_preview(folder, sha256, source, draft=_DRAFT)
     return rgb
 
 
