@@ -48,6 +48,7 @@ LAYER = {package: number for number, package in enumerate(PACKAGES)}
 ANALYSIS_MAY = {"pickroom.store.workspace", "pickroom.core.records", "pickroom.core.errors", "pickroom.core.naming"}
 ANALYSIS_MAY |= {
     "pickroom.store.snapshot",
+    "pickroom.core.quiet",
     "pickroom.storage.leftovers",
     "pickroom.store.written_files",
     "pickroom.integrity.checks",  # which rows its views leave out
