@@ -211,10 +211,12 @@ class RayEngine:
         # a row of the data set, and a block of its own, is a batch: so it is done, lost and done again as one
         resource = {"num_gpus": 1} if self._gpus else {"num_cpus": 1}
         rows = [{"number": number, "batch": pickle.dumps(list(batch))} for number, batch in batches.items()]
+        # one at a time: what a lost node has to be asked for again is then its own batch
+        pool = self._ray.data.ActorPoolStrategy(size=min(self.workers, len(rows)), max_tasks_in_flight_per_actor=1)
         data = self._ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             RayWorker,
             fn_constructor_args=(self._tower, self._spec, self._source),
-            compute=self._ray.data.ActorPoolStrategy(size=min(self.workers, len(rows))),
+            compute=pool,
             **resource,
         )
         for result in data.iter_rows():
