@@ -49,6 +49,7 @@ ANALYSIS_MAY = {"pickroom.store.workspace", "pickroom.core.records", "pickroom.c
 ANALYSIS_MAY |= {
     "pickroom.core.companions",  # pure: which RAW files are images
     "pickroom.store.snapshot",
+    "pickroom.core.quiet",
     "pickroom.storage.leftovers",
     "pickroom.store.written_files",
     "pickroom.integrity.checks",  # which rows its views leave out

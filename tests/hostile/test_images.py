@@ -116,7 +116,7 @@ def _look(path: Path, previews: Path) -> str:
     outcome = "read"
     try:
         thumbnails.make(previews, "0" * 64, path)
-        thumbnails.thumbnail_path(previews, "0" * 64).unlink()
+        thumbnails.thumbnail_path(previews, "0" * 64).unlink(missing_ok=True)
         image = decode.read_rgb(path)
         assert image.mode == "RGB"
     except ImageError as error:

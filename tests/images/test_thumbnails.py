@@ -8,6 +8,7 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
@@ -17,6 +18,9 @@ from pickroom.core.errors import ImageError
 from pickroom.images import thumbnails
 
 SHA = "ab" + "0" * 62
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+TURNED = Pillow.Exif()
+TURNED[0x0112] = 3
 
 
 def preview(folder: Path, source: Path) -> Pillow.Image:
@@ -131,3 +135,58 @@ def test_preview_that_a_power_cut_tore_is_made_again(tmp_path: Path, read: Calla
         path.write_bytes(path.read_bytes()[:left])
     assert read(tmp_path / "cache", SHA, source) == whole
     assert read(tmp_path / "cache", SHA, source) == whole
+
+
+def save_photograph(path: Path, size: tuple[int, int] = (300, 200), **options: object) -> Path:
+    noise = np.random.default_rng(3).normal(128, 40, (size[1] // 10, size[0] // 10, 3)).clip(0, 255).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(noise).resize(size).save(path, "JPEG", **{"quality": 92, **options})
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"keep_rgb": True}])
+def test_small_jpeg_is_its_own_preview_without_metadata(tmp_path: Path, options: dict[str, object]) -> None:
+    exif = Pillow.Exif()
+    exif[0x010E] = "a private place"
+    source = save_photograph(tmp_path / "a.jpg", exif=exif, comment=b"a private place", **options)
+    source.write_bytes(source.read_bytes() + b"a private place")  # as phones append a film
+    assert thumbnails.make(tmp_path / "cache", SHA, source) == (300, 200)
+    data = thumbnails.read(tmp_path / "cache", SHA, source)
+    assert not (tmp_path / "cache").exists()
+    assert b"private" not in data and data.endswith(b"\xff\xd9")
+    with Pillow.open(source) as original, Pillow.open(BytesIO(data)) as shown:
+        assert shown.tobytes() == original.tobytes()
+
+
+@pytest.mark.parametrize(
+    "options", [{"size": (1200, 800)}, {"icc_profile": SRGB}, {"exif": TURNED}, {"size": (1000, 1000), "quality": 100}]
+)
+def test_other_jpegs_get_a_preview_of_their_own(tmp_path: Path, options: dict[str, object]) -> None:
+    source = save_photograph(tmp_path / "a.jpg", **options)  # type: ignore[arg-type]
+    if options.get("quality") == 100:  # more bytes than a preview may have
+        source = tmp_path / "noise.jpg"
+        pixels = np.random.default_rng(3).integers(0, 256, (1000, 1000, 3), dtype=np.uint8)
+        Pillow.fromarray(pixels).save(source, quality=100)
+    thumbnails.make(tmp_path / "cache", SHA, source)
+    assert list(read_tree(tmp_path / "cache")) == [f"ab/{SHA}.jpg"]
+
+
+def test_preview_that_an_earlier_version_kept_is_shown(tmp_path: Path) -> None:
+    source, kept = save_photograph(tmp_path / "a.jpg"), thumbnails.thumbnail_path(tmp_path / "cache", SHA)
+    kept_bytes = save_photograph(kept, (30, 20)).read_bytes()
+    assert thumbnails.make(tmp_path / "cache", SHA, source) == (300, 200)
+    assert thumbnails.read(tmp_path / "cache", SHA, source) == kept_bytes
+
+
+def test_truncated_small_jpeg_is_refused(tmp_path: Path) -> None:
+    source = save_photograph(tmp_path / "a.jpg")
+    os.truncate(source, source.stat().st_size * 3 // 4)
+    with pytest.raises(ImageError, match="truncated"):
+        thumbnails.make(tmp_path / "cache", SHA, source)
+
+
+def test_small_image_is_its_own_small_thumbnail(tmp_path: Path) -> None:
+    source = save_photograph(tmp_path / "a.jpg", (200, 100))
+    cache = tmp_path / "cache"
+    assert thumbnails.read_small(cache, SHA, source) == thumbnails.read(cache, SHA, source)
+    assert not cache.exists()

@@ -13,13 +13,18 @@ from hypothesis import strategies as st
 from pickroom.core.errors import ProjectError
 from pickroom.core.naming import is_project_id
 from pickroom.demo.photographs import PHOTOGRAPHS, load
+from pickroom.features.pick_features import pick_features
+from pickroom.features.sources import FeatureSources
 from pickroom.indexing import opening, projects
 from pickroom.learn import progress
+from pickroom.learn.picks.bursts import candidates_of
+from pickroom.learn.picks.task import PickTask
 from pickroom.learn.progress import ProgressReporter, TrainingStopped
 from pickroom.store import captures
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Workspace
-from support.reviewing import in_child, obey_permissions
+from support.learning import write_groups
+from support.reviewing import in_child, obey_permissions, queue
 
 
 def write_images(folder: Path, count: int) -> Path:
@@ -70,6 +75,19 @@ def test_a_pause_keeps_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert projects.rescan(project, at_most=0).pending == 5
     again = ProgressReporter(project.workspace, opening.job_name(project.id), [project.id])
     assert opening.index(project, again).pending == 0
+
+
+def test_after_indexing_training_compares_no_siblings(tmp_path: Path) -> None:
+    write_groups(tmp_path / "card", 3)
+    project = opening.open_folder(Workspace(tmp_path / "home"), tmp_path / "card")
+    opening.index(project, ProgressReporter(project.workspace, opening.job_name(project.id), [project.id]))
+    project = project.workspace.project(project.id)
+    read: list[int] = []
+    items = [candidates_of(group) for group in queue(project)]
+    config = PickTask().features_config
+    features = pick_features(items, FeatureSources([project]), config, lambda done, _: read.append(done))
+    assert len(items) >= 3 and not read and not features.missing
+    assert features.present["consistency"].sum() == features.mask.sum()
 
 
 def test_files_that_may_not_be_read_do_not_hold_it_up(tmp_path: Path) -> None:

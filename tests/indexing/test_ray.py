@@ -1,26 +1,27 @@
-"""The Ray engine: the same rows, hashes and errors as the local one, also when a worker is killed."""
+"""The Ray engine: the same rows, hashes and errors as the local one, also when a node is lost."""
 
 from __future__ import annotations
 
 import os
 import pickle
 import shutil
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pickroom.core.errors import UsageError
 from pickroom.features import bundled
+from pickroom.features.blocks import load_blocks
 from pickroom.features.choice import EncoderConfig
 from pickroom.features.reading import DecodedImage, EmbedItem, ImageSource
-from pickroom.features.store import cosines, load_vectors, open_store
+from pickroom.features.store import load_vectors, open_store
 from pickroom.indexing import engines, projects
-from pickroom.indexing.engines import EmbedConfig, RayWorker
+from pickroom.indexing.engines import EmbedConfig, Publish, RayEngine, RayWorker
 from pickroom.indexing.pipeline import embed
-from pickroom.indexing.plan import index_images, make_plan
+from pickroom.indexing.plan import IndexedRows, IndexTask, index_images, make_plan
 from pickroom.indexing.report import EmbedReport
 from pickroom.store import images
 from pickroom.store.connect import open_read_only
@@ -29,14 +30,16 @@ from pickroom.store.workspace import Project, Workspace
 MakeProject = Callable[..., Project]
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """The address of a Ray cluster of one core that runs on this machine before anyone asks for it."""
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """A Ray cluster of two nodes, of one core each, that runs on this machine before anyone asks for it."""
     engines._import()  # as the engine itself: with patience, where the machine is busy
     from ray.cluster_utils import Cluster
 
-    running = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 256 << 20})
-    yield running.address
+    node = {"num_cpus": 1, "object_store_memory": 256 << 20}
+    running = Cluster(initialize_head=True, head_node_args=node)
+    running.add_node(**node)
+    yield running
     running.shutdown()
 
 
@@ -61,35 +64,32 @@ def test_slow_ray_start_is_retried_without_a_traceback() -> None:
     assert "\n" not in caught.value.line and "--engine local" in caught.value.line
 
 
-def killed_at(victim: str, folder: Path) -> type[ImageSource]:
-    """An `ImageSource` whose process is killed when it first reads the victim; `folder/reads` lists who read.
+def watched(folder: Path) -> type[ImageSource]:
+    """An `ImageSource` that writes who reads what to `folder/reads`, a line each: process, its node's, file name.
 
     A class of this function's own, so that it travels to Ray's workers by value: they do not see the tests.
     """
-    here, first, reads = os.getpid(), folder / "first", folder / "reads"
+    reads = folder / "reads"
 
-    class Dying(ImageSource):
+    class Watched(ImageSource):
         __slots__ = ()
 
         def read(self, item: EmbedItem, least_side: int) -> DecodedImage:
             with reads.open("a") as file:
-                file.write(f"{os.getpid()} {item.filename}\n")
-            if item.filename == victim and os.getpid() != here and not first.exists():
-                first.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+                file.write(f"{os.getpid()} {os.getppid()} {item.filename}\n")
             return ImageSource.read(self, item, least_side)
 
-    return Dying
+    return Watched
 
 
 CONFIG = EmbedConfig(EncoderConfig("bundled"), batch=2, workers=1)
 
 
 @pytest.mark.ci
-def test_killed_worker_of_a_running_cluster_leaves_equal_stores(
-    photo_project: MakeProject, tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+def test_lost_node_repeats_its_batch_and_loses_nothing(
+    photo_project: MakeProject, tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = photo_project(4)
+    project = photo_project(12)
     (project.root / "bad.png").write_text("no image")
     names = sorted(path.name for path in project.root.iterdir())
     cut = project.root / names[3]
@@ -97,22 +97,38 @@ def test_killed_worker_of_a_running_cluster_leaves_equal_stores(
     projects.rescan(project)
     other = Workspace(tmp_path / "other")
     shutil.copytree(project.workspace.root, other.root)
-
     local = embed(project, CONFIG)
-    victim = names[4]
-    monkeypatch.setattr("pickroom.indexing.pipeline.ImageSource", killed_at(victim, tmp_path))
-    through_ray = embed(other.project(project.id), replace(CONFIG, engine="ray", address=cluster))
-    assert "Ray: 1 workers, 1 cores, 1 machine" in through_ray.device
 
-    reads = [line.split(maxsplit=1) for line in (tmp_path / "reads").read_text().splitlines()]
-    readers = {name: [pid for pid, read in reads if read == name] for name in names}
-    assert len(set(readers[victim])) == 2  # the process that was killed, and the one that went on
-    assert str(os.getpid()) not in {pid for pid, _ in reads}
-    again = {name for name, pids in readers.items() if len(pids) > 1}
-    assert victim in again and len(again) <= 2  # its batch, and no other, is done twice
+    reads, second = tmp_path / "reads", cluster.list_all_nodes()[-1]
+    raylet = second.all_processes["raylet"][0].process.pid
+    monkeypatch.setattr("pickroom.indexing.pipeline.ImageSource", watched(tmp_path))
+    published: list[str] = []
+    publish = RayEngine.images
 
-    assert summary(through_ray) == summary(local) and len(local.errors) == 2 and local.embedded == 7
+    def images(self: RayEngine, batches: Sequence[Sequence[IndexTask]], tell: Publish) -> None:
+        def told(count: int, rows: IndexedRows) -> None:
+            tell(count, rows)
+            if second in cluster.list_all_nodes():
+                published.extend(row.filename for row in rows.vectors)
+            # half way, once the second node has read something, it is killed with all its processes
+            if len(published) >= 6 and str(raylet) in who_read(reads, 1) and second in cluster.list_all_nodes():
+                cluster.remove_node(second, allow_graceful=False)
+
+        publish(self, batches, told)
+
+    monkeypatch.setattr(RayEngine, "images", images)
+    through_ray = embed(other.project(project.id), replace(CONFIG, workers=2, engine="ray", address=cluster.address))
+    assert "Ray: 2 workers, 2 cores, 2 machines" in through_ray.device
+    assert second not in cluster.list_all_nodes(), "the second node read nothing"
+    assert str(os.getpid()) not in who_read(reads, 0)
+    again = {name for name in names if who_read(reads, 2).count(name) > 1}
+    assert len(again) <= CONFIG.batch and again.isdisjoint(published)
+    assert summary(through_ray) == summary(local) and len(local.errors) == 2
     assert_equal_stores(project, other.project(project.id))
+
+
+def who_read(reads: Path, column: int) -> list[str]:
+    return [line.split(maxsplit=2)[column] for line in reads.read_text().splitlines()]
 
 
 @pytest.mark.ci
@@ -129,17 +145,20 @@ def test_ray_started_here_ends_with_the_work(photo_project: MakeProject, tmp_pat
 
 
 def assert_equal_stores(project: Project, other: Project) -> None:
-    """The same rows, hashes and errors, and a cosine of .9999 for every vector and patch grid."""
+    """The same rows, hashes and errors, and the same bytes of every vector, patch grid and block."""
     project, other = project.workspace.project(project.id), other.workspace.project(other.id)
     assert open_store(project).known() == open_store(other).known() != {}
     a, b = load_vectors(project, patches=True), load_vectors(other, patches=True)
     order_a, order_b = a.filenames.argsort(), b.filenames.argsort()
     assert a.filenames[order_a].tolist() == b.filenames[order_b].tolist() and a.errors == b.errors
     assert a.content_hashes[order_a].tolist() == b.content_hashes[order_b].tolist()
-    assert cosines(a.matrix[order_a], b.matrix[order_b]).min() >= 0.9999
+    assert a.matrix[order_a].tobytes() == b.matrix[order_b].tobytes()
     assert a.patches is not None and b.patches is not None
-    flat = [v.patches[order].reshape(len(v), -1).astype("float32") for v, order in ((a, order_a), (b, order_b))]
-    assert cosines(*flat).min() >= 0.9999
+    assert a.patches[order_a].tobytes() == b.patches[order_b].tobytes()
+    blocks, others = load_blocks(project), load_blocks(other)
+    for name, block in blocks.items():
+        order_a, order_b = block.content_hashes.argsort(), others[name].content_hashes.argsort()
+        assert block.values[order_a].tobytes() == others[name].values[order_b].tobytes()
 
 
 def summary(report: EmbedReport) -> tuple[object, ...]:
@@ -173,7 +192,7 @@ def test_a_worker_does_what_the_local_engine_does(
         assert name == other_name == "technical" and row.values.tolist() == other.values.tolist()
     for row, other in zip(rows.vectors, expected.vectors, strict=True):
         assert replace(row, vector=None, patches=None) == replace(other, vector=None, patches=None)
-        assert cosines(row.vector[None], other.vector[None])[0] > 0.9999
+        assert row.vector.tobytes() == other.vector.tobytes()
     worker = RayWorker(tower, tower.spec(), ImageSource(tmp_path / "gone", None))
     gone = worker({"number": 0, "batch": pickle.dumps(tasks)})
     assert gone["kind"] == "no folder" and gone["count"] == 0

@@ -14,7 +14,6 @@ import shutil
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
-from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from pickroom.analysis.catalogue import Catalogue, collect, define, define_table
 from pickroom.analysis.engine import ERRORS, open_engine
 from pickroom.analysis.queries import Problem
 from pickroom.analysis.sources import Source, Sources
+from pickroom.core import quiet
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.naming import is_text
 from pickroom.storage.leftovers import Folder
@@ -303,21 +303,12 @@ def limit_process() -> None:
 # ------------------------------------------------------------------------------------------------ requests
 
 
-class _NoPandas(MetaPathFinder):
-    """Refuse pandas, which DuckDB imports before it reads a table of Arrow's: a third of a second for nothing."""
-
-    def find_spec(self, name: str, *_: object) -> None:
-        """Raise ImportError for pandas."""
-        if name == "pandas":
-            raise ImportError(name)
-
-
 def main() -> None:
     """Answer the requests on stdin until it ends."""
     # output of libraries must not mix with the answers
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    sys.meta_path.insert(0, _NoPandas())
+    sys.meta_path.insert(0, quiet.NoPandas())
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (_MOST_FILES if hard < 0 else min(_MOST_FILES, hard), hard))

@@ -11,6 +11,7 @@ import typer
 
 from pickroom.cli import console
 from pickroom.cli.project import next_line
+from pickroom.core import quiet
 from pickroom.core.errors import UsageError
 from pickroom.store.workspace import Workspace
 
@@ -56,6 +57,8 @@ def embed(
     if import_legacy is not None:
         _import(opened, import_legacy, asked if encoder or model or checkpoint else None)
         return
+    if engine == "local":  # Ray needs it
+        quiet.arrow_without_pandas()
     from pickroom.indexing.engines import EmbedConfig
     from pickroom.indexing.pipeline import embed as run
     from pickroom.indexing.report import bar

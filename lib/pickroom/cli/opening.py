@@ -9,6 +9,7 @@ import typer
 
 from pickroom.cli import console
 from pickroom.cli.project import next_line
+from pickroom.core import quiet
 from pickroom.core.quantities import plural
 
 
@@ -41,6 +42,7 @@ def index(project: console.ProjectName) -> None:
     from pickroom.indexing import opening
     from pickroom.learn.progress import ProgressReporter, training_lock
 
+    quiet.arrow_without_pandas()
     opened = console.project_of(project)
     name = opening.job_name(opened.id)
     with console.messages.status("") as line, training_lock(opened.workspace, name):

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 
 _SHOWN = "PICKROOM_WARNINGS"
 # set for processes that Pickroom starts (Ray's workers, trainings, kernels) and for their children
@@ -22,6 +23,29 @@ _TIFF_HANDLERS = ("TIFFSetErrorHandler", "TIFFSetWarningHandler")  # libtiff, TI
 def wanted() -> bool:
     """Whether the user asked to see warnings; the variables that this module sets for child processes do not count."""
     return bool(os.environ.get(_SHOWN)) or sys.warnoptions not in ([], [_CHILDREN["PYTHONWARNINGS"]])
+
+
+class NoPandas(MetaPathFinder):
+    """Refuse pandas, which PyArrow and DuckDB import whether they need it or not: a third of a second for nothing."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Raise ImportError for pandas."""
+        if name == "pandas":
+            raise ImportError(name)
+
+
+def arrow_without_pandas() -> None:
+    """Let PyArrow find no pandas, for as long as this process runs. Others (PyTorch looks for it) still do.
+
+    For a process of Pickroom's own that makes no data frame. In any other (a test, a kernel) nothing is done.
+    """
+    if sys.stderr is sys.__stderr__:
+        import pyarrow
+
+        refusal = NoPandas()
+        sys.meta_path.insert(0, refusal)
+        pyarrow.array([0])  # it looks once
+        sys.meta_path.remove(refusal)
 
 
 def libraries() -> None:

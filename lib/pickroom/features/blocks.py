@@ -139,7 +139,7 @@ class BlockStore:
         """One block; of a content with two rows (a kill in the middle of a merge) the newest."""
         columns = ("filename", "content_hash")
         table, (values,), present = self._parts[spec.name].gather(columns, {"values": np.float32})
-        names, hashes = (table[name].to_numpy() for name in columns)
+        names, hashes = (np.array(table[name].to_pylist(), dtype=object) for name in columns)
         if len(last := {digest: row for row, digest in enumerate(hashes)}) < len(hashes):
             rows = list(last.values())
             names, hashes, values, present = names[rows], hashes[rows], values[rows], present[rows]

@@ -29,7 +29,7 @@ from pickroom.features.encoder import (
     reduce_channels,
     weights_hash,
 )
-from pickroom.features.registration import open_session
+from pickroom.features.onnx_session import open_session
 from pickroom.features.torch_file import read_state_dict
 
 # repeats, kernel, stride of the first, expansion, channels out (efficientnet_lite_builder.py, _DEFAULT_BLOCKS_ARGS)
@@ -184,7 +184,9 @@ class OnnxEncoder:
 
     def encode(self, pixels: Sequence[Pixels]) -> Features:
         """See `Encoder`; a project with reduced grids goes on with them."""
-        vectors, patches = self._session.run(None, {"pixels": np.stack(pixels)})
+        # one by one: as fast as several at once, a tenth of the memory, and bytes that no batch has a part in
+        made = [self._session.run(None, {"pixels": one[np.newaxis]}) for one in pixels]
+        vectors, patches = (np.concatenate(parts) for parts in zip(*made, strict=True))
         return Features(vectors, reduce_channels(patches) if self.spec.projection else patches)
 
     def threads(self, count: int) -> AbstractContextManager[None]:

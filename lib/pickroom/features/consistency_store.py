@@ -28,7 +28,7 @@ from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace
 
 Progress = Callable[[int, int], None]  # (groups done, of)
-_GROUPS_A_PART = 256  # a kill costs at most so many groups' work
+_GROUPS_A_PART = 64  # a kill, or a pause, costs at most so many groups' work: some 10 s
 _HASH_DIGITS = 16
 _KEY = ("members_hash", "filename", "error")
 DIFFERENT_SHAPES = "the group's images differ in shape"

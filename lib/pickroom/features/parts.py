@@ -107,7 +107,7 @@ class Parts:
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """Some columns of every part, one below the other. For floats see `gather`."""
-        empty = pa.schema([self.schema.field(name) for name in columns]).empty_table()
+        empty = self._empty(columns)
         return self.stable(
             lambda files: pa.concat_tables([empty, *self.parallel(lambda p: self.read(p, columns), files)])
         )
@@ -135,10 +135,13 @@ class Parts:
                         matrix[here][~mask] = np.nan
                 return table.select(list(columns))
 
-            empty = pa.schema([self.schema.field(name) for name in columns]).empty_table()
+            empty = self._empty(columns)
             return pa.concat_tables([empty, *self.parallel(read_one, range(len(files)))]), matrices, present
 
         return self.stable(read_all)
+
+    def _empty(self, columns: Sequence[str]) -> pa.Table:
+        return pa.Table.from_batches([], pa.schema([self.schema.field(name) for name in columns]))
 
     def stable(self, read: Callable[[list[Path]], T]) -> T:
         """`read` of the list of all parts, begun again when one of them is merged away meanwhile."""
@@ -247,7 +250,8 @@ def rows_of(column: pa.ChunkedArray, out: np.ndarray) -> np.ndarray:
     at = 0
     present = np.ones(len(column), dtype=bool)
     for chunk in column.chunks:
-        values = chunk.flatten().to_numpy(zero_copy_only=True).reshape(-1, out.shape[1])
+        # not by `to_numpy`, which imports pandas: a third of a second
+        values = np.from_dlpack(chunk.flatten()).reshape(-1, out.shape[1])
         if chunk.null_count:
             here = np.asarray(chunk.is_valid())
             present[at : at + len(chunk)] = here

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from pickroom.features.onnx_session import open_session
+
 _HALF = 2  # times: all is measured at half the size, and lengths below are in its pixels
 _WIDE = 12  # what changes over more is light, and left out
 _SPREAD, _MOST_SPREAD = 12.0, 60.0  # of the contours after scaling, and where they are cut
@@ -156,18 +158,3 @@ def _reduced(maps: np.ndarray, times: int) -> np.ndarray:
     height, width = (length // times for length in maps.shape[1:])
     cut = maps[:, : height * times, : width * times]
     return cut.reshape(len(maps), height, times, width, times).mean(axis=(2, 4))
-
-
-def open_session(graph: bytes, threads: int = 1) -> Any:
-    """An `onnxruntime.InferenceSession` of a serialised graph; it may be called from several threads.
-
-    Args:
-        threads: that one call computes with.
-    """
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors only
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -343,8 +343,8 @@ def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
     if patches and spec.patch_size:
         wanted["patches"] = np.float16
     table, matrices, present = store.vectors.gather(("filename", "content_hash", "error", "directory"), wanted)
-    names, hashes = table["filename"].to_numpy(), table["content_hash"].to_numpy()
-    folders = table["directory"].to_numpy()
+    columns = ("filename", "content_hash", "directory")
+    names, hashes, folders = (np.array(table[name].to_pylist(), dtype=object) for name in columns)
     texts = table["error"].to_pylist() if not present.all() else []
     errors = {name: text for name, text in zip(names, texts, strict=False) if text}
     if len(set(names)) < len(names):  # rarely: so the pairs are compared only then

@@ -37,9 +37,7 @@ class EmbedConfig:
     """How to embed."""
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)  # which one
-    # images one worker takes at a time: a kill costs at most one such batch a worker. None is 8 on a CPU, where more is
-    # not faster, and 32 on a GPU
-    batch: int | None = None
+    batch: int = 16  # images one worker takes at a time: a kill costs at most one such batch a worker
     # threads (local) or processes (Ray); None is as many as the machine or the cluster bears
     workers: int | None = None
     previews: bool = True  # whether thumbnails may stand in for images they are large enough for
@@ -65,11 +63,6 @@ def in_batches(items: Sequence[T], size: int, workers: int) -> list[Sequence[T]]
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def batch_size(config: EmbedConfig, device: str) -> int:
-    """Images a worker takes at a time on a device."""
-    return config.batch or (8 if device == "cpu" else 32)
-
-
 R = TypeVar("R")
 _MOST_WORKERS = 8  # more would wait for the disk, or for the GPU
 
@@ -80,7 +73,7 @@ class LocalEngine:
     def __init__(self, chosen: Chosen, source: ImageSource, config: EmbedConfig) -> None:
         self._encoder, self._source = chosen.encoder(), source
         self.device = device_words(chosen.device)
-        self.batch = batch_size(config, chosen.device)
+        self.batch = config.batch
         self.workers = config.workers or min(_MOST_WORKERS, usable_cores())
         each = max(1, usable_cores() // self.workers)  # decoding and computing share the processor's cores
         self._sharing = partial(self._encoder.threads, each) if chosen.device == "cpu" else nullcontext
@@ -190,7 +183,7 @@ class RayEngine:
         cores = int(resources.get("CPU", 1))
         self._ray, self._spec, self._source = ray, chosen.spec, source
         self._tower = ray.put(chosen.tower)
-        self.batch = batch_size(config, "cuda" if self._gpus else "cpu")
+        self.batch = config.batch
         self.workers = config.workers or self._gpus or max(1, cores)
         machines = sum(node["Alive"] for node in ray.nodes())
         what = f"{self._gpus} GPUs" if self._gpus else f"{cores} cores"
@@ -218,10 +211,12 @@ class RayEngine:
         # a row of the data set, and a block of its own, is a batch: so it is done, lost and done again as one
         resource = {"num_gpus": 1} if self._gpus else {"num_cpus": 1}
         rows = [{"number": number, "batch": pickle.dumps(list(batch))} for number, batch in batches.items()]
+        # one at a time: what a lost node has to be asked for again is then its own batch
+        pool = self._ray.data.ActorPoolStrategy(size=min(self.workers, len(rows)), max_tasks_in_flight_per_actor=1)
         data = self._ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             RayWorker,
             fn_constructor_args=(self._tower, self._spec, self._source),
-            compute=self._ray.data.ActorPoolStrategy(size=min(self.workers, len(rows))),
+            compute=pool,
             **resource,
         )
         for result in data.iter_rows():

@@ -9,19 +9,28 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from pickroom.core.errors import LockedError, ProjectError
+from pickroom.core.records import Group
+from pickroom.features.consistency_store import consistency_of
+from pickroom.features.pick_features import PickFeatureConfig
+from pickroom.features.sources import FeatureSources
 from pickroom.files.rating import Naming
+from pickroom.groups import rounds
 from pickroom.groups.strategies import Similarity
 from pickroom.images.scan import Progress
 from pickroom.indexing.pipeline import embed
 from pickroom.indexing.projects import read_some, rescan, set_in_place, start
 from pickroom.indexing.regrouping import ScanReport
 from pickroom.indexing.report import Bar
+from pickroom.learn.picks.bursts import candidates_of
 from pickroom.learn.progress import ProgressReporter, TrainingStopped
+from pickroom.store import groups
+from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Project, Workspace
 
 FIRST = 24  # images read before a deck opens: at most a second or two of work, and a few groups
@@ -74,7 +83,9 @@ def new_id(name: str, taken: list[str]) -> str:
 
 
 def index(project: Project, reporter: ProgressReporter) -> ScanReport:
-    """Read what is new in a project's folder, make vectors and features, and group what is in no group yet.
+    """Read what is new in a project's folder, make vectors and features, group the ungrouped, and compare siblings.
+
+    So training finds all features ready, but those of a burst's later rounds, whose images depend on the picks.
 
     Raises:
         TrainingStopped: it was asked to stop; what was done stays.
@@ -106,7 +117,16 @@ def index(project: Project, reporter: ProgressReporter) -> ScanReport:
     report = _patiently(rescan, project)
     if report.ungrouped:
         report = _patiently(rescan, project, by=Similarity())
+    reporter.phase("comparing siblings")
+    with open_read_only(project.database) as connection:
+        waiting = groups.queue(connection, project.id, sound=True)
+    items = [candidates_of(_first_round(group)) for group in waiting]
+    consistency_of(items, FeatureSources([project]), PickFeatureConfig().consistency, tell)
     return report
+
+
+def _first_round(group: Group) -> Group:
+    return replace(group, images=tuple(group.images[place] for place in rounds.shown(len(group.images), ())))
 
 
 class _Counting:

@@ -10,7 +10,7 @@ from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
 from pickroom.app.widgets.drawing import Differences, differences, draw_pair, measured, pair_caption
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.images import decode, thumbnails
+from pickroom.images import thumbnails
 from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds, why
 from pickroom.sessions.duplicates.gathering import projects_of
 from pickroom.sessions.duplicates.session import DuplicatesSession
@@ -87,8 +87,7 @@ class DuplicatesDesk(StageDesk):
                 project = self.session.project_of(copy)
                 folder = project.workspace.thumbnails
                 with suppress(ImageError, OSError):  # the stage says on the picture why it cannot be shown
-                    thumbnails.read(folder, copy.sha256, project.root / copy.path)
-                    pictures.append(decode.read_rgb(thumbnails.thumbnail_path(folder, copy.sha256)))
+                    pictures.append(thumbnails.open_preview(folder, copy.sha256, project.root / copy.path))
             self._compared[token] = differences(*pictures) if len(pictures) == 2 else Differences(None, None)
             for old in list(self._compared)[:-20]:
                 del self._compared[old]

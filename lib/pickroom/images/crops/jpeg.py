@@ -12,16 +12,10 @@ from pickroom.core.geometry import PixelBox
 from pickroom.images.crops import metadata, photoshop, xmp
 from pickroom.images.crops.rdf import PacketError
 from pickroom.images.crops.regions import Cut
-
-Segment = tuple[int, bytes]  # marker, what follows its length
+from pickroom.images.jpeg_segments import APP0, APP14, APP15, COM, Segment, segments, written
 
 # ITU-T T.81, table B.1
-_EOI, _SOS, _COM = 0xD9, 0xDA, 0xFE
-# A marker behind coded data, where a zero is stuffed behind FF and RSTn belong to the scan (T.81, B.1.1.2 and B.1.1.5);
-# between segments, FF may be filled up and anything else is skipped
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_APP0, _APP1, _APP2, _APP5, _APP11, _APP13, _APP14, _APP15 = 0xE0, 0xE1, 0xE2, 0xE5, 0xEB, 0xED, 0xEE, 0xEF
-_STANDALONE = (0x01, 0xD8)  # TEM, SOI: no length follows
+_APP1, _APP2, _APP5, _APP11, _APP13 = 0xE1, 0xE2, 0xE5, 0xEB, 0xED
 _LONGEST = 65533  # bytes in a segment besides its length
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
@@ -59,7 +53,7 @@ def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
 
 def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     """What lies behind the end of the picture, but for the larger previews of a camera."""
-    end = _segments(data)[2]
+    end = segments(data)[2]
     previews = {start: stop for start, stop, _ in _previews(data)}
     index = _PICTURE_INDEX.search(data, 0, end)
     if index and isinstance(image, MpoImagePlugin.MpoImageFile) and image.mpinfo is not None:
@@ -77,14 +71,14 @@ def _previews(data: bytes) -> list[tuple[int, int, list[bytes]]]:
     Cameras of before CIPA DC-007 tell in their maker notes a preview's place, counted from EXIF's header, or its
     length, each in a way of its own: a preview is a JPEG of which one of these numbers is in the EXIF block.
     """
-    end = _segments(data)[2]
+    end = segments(data)[2]
     exif = _EXIF.search(data, 0, end)
     found: list[tuple[int, int, list[bytes]]] = []
     while exif:
         start = end + len(data[end : end + _MOST_PADDING]) - len(data[end : end + _MOST_PADDING].lstrip(b"\0"))
         if not data.startswith(b"\xff\xd8\xff", start):
             break
-        stop = start + _segments(data[start:])[2]
+        stop = start + segments(data[start:])[2]
         code = "<I" if exif[2] == b"II" else ">I"
         block = data[exif.start(2) : exif.start(1) + int.from_bytes(exif[1])]
         numbers = [struct.pack(code, number) for number in (start - exif.start(2), stop - start)]
@@ -98,7 +92,7 @@ def _previews(data: bytes) -> list[tuple[int, int, list[bytes]]]:
 
 def left_out(data: bytes) -> str:
     """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
-    signed = any(marker == _APP11 and content[12:16] == _JUMBF for marker, content in _segments(data)[0])
+    signed = any(marker == _APP11 and content[12:16] == _JUMBF for marker, content in segments(data)[0])
     return metadata.SIGNATURE if signed else ""
 
 
@@ -109,7 +103,7 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
     all, which loses nothing.
     """
     assert isinstance(image, JpegImagePlugin.JpegImageFile)
-    head = _segments(data)[0]
+    head = segments(data)[0]
     sampling = JpegImagePlugin.get_sampling(image)
     crop = image.crop(box)
     crop.info.clear()
@@ -120,12 +114,12 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
         subsampling=_NO_CHROMA_LOST if sampling < 0 else sampling,
         keep_rgb=_is_rgb(image, head),
     )
-    coded, scans_at, _ = _segments(new)
+    coded, scans_at, _ = segments(new)
     gone = [number for _, _, numbers in _previews(data) for number in numbers]
     kept = _kept(head, cut, gone, ycck=_is_ycck(image, head))
     # APP0 and APP14 say how to read the components: the source's own are true of the crop too
-    kept += [segment for segment in coded if not _APP0 <= segment[0] <= _APP15]
-    return b"\xff\xd8" + b"".join(_written(segment) for segment in kept) + new[scans_at:]
+    kept += [segment for segment in coded if not APP0 <= segment[0] <= APP15]
+    return b"\xff\xd8" + b"".join(written(segment) for segment in kept) + new[scans_at:]
 
 
 def _coded(crop: PillowImage.Image, progressive: bool, **options: Any) -> bytes:
@@ -155,14 +149,14 @@ def _tables(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> list[l
 def _transform(head: list[Segment]) -> int | None:
     """The colour transform of Adobe's APP14 (Adobe TN #5116, section 18), None without one."""
     for marker, data in head:
-        if marker == _APP14 and data.startswith(b"Adobe") and len(data) >= 12:
+        if marker == APP14 and data.startswith(b"Adobe") and len(data) >= 12:
             return data[11]
     return None
 
 
 def _is_rgb(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> bool:
     """Whether three components are RGB, not YCbCr, by the rules of libjpeg (jdapimin.c, default_decompress_parms)."""
-    if image.layers != 3 or any(marker == _APP0 and data.startswith(b"JFIF\0") for marker, data in head):
+    if image.layers != 3 or any(marker == APP0 and data.startswith(b"JFIF\0") for marker, data in head):
         return False
     transform = _transform(head)
     return transform == 0 if transform is not None else [layer[0] for layer in image.layer] == _RGB_IDS
@@ -170,25 +164,6 @@ def _is_rgb(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> bool:
 
 def _is_ycck(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> bool:
     return image.layers == 4 and _transform(head) == 2
-
-
-def _segments(data: bytes) -> tuple[list[Segment], int, int]:
-    """Segments, where the first scan begins, and where the picture ends: of the tables between scans, none."""
-    found: list[Segment] = []
-    at, scans_at = 0, 0
-    while place := _MARKER.search(data, at):
-        marker, at = place[0][1], place.end()
-        if marker == _EOI:
-            return found, scans_at, at
-        if marker in _STANDALONE:
-            continue
-        (length,) = struct.unpack_from(">H", data, at)
-        if marker == _SOS:
-            scans_at = scans_at or place.start()
-        elif not scans_at or marker >= _APP0:
-            found.append((marker, data[at + 2 : at + length]))
-        at += length
-    return found, scans_at, len(data)
 
 
 def _kept(head: list[Segment], cut: Cut, gone: list[bytes], *, ycck: bool) -> list[Segment]:
@@ -204,17 +179,17 @@ def _kept(head: list[Segment], cut: Cut, gone: list[bytes], *, ycck: bool) -> li
     head = _without_previews(_with_xmp(head, cut))
     kept = []
     for marker, data in head:
-        if marker == _APP0 and data.startswith(b"JFIF\0"):
+        if marker == APP0 and data.startswith(b"JFIF\0"):
             kept.append((marker, data[:12] + b"\0\0"))  # JFIF 1.02: version and density, without its thumbnail
-        elif marker == _APP0 and data.startswith(b"JFXX\0"):
+        elif marker == APP0 and data.startswith(b"JFXX\0"):
             continue  # a thumbnail
         elif marker == _APP2 and data.startswith(b"MPF\0"):
             continue  # offsets of pictures that are not carried
         elif marker == _APP11 and data.startswith(b"JP"):
             continue  # boxes bound to the coded picture: signatures (C2PA), JPEG XT layers
-        elif marker == _APP14 and ycck:
+        elif marker == APP14 and ycck:
             kept.append((marker, data[:11] + b"\0" + data[12:]))  # written as CMYK
-        elif _APP0 <= marker <= _APP15 or marker == _COM:
+        elif APP0 <= marker <= APP15 or marker == COM:
             kept.append((marker, data))
     return kept
 
@@ -278,8 +253,3 @@ def _without_previews(head: list[Segment]) -> list[Segment]:
             preview = False
             kept.append((marker, data))
     return kept
-
-
-def _written(segment: Segment) -> bytes:
-    marker, data = segment
-    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
