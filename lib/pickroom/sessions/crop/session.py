@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import CROP_AUTO, is_image_name, join
+from pickroom.core.naming import CROP_AUTO, is_image_name, join, split
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox
 from pickroom.files import cropping, sidecars
@@ -255,7 +255,7 @@ class CropSession(ProjectSession):
 
     def _is_crop(self, card: CropCard) -> crops.Crop | None:
         """The crop that an image is, opened again; None for any other image."""
-        return crops.by_content(self._connection, card.filename, self._sha256(card))
+        return crops.by_content(self._connection, *split(card.unit), self._sha256(card))
 
     def _sha256(self, card: CropCard) -> str:
         """Of the file as it is now; "" when it has gone since the folders were looked at."""
