@@ -236,7 +236,8 @@ def test_exported_paths_of_copies_are_each_their_own(workspace: Workspace, image
 
 def test_imported_rows_decide_the_card_that_they_name(cards: Project, tmp_path: Path) -> None:
     log = write_log(tmp_path / "s.csv", SELECTION, [selection("IMG_0001.JPG", ["IMG_0002.JPG"])])
-    run_import(cards.workspace, log, project="p")
+    told = command(cards, "import-csv", str(log), "--project", "p", "--execute", "--json")
+    assert json.loads(told)["unclear"] == {"p": 2}
     report = projects.rescan(cards)
     (note,) = report.notes
     assert len(report.groups) == 4

@@ -64,6 +64,8 @@ def _folders_of(mapped: Sequence[str]) -> dict[str, str]:
 
 def _import(found: StagedImport, execute: bool) -> None:
     """Show what was found before anything is written, on stderr where stdout is kept for JSON; write it if asked."""
+    from pickroom.indexing.regrouping import unclear_line
+
     with found:
         if console.as_json():
             console.say(console.printable(found.lines()))
@@ -74,7 +76,8 @@ def _import(found: StagedImport, execute: bool) -> None:
         names, registered = ", ".join(written), ", ".join(found.report.unregistered)
         text = f"Written: {names}" + (f"; registered: {registered}" if registered else "")
         text = (text if written or registered else "Nothing new to write") if execute else _DRY
-        console.show(text, {**found.to_dict(), "written": written})
+        unclear = [f"{name}: {unclear_line(count)}" for name, count in found.unclear.items()]
+        console.show([text, *unclear], {**found.to_dict(), "written": written, "unclear": found.unclear})
         # skipped rows with reasons are a result; a file without a usable row is a failure
         console.fail_if(any(file.is_useless for file in found.report.files))
 

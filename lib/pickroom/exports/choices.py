@@ -133,7 +133,7 @@ def read(project: Project) -> Choices:
             if row["row_id"] is not None:
                 names = json.loads(row["images"])
                 out = [image for image in own if image.filename not in names] if len(own) > MAX_GROUP else []
-                of_name = [(known[name].get(row["directory"] or ""), known[name].values()) for name in names]
+                of_name = [(known[name].get(row["directory"]), known[name].values()) for name in names]
                 met = [one or (next(iter(every)) if len(every) == 1 else None) for one, every in of_name]
                 own = (*filter(None, met), *out)  # out: of earlier rounds of a burst
             crop = _sound_crop(connection, row["group_id"])

@@ -155,7 +155,7 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
         raise _Refused(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
     sidecar = sidecars.read(project, connection, order.directory, order.filename)
     sha256 = atomic.sha256_of(source)
-    earlier = crops.by_content(connection, order.filename, sha256)
+    earlier = crops.by_content(connection, *split(order.unit), sha256)
     box, left_out, frame = order.box, "", None
     if box is not None:
         frame = raw_frame(source)

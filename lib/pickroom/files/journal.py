@@ -56,7 +56,7 @@ def _clear_dropped(connection: sqlite3.Connection, step: FileOp) -> None:
     """The step moves a picked image that the crop desk sent to delete_staging, or takes that move back."""
     waited = step.source if step.undoes is None else step.destination
     placed = operations.placed_by(connection, REVIEW, waited or "")
-    found = [placed] if placed is not None else decisions.groups_of_pick(connection, filename_of(step.unit))
+    found = [placed] if placed is not None else decisions.groups_of_pick(connection, *split(step.unit))
     for group_id in found[:1]:
         decisions.set_dropped(connection, group_id, None)
 

@@ -209,6 +209,7 @@ class StagedImport:
 
     Attributes:
         report: what is or would be imported, and why the rest is not.
+        unclear: project -> waiting groups that its rows may mean, known once they are written.
     """
 
     def __init__(
@@ -222,6 +223,7 @@ class StagedImport:
     ) -> None:
         self._workspace, self._staging, self.report, self._given = workspace, staging, report, given
         self.matches, self._contents = list(matches), contents
+        self.unclear: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -263,7 +265,8 @@ class StagedImport:
             with suppress(ProjectError):  # registered meanwhile
                 register(self._workspace, project_id)
         for project_id in projects & set(self._workspace.project_ids()):
-            regrouping.refresh_imported(self._workspace.project(project_id))
+            if count := regrouping.refresh_imported(self._workspace.project(project_id)):
+                self.unclear[project_id] = count
         return written
 
     def _publish(self, projects: Iterable[str]) -> list[Path]:

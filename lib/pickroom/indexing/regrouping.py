@@ -154,8 +154,7 @@ def store(
     if imported:
         notes = (*notes, f"{plural(imported, 'group')} of which the pick was imported: not asked again")
     if unclear:
-        what = "several folders hold its names, and no imported row says which it means"
-        notes = (*notes, f"{plural(unclear, 'group')} may have been decided in an import: {what}")
+        notes = (*notes, unclear_line(unclear))
     if found.misnamed:
         some = ", ".join(found.misnamed[:_NAMED]) + (", ..." if len(found.misnamed) > _NAMED else "")
         what = f"{plural(len(found.misnamed), 'image')} of which the extension is another format's, read by content"
@@ -199,11 +198,17 @@ def _new_groups(project: Project, members: Sequence[tuple[Image, ...]], made_at:
 _Past = tuple[frozenset[str], str | None, str | None]
 
 
-def refresh_imported(project: Project) -> tuple[int, int]:
-    """Find the waiting groups that imported rows decide, after an import; counts as `mark_imported`."""
+def refresh_imported(project: Project) -> int:
+    """Find the waiting groups that imported rows decide, after an import; how many of them are not clear."""
     with closing(connect(project.database)) as connection, transaction(connection):
         groups.replace_imported(connection, {})
-        return mark_imported(project, connection, groups.queue(connection, project.id))
+        return mark_imported(project, connection, groups.queue(connection, project.id))[1]
+
+
+def unclear_line(count: int) -> str:
+    """What to know of groups that imported rows may mean."""
+    what = "several folders hold its names, and no imported row says which it means"
+    return f"{plural(count, 'group')} may have been decided in an import: {what}"
 
 
 def mark_imported(project: Project, connection: sqlite3.Connection, waiting: Iterable[Group]) -> tuple[int, int]:

@@ -64,12 +64,15 @@ class _Scanned:
     def of(self, directory: str | None, name: str) -> _Known | None:
         """The image of a row; by its name alone where only one folder holds it (imports name other folders)."""
         found = self._by_name.get(name, {})
-        return next(iter(found.values())) if len(found) == 1 else found.get(self._folder(directory, found))
+        if len(found) == 1:
+            return next(iter(found.values()))
+        meant = self._folder(directory, found)
+        return None if meant is None else found[meant]
 
     @staticmethod
-    def _folder(directory: str | None, found: Mapping[str, _Known]) -> str:
-        """The row's own folder, or the one that it names in another program's words."""
-        return (directory or "") if directory in found else naming.folder_meant(directory, found) or ""
+    def _folder(directory: str | None, found: Mapping[str, _Known]) -> str | None:
+        """The row's own folder, or the one that it names in another program's words; None where it names none."""
+        return directory if directory in found else naming.folder_meant(directory, found)
 
     def is_shared(self, name: str) -> bool:
         """Whether several folders hold the name."""

@@ -50,9 +50,12 @@ def delete(connection: sqlite3.Connection, batch: int, directory: str, filename:
     return next((_from_row(row) for row in connection.execute(query, (batch, directory, filename)).fetchall()), None)
 
 
-def by_content(connection: sqlite3.Connection, filename: str, sha256: str) -> Crop | None:
-    """The crop that a file of this name and content is, the latest if there are several; None for any other file."""
-    return _one(connection, "filename = ? AND sha256 = ?", filename, sha256)
+def by_content(connection: sqlite3.Connection, directory: str, filename: str, sha256: str) -> Crop | None:
+    """The crop that a file of this name and content is; None for any other file.
+
+    Of several the latest of its folder (below Pickroom's), else the latest.
+    """
+    return _one(connection, "filename = ? AND sha256 = ? ORDER BY directory = ? DESC,", filename, sha256, directory)
 
 
 def without_group(connection: sqlite3.Connection, filename: str) -> list[Crop]:
@@ -68,11 +71,11 @@ def of_batch(connection: sqlite3.Connection, batch: int) -> list[Crop]:
 
 def latest(connection: sqlite3.Connection, group_id: str) -> Crop | None:
     """The crop of a group that counts."""
-    return _one(connection, "group_id = ?", group_id)
+    return _one(connection, "group_id = ? ORDER BY", group_id)
 
 
 def _one(connection: sqlite3.Connection, where: str, *values: str) -> Crop | None:
-    found = connection.execute(f"SELECT * FROM crops WHERE {where} ORDER BY batch DESC LIMIT 1", values)
+    found = connection.execute(f"SELECT * FROM crops WHERE {where} batch DESC LIMIT 1", values)
     return next(map(_from_row, found), None)
 
 

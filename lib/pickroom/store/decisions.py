@@ -142,9 +142,10 @@ def unseen(connection: sqlite3.Connection) -> list[Decision]:
     return [_from_row(row) for row in connection.execute(f"{query} ORDER BY c.rowid")]
 
 
-def groups_of_pick(connection: sqlite3.Connection, filename: str) -> list[str]:
-    """The groups whose picked image has this name."""
-    return rows.column(connection, f"SELECT group_id FROM ai_decisions WHERE {_PICK} = ?", filename)
+def groups_of_pick(connection: sqlite3.Connection, directory: str, filename: str) -> list[str]:
+    """The groups whose picked image has this name, those of the folder first."""
+    query = f"SELECT group_id FROM ai_decisions WHERE {_PICK} = ? ORDER BY directory IS ? DESC"
+    return rows.column(connection, query, filename, directory)
 
 
 def batch_group_ids(connection: sqlite3.Connection, batch: int) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import CROP_AUTO, join
+from pickroom.core.naming import CROP_AUTO, join, split
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox
 from pickroom.files import cropping, sidecars
@@ -267,7 +267,7 @@ class CropSession(ProjectSession):
 
     def _is_crop(self, card: CropCard) -> crops.Crop | None:
         """The earlier crop that a waiting image is; None for an image that was not cropped yet."""
-        return crops.by_content(self._connection, card.filename, self._sha256(card))
+        return crops.by_content(self._connection, *split(card.unit), self._sha256(card))
 
     def _sha256(self, card: CropCard) -> str:
         """The hash of the file as it is now; "" when it has vanished since the folders were listed."""
