@@ -20,9 +20,9 @@ from pickroom.analysis.reports import archive, finish
 from pickroom.automation import apply, sandbox
 from pickroom.automation.generate import generate
 from pickroom.core.errors import ConflictError, UsageError
-from pickroom.core.records import CropBox
-from pickroom.files import rating, sidecars, xmp
-from pickroom.files.batch import undo_batch, undo_in_words
+from pickroom.core.records import CropBox, FileOp
+from pickroom.files import moves, rating, sidecars, xmp
+from pickroom.files.batch import recover, undo_batch, undo_in_words
 from pickroom.files.cropping import CropResult, Order
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.rating import Naming
@@ -37,7 +37,7 @@ from pickroom.store.workspace import Project, Workspace
 from support.automating import approve_all, proposed
 from support.commands import run_command
 from support.exporting import export
-from support.reviewing import FINALISE, decisions, queue, recommend, review, rows
+from support.reviewing import FINALISE, decisions, in_child, obey_permissions, queue, recommend, review, rows
 
 XMP = Path(__file__).parents[1] / "fixtures" / "xmp"
 PROGRAMS = ("lightroom_classic", "darktable", "digikam")
@@ -225,6 +225,52 @@ def test_a_sidecar_that_cannot_be_read_holds_its_group_back(start: Start) -> Non
     assert list(session.last_result.held) == [first.group_id]
     assert "not in UTF-8" in session.last_result.held[first.group_id]
     assert not sidecar_of(project, first, 0).exists() and said(sidecar_of(project, second, 0)) == PICKED
+    undo(project, 1)
+    assert read_tree(project.root) == before
+
+
+def test_a_folder_that_may_not_be_written_holds_its_group_back(start: Start) -> None:
+    project = start([(1, 2), (1, 1.5, 2)])
+    first, second = queue(project)
+    shutil.copy(XMP / "darktable.xmp", sidecar_of(project, second, 2))
+    before = read_tree(project.root)
+
+    def attempt() -> dict[str, str]:
+        obey_permissions()
+        result = review(project, "1", "1", *FINALISE).last_result
+        assert result is not None and result.counts == {"approve": 1}
+        return result.held
+
+    (project.root / "b").chmod(0o500)
+    held = in_child(attempt)
+    (project.root / "b").chmod(0o700)
+    assert list(held) == [second.group_id] and "Permission denied" in held[second.group_id]
+    assert said(sidecar_of(project, first, 0)) == PICKED
+    undo(project, 1)
+    assert read_tree(project.root) == before and len(queue(project)) == 2
+
+
+def test_an_absent_disk_leaves_the_steps_planned(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = start([(1, 2)])
+    (group,) = queue(project)
+    shutil.copy(XMP / "digikam.xmp", sidecar_of(project, group, 0))
+    before, away = read_tree(project.root), project.root.with_name("away")
+    execute, taken = moves.execute, []
+
+    def unplugged(root: Path, op: FileOp, *, verify: bool = False) -> None:
+        if taken:
+            root.rename(away)
+        taken.append(op)
+        execute(root, op, verify=verify)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moves, "execute", unplugged)
+        result = review(project, "1", *FINALISE).last_result
+    assert result is not None and list(result.stuck) == [group.group_id]
+    away.rename(project.root)
+    with closing(connect(project.database)) as connection:
+        assert recover(project, connection).done == [group.group_id]
+    assert said(sidecar_of(project, group, 0)) == PICKED and said(sidecar_of(project, group, 1)) == {"Rating": "1"}
     undo(project, 1)
     assert read_tree(project.root) == before
 
