@@ -20,9 +20,9 @@ from pickroom.analysis.reports import archive, finish
 from pickroom.automation import apply, sandbox
 from pickroom.automation.generate import generate
 from pickroom.core.errors import ConflictError, UsageError
-from pickroom.core.records import CropBox
-from pickroom.files import rating, sidecars, xmp
-from pickroom.files.batch import undo_batch, undo_in_words
+from pickroom.core.records import CropBox, FileOp
+from pickroom.files import moves, rating, sidecars, xmp
+from pickroom.files.batch import recover, undo_batch, undo_in_words
 from pickroom.files.cropping import CropResult, Order
 from pickroom.files.preflight import DiskSnapshot
 from pickroom.files.rating import Naming
@@ -37,7 +37,7 @@ from pickroom.store.workspace import Project, Workspace
 from support.automating import approve_all, proposed
 from support.commands import run_command
 from support.exporting import export
-from support.reviewing import FINALISE, decisions, queue, recommend, review, rows
+from support.reviewing import FINALISE, decisions, in_child, obey_permissions, queue, recommend, review, rows
 
 XMP = Path(__file__).parents[1] / "fixtures" / "xmp"
 PROGRAMS = ("lightroom_classic", "darktable", "digikam")
@@ -78,7 +78,7 @@ def said(path: Path) -> dict[str, str]:
     return {name: found[key] for name, key in READ.items() if key in found}
 
 
-def beside(project: Project, group: Any, place: int, naming: str = "stem") -> Path:
+def sidecar_of(project: Project, group: Any, place: int, naming: str = "stem") -> Path:
     name = group.filenames[place]
     return project.root / group.directory / (f"{name}.xmp" if naming == "full" else f"{Path(name).stem}.xmp")
 
@@ -110,7 +110,7 @@ def test_decisions_go_into_sidecars_and_no_image_moves(start: Start, naming: Nam
     session = review(project, "1", "2", "x", "k", *FINALISE)
     assert session.last_result.counts == {"approve": 2, "reject": 1, "keep": 1}
     found = [
-        [said(beside(project, g, p, naming)) for p in range(len(g.images))] for g in (first, second, third, fourth)
+        [said(sidecar_of(project, g, p, naming)) for p in range(len(g.images))] for g in (first, second, third, fourth)
     ]
     assert found == [[PICKED, {"Rating": "1"}], [{"Rating": "1"}, PICKED, {"Rating": "1"}], [REJECTED] * 2, [KEPT] * 2]
     after = read_tree(project.root)
@@ -126,25 +126,25 @@ def test_stars_and_images_kept_in_addition_are_written(start: Start) -> None:
     project = start([(1, 1.5, 2)])
     (group,) = queue(project)
     review(project, "3", "5", "Shift+5", "Shift+5", *["Shift+7"] * 4, "Shift+6", *FINALISE)
-    found = [said(beside(project, group, place)) for place in range(3)]
+    found = [said(sidecar_of(project, group, place)) for place in range(3)]
     assert found == [{**KEPT, "Rating": "2"}, {"Rating": "1"}, {**PICKED, "Rating": "4"}]
 
 
 def test_undo_restores_the_sidecars_of_other_programs(start: Start) -> None:
     project = start([(1, 2), (1, 1.5, 2)])
     first, second = queue(project)
-    kinds = {beside(project, first, 0): "lightroom_classic", beside(project, first, 1, "full"): "darktable"}
-    kinds[beside(project, second, 0, "full")] = "digikam"
+    kinds = {sidecar_of(project, first, 0): "lightroom_classic", sidecar_of(project, first, 1, "full"): "darktable"}
+    kinds[sidecar_of(project, second, 0, "full")] = "digikam"
     for path, program in kinds.items():
         shutil.copy(XMP / f"{program}.xmp", path)
     before = read_tree(project.root)
     review(project, "q", "1", *FINALISE)
     crop(project)
-    assert said(beside(project, first, 0)) == {**PICKED, "HasCrop": "True", "CropTop": "0.25"}
-    assert said(beside(project, first, 1, "full"))["Rating"] == "1"
-    assert not beside(project, first, 1).exists()  # the sidecar that is there is taken, whatever its name
+    assert said(sidecar_of(project, first, 0)) == {**PICKED, "HasCrop": "True", "CropTop": "0.25"}
+    assert said(sidecar_of(project, first, 1, "full"))["Rating"] == "1"
+    assert not sidecar_of(project, first, 1).exists()  # the sidecar that is there is taken, whatever its name
     undo(project, 2)
-    assert said(beside(project, first, 0))["HasCrop"] == "False"
+    assert said(sidecar_of(project, first, 0))["HasCrop"] == "False"
     undo(project, 1)
     assert read_tree(project.root) == before
 
@@ -155,7 +155,7 @@ def test_what_another_program_wrote_stays_and_ours_is_readable(start: Start, pro
         pytest.skip("exiftool and exiv2 are not installed")
     project = start([(1, 2)])
     (group,) = queue(project)
-    path = beside(project, group, 0)
+    path = sidecar_of(project, group, 0)
     shutil.copy(XMP / f"{program}.xmp", path)
     before = fields(path)
     review(project, "q", *FINALISE)
@@ -193,7 +193,7 @@ def test_darktable_reads_our_sidecars_back(
     review(project, "q", *FINALISE)
     assert crop(project).refused == {}
     image, out = project.root / group.directory / group.filenames[0], tmp_path / "out.jpg"
-    named = [str(beside(project, group, 0, "full"))] if naming == "full" else []
+    named = [str(sidecar_of(project, group, 0, "full"))] if naming == "full" else []
     command = ["darktable-cli", str(image), *named, str(out), "--core", "--configdir", str(tmp_path / "config")]
     subprocess.run(command, capture_output=True, check=True)
     found = fields(out)
@@ -219,12 +219,58 @@ def photographs(
 def test_a_sidecar_that_cannot_be_read_holds_its_group_back(start: Start) -> None:
     project = start([(1, 2), (1, 1.5, 2)])
     first, second = queue(project)
-    beside(project, first, 1).write_bytes("<x/>".encode("utf-16"))
+    sidecar_of(project, first, 1).write_bytes("<x/>".encode("utf-16"))
     before = read_tree(project.root)
     session = review(project, "1", "1", *FINALISE)
     assert list(session.last_result.held) == [first.group_id]
     assert "not in UTF-8" in session.last_result.held[first.group_id]
-    assert not beside(project, first, 0).exists() and said(beside(project, second, 0)) == PICKED
+    assert not sidecar_of(project, first, 0).exists() and said(sidecar_of(project, second, 0)) == PICKED
+    undo(project, 1)
+    assert read_tree(project.root) == before
+
+
+def test_a_folder_that_may_not_be_written_holds_its_group_back(start: Start) -> None:
+    project = start([(1, 2), (1, 1.5, 2)])
+    first, second = queue(project)
+    shutil.copy(XMP / "darktable.xmp", sidecar_of(project, second, 2))
+    before = read_tree(project.root)
+
+    def attempt() -> dict[str, str]:
+        obey_permissions()
+        result = review(project, "1", "1", *FINALISE).last_result
+        assert result is not None and result.counts == {"approve": 1}
+        return result.held
+
+    (project.root / "b").chmod(0o500)
+    held = in_child(attempt)
+    (project.root / "b").chmod(0o700)
+    assert list(held) == [second.group_id] and "Permission denied" in held[second.group_id]
+    assert said(sidecar_of(project, first, 0)) == PICKED
+    undo(project, 1)
+    assert read_tree(project.root) == before and len(queue(project)) == 2
+
+
+def test_an_absent_disk_leaves_the_steps_planned(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = start([(1, 2)])
+    (group,) = queue(project)
+    shutil.copy(XMP / "digikam.xmp", sidecar_of(project, group, 0))
+    before, away = read_tree(project.root), project.root.with_name("away")
+    execute, taken = moves.execute, []
+
+    def unplugged(root: Path, op: FileOp, *, verify: bool = False) -> None:
+        if taken:
+            root.rename(away)
+        taken.append(op)
+        execute(root, op, verify=verify)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moves, "execute", unplugged)
+        result = review(project, "1", *FINALISE).last_result
+    assert result is not None and list(result.stuck) == [group.group_id]
+    away.rename(project.root)
+    with closing(connect(project.database)) as connection:
+        assert recover(project, connection).done == [group.group_id]
+    assert said(sidecar_of(project, group, 0)) == PICKED and said(sidecar_of(project, group, 1)) == {"Rating": "1"}
     undo(project, 1)
     assert read_tree(project.root) == before
 
@@ -232,14 +278,14 @@ def test_a_sidecar_that_cannot_be_read_holds_its_group_back(start: Start) -> Non
 def test_sidecar_of_a_raw_file_keeps_its_crop(start: Start) -> None:
     project = start([(1, 2)])
     (group,) = queue(project)
-    beside(project, group, 0).with_suffix(".CR3").write_bytes(b"raw")
-    shutil.copy(XMP / "lightroom_classic.xmp", beside(project, group, 0))
+    sidecar_of(project, group, 0).with_suffix(".CR3").write_bytes(b"raw")
+    shutil.copy(XMP / "lightroom_classic.xmp", sidecar_of(project, group, 0))
     review(project, "q", *FINALISE)
     result = crop(project)
     assert list(result.warnings.values()) == [
-        f"a/{beside(project, group, 0).name} is of a RAW file: the crop is in the database only"
+        f"a/{sidecar_of(project, group, 0).name} is of a RAW file: the crop is in the database only"
     ]
-    assert said(beside(project, group, 0)) == {**PICKED, "HasCrop": "False", "CropTop": "0"}
+    assert said(sidecar_of(project, group, 0)) == {**PICKED, "HasCrop": "False", "CropTop": "0"}
 
 
 @pytest.mark.parametrize(
@@ -260,13 +306,13 @@ def test_the_sidecar_that_is_there_is_taken(start: Start, naming: Naming, there:
     project = start([(1, 2)], naming)
     (group,) = queue(project)
     for kind in there:
-        shutil.copy(XMP / "digikam.xmp", beside(project, group, 0, kind))
+        shutil.copy(XMP / "digikam.xmp", sidecar_of(project, group, 0, kind))
         if kind == "raw":
-            beside(project, group, 0).with_suffix(".NEF").write_bytes(b"raw")
+            sidecar_of(project, group, 0).with_suffix(".NEF").write_bytes(b"raw")
     before = {path for path in read_tree(project.root).items() if path[0].endswith(".xmp")}
     review(project, "1", *FINALISE)
     new = {path for path in read_tree(project.root).items() if path[0].endswith(".xmp")} - before
-    path = beside(project, group, 0, changed)
+    path = sidecar_of(project, group, 0, changed)
     assert said(path) == PICKED
     assert sorted(Path(name).name for name, _ in new if group.filenames[0].split(".png")[0] in name) == [path.name]
 
@@ -274,7 +320,7 @@ def test_the_sidecar_that_is_there_is_taken(start: Start, naming: Naming, there:
 def test_line_ends_byte_order_mark_and_permissions_stay(start: Start) -> None:
     project = start([(1, 2)])
     (group,) = queue(project)
-    path = beside(project, group, 0)
+    path = sidecar_of(project, group, 0)
     theirs = b"\xef\xbb\xbf" + (XMP / "darktable.xmp").read_bytes().replace(b"\n", b"\r\n")
     path.write_bytes(theirs)
     path.chmod(0o660)
@@ -299,7 +345,7 @@ def test_the_sidecar_of_a_raw_image_keeps_its_frame(tmp_path: Path) -> None:
 def test_undo_refuses_where_another_program_changed_a_sidecar(start: Start) -> None:
     project = start([(1, 2)])
     (group,) = queue(project)
-    path = beside(project, group, 0)
+    path = sidecar_of(project, group, 0)
     shutil.copy(XMP / "digikam.xmp", path)
     before = read_tree(project.root)
     review(project, "1", *FINALISE)
@@ -316,6 +362,20 @@ def test_undo_refuses_where_another_program_changed_a_sidecar(start: Start) -> N
         _, words = undo_in_words(project, connection, 1)
     assert words == "Batch 1 of p is undone: 1 group waits again"
     assert read_tree(project.root) == before
+
+
+def test_the_deck_says_what_is_written(start: Start) -> None:
+    project = start([(1, 1.5, 2)])
+    session = review(project, "1", "6")
+    shown = session.view().group
+    assert shown is not None
+    assert shown.route == "1 → rated 5 (green)   ·   2 → rated 3 (yellow)   ·   3 → rated 1"
+    assert session.summary() == (
+        "1 group: the picked image rated 5 (green), the others rated 1",
+        "1 image: kept in addition to a pick → rated 3 (yellow)",
+        "Images: 1 rated 1, 1 rated 3 (yellow), 1 rated 5 (green), in XMP sidecars; none moves",
+    )
+    assert review(project, "x").view().group.route == "Reject: every image → rated -1 (red)"
 
 
 # --- crops -----------------------------------------------------------------------------------------------------------
@@ -340,7 +400,7 @@ def test_a_crop_is_written_and_nothing_is_rendered(start: Start) -> None:
         assert session.view().header.startswith("No image waits") or not session.waiting
         session.press("b")
         assert [card.filename for card in session.waiting] == [first.filenames[0]]
-    assert said(beside(project, second, 1))["CropTop"] == "0.05"
+    assert said(sidecar_of(project, second, 1))["CropTop"] == "0.05"
     assert crop(project).done == [first.filenames[0]]
     now = read_tree(project.root)
     assert {path: sha for path, sha in now.items() if not path.endswith(".xmp")} == images
@@ -359,10 +419,26 @@ def test_a_crop_refers_to_the_stored_frame(workspace: Workspace, images_folder: 
     (group,) = queue(project)
     review(project, "q", *FINALISE)
     crop(project, CropBox(0, 0, 0.5, 1))
-    packet = beside(project, group, 0).read_bytes()
+    packet = sidecar_of(project, group, 0).read_bytes()
     wanted = xmp.crop(CropBox(0, 0, 0.5, 1), xmp.StoredFrame(48, 64, 6))
     assert xmp.properties(packet, wanted) == wanted
     assert wanted[xmp.TIFF, "Orientation"] == "6" and wanted[xmp.TIFF, "ImageWidth"] == "64"
+
+
+def test_an_image_that_got_metadata_is_still_cropped(start: Start) -> None:
+    project = start([(1, 2)])
+    (group,) = queue(project)
+    review(project, "q", *FINALISE)
+    path = project.root / group.directory / group.filenames[0]
+    with PillowImage.open(path) as image:
+        image.load()
+    exif = PillowImage.Exif()
+    exif[0x010E] = "a caption from another program"
+    image.save(path, exif=exif)
+    assert crop(project).done == [group.filenames[0]]
+    assert said(sidecar_of(project, group, 0))["CropTop"] == "0.25"
+    path.unlink()
+    assert crop(project).done == []
 
 
 def test_a_drop_at_the_crop_desk_rejects_the_pick(start: Start) -> None:
@@ -371,7 +447,7 @@ def test_a_drop_at_the_crop_desk_rejects_the_pick(start: Start) -> None:
     review(project, "q", *FINALISE)
     finalised = read_tree(project.root)
     assert crop(project, None).done == [group.filenames[0]]
-    assert said(beside(project, group, 0)) == REJECTED
+    assert said(sidecar_of(project, group, 0)) == REJECTED
     with closing(connect(project.database)) as connection:
         assert sidecars.look(project, connection) == []
     undo(project, 2)
@@ -400,9 +476,9 @@ def test_a_single_is_kept_or_set_aside_by_its_rating(start: Start) -> None:
     before = read_tree(project.root)
     with closing(BrowseSession(project, [""])) as session:
         session.set_marks({"c/alone.png": "selected", "c/other.png": "delete_staging", "c/third.png": "crop"})
-        assert ("→ rated 3, yellow", "1 image") in session.summary()
+        assert ("→ rated 3 (yellow)", "1 image") in session.summary()
         result = session.apply()
-    assert result.line.startswith("Batch 1: 1 → rated -1, red, 1 → rated 3, yellow; 1 held back")
+    assert result.line.startswith("Batch 1: 1 → rated -1 (red), 1 → rated 3 (yellow); 1 held back")
     assert said(project.root / "c" / "alone.xmp") == KEPT and said(project.root / "c" / "other.xmp") == REJECTED
     with closing(BrowseSession(project, [""])) as session:
         assert "kept or set aside" in session.board.blocked["c/alone.png"]

@@ -72,10 +72,10 @@ def verdicts(route: Route) -> tuple[Verdict, ...]:
 
 # what a verdict is in a sidecar, in words
 RATED: Mapping[Verdict, str] = {
-    "picked": "rated 5, green",
-    "kept": "rated 3, yellow",
+    "picked": "rated 5 (green)",
+    "kept": "rated 3 (yellow)",
     "passed over": "rated 1",
-    "rejected": "rated -1, red",
+    "rejected": "rated -1 (red)",
 }
 
 

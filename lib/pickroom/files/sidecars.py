@@ -127,7 +127,8 @@ def from_database(project: Project, connection: sqlite3.Connection, directory: s
             return None
         picked = [sha256]
     (decision,) = waiting
-    if picked not in ([None], [sha256]):
+    # where images stay, other programs write metadata into them: the place tells which it is
+    if picked not in ([None], [sha256]) and project.manifest.in_place is None:
         raise SidecarError(
             f"it has no sidecar, and it is not the image that was picked in group {decision.group_id} (its content "
             "differs): put that image back here, or write its sidecar by hand"

@@ -336,7 +336,7 @@ def set_in_place(project: Project, naming: Naming | None) -> Project:
     with project_lock(project, doing):
         with open_read_only(project.database) as connection:
             kinds = {kind for own, _ in operations.contents(connection).values() for kind in own}
-            begun = decisions.outcome_counts(connection) or operations.count_planned(connection) or kinds - {RENAME}
+            begun = decisions.any_made(connection) or operations.count_planned(connection) or kinds - {RENAME}
         if begun:
             hint = f"undo its batches first, the latest first: pickroom status {project.id}"
             raise ConflictError("something is finalised in this project", doing=doing, hint=hint)

@@ -136,6 +136,12 @@ def get(connection: sqlite3.Connection, group_id: str) -> Decision | None:
     return None if row is None else _from_row(row)
 
 
+def any_made(connection: sqlite3.Connection) -> bool:
+    """Whether the project has decided any group, rows of earlier systems too; what is taken from a sandbox is none."""
+    rows_made = "SELECT 1 FROM ai_decisions WHERE group_id NOT IN (SELECT group_id FROM sandbox_decisions)"
+    return bool(rows.number(connection, f"SELECT EXISTS (SELECT 1 FROM decision_context) OR EXISTS ({rows_made})"))
+
+
 def unseen(connection: sqlite3.Connection) -> list[Decision]:
     """The decisions that the automation made unseen, in the order they were made."""
     query = "SELECT d.* FROM ai_decisions AS d JOIN decision_context AS c USING (group_id) WHERE c.input = 'auto'"

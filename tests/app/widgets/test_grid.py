@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.grid_desk import BrowseDesk, GridDesk, SortDesk, open_browse, open_sort
 from pickroom.app.widgets.stage import Grid, runs, sequences
 from pickroom.core.errors import PickroomError
+from pickroom.indexing import projects
 from pickroom.sessions.marking.session import BrowseSession
 from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.workspace import Project
@@ -185,3 +187,17 @@ def test_fast_keys_all_count_while_the_shown_images_stay(sorter: Page) -> None:
     sorter.press("v")
     sorter.press("1", "1", seen=sorter.scene["token"])  # hidden when marked: other images are there after the first
     assert len(sorter.desk.session.board.marks) == 4 and "too early" in sorter.desk.words.value
+
+
+def test_folder_viewer_of_a_project_rated_in_place_offers_no_crop(make_project: Callable[..., Project]) -> None:
+    project = projects.set_in_place(make_project([(1, 2)]), "stem")
+    write_image(project.root / "alone.png", seed=90)
+    projects.rescan(project)
+    with closing(BrowseSession(project, [""])) as session:
+        desk = BrowseDesk(session)
+        buttons = "".join(desk.buttons())
+        assert "rated 3 (yellow)" in buttons and "rated -1 (red)" in buttons and "crop/" not in buttons
+        session.set_marks({"alone.png": "selected"})
+        session.press("Shift+Enter")
+        desk.draw()
+        assert "Write these ratings?" in desk.panel.value and "no image moves" in desk.panel.value
