@@ -67,7 +67,7 @@ def shoot(folder: Path, names: dict[str, float], photograph: int = 0, orientatio
         at = datetime(2024, 5, 6, 12) + timedelta(seconds=seconds)
         taken = {"taken": f"{at:%Y:%m:%d %H:%M:%S}", "subsec": f"{at:%f}"[:2], "serial": "60"}
         picture.putpixel((0, 0), (number, photograph, 0))  # every file has its own content
-        write_dng(folder / name, picture, orientation=orientation, **taken)  # type: ignore[arg-type]
+        write_dng(folder / name, picture, orientation=orientation, **taken)
 
 
 @pytest.fixture(scope="session")

@@ -118,11 +118,14 @@ class RawFile(ImageFile.ImageFile):
                 preview = _picture(raw.extract_thumb())
             except (self._rawpy.LibRawNoThumbnailError, self._rawpy.LibRawUnsupportedThumbnailError):
                 preview = None
-            taken = raw.other.timestamp
-        self._exif_read = read_exif(self.fp, preview)
+            self._exif_read = read_exif(self.fp, preview)
+            sub = self._exif_read.get_ifd(IFD.Exif)
+            if Base.DateTimeOriginal not in sub:  # last: LibRaw decodes the sensor's data for it
+                with suppress(self._rawpy.LibRawError):
+                    taken = raw.other.timestamp
+                    if taken is not None and taken.year > _NO_YEAR:
+                        sub[Base.DateTimeOriginal] = f"{taken:%Y:%m:%d %H:%M:%S}"
         self._exif_read[_ORIENTATION] = self.orientation
-        if taken is not None and taken.year > _NO_YEAR:  # also of files whose directories are read by LibRaw alone
-            self._exif_read.get_ifd(IFD.Exif).setdefault(Base.DateTimeOriginal, f"{taken:%Y:%m:%d %H:%M:%S}")
         xmp = self._exif_read.get(_XMP)
         if isinstance(xmp, bytes):
             self.info["xmp"] = xmp
