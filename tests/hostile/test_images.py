@@ -17,6 +17,7 @@ from hostile.mutations import checksums_mended, damaged
 from pickroom.core.errors import ImageError
 from pickroom.core.records import CropBox
 from pickroom.images import crops, decode, metadata, thumbnails
+from support.raw_files import dng
 from support.reviewing import in_child
 
 CASES = 60  # of each kind of file, in every run of the tests
@@ -75,6 +76,8 @@ SOUND: dict[str, tuple[str, Callable[[], bytes]]] = {
     "float": ("tif", lambda: _saved(PillowImage.fromarray(_pixels(1).astype(np.float32)), "TIFF")),
     "bmp": ("bmp", lambda: _saved(_rgb(), "BMP")),
     "heic": ("heic", lambda: _saved(_rgb(), "HEIF", exif=_exif())),
+    "raw": ("dng", lambda: dng(_rgb(), orientation=6)),
+    "raw without a preview": ("dng", lambda: dng(_rgb(), preview=False)),
 }
 
 

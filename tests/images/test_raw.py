@@ -134,6 +134,19 @@ def test_truncated_and_mislabelled_raw_files_give_a_reason(tmp_path: Path, capfd
     assert capfd.readouterr() == ("", "")  # LibRaw writes to the terminal where nobody asks it first
 
 
+def test_wrong_directories_do_not_make_a_whole_file_truncated(tmp_path: Path) -> None:
+    whole = write_dng(tmp_path / "a.nef", PICTURE).read_bytes()
+    count = struct.pack("<HHII", 279, 4, 1, 80 * 112 * 2)  # bytes of the mosaic's strip
+    wrong = whole.replace(count, count[:8] + struct.pack("<I", 1 << 20))
+    assert wrong != whole
+    (tmp_path / "a.nef").write_bytes(wrong)
+    assert quarters(decode.read_rgb(tmp_path / "a.nef")) == "rgbw"
+    (tmp_path / "a.nef").write_bytes(whole[:-5000])
+    with pytest.raises(ImageError) as refused:
+        decode.open_image(tmp_path / "a.nef")
+    assert refused.value.reason == "truncated"
+
+
 def test_an_image_with_a_raw_files_extension_is_read(tmp_path: Path) -> None:
     PICTURE.save(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").rename(tmp_path / "a.dng")

@@ -28,8 +28,13 @@ def stored(picture: PillowImage.Image, orientation: int) -> PillowImage.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def write_dng(
-    path: Path,
+def write_dng(path: Path, picture: PillowImage.Image, **options: Any) -> Path:
+    """Write a DNG file: see `dng`."""
+    path.write_bytes(dng(picture, **options))
+    return path
+
+
+def dng(
     picture: PillowImage.Image,
     *,
     orientation: int = 1,
@@ -40,8 +45,8 @@ def write_dng(
     offset: str = "+02:00",
     camera: tuple[str, str] = ("Nikon", "NIKON Z 6"),
     serial: str = "6012345",
-) -> Path:
-    """Write a DNG file of an upright RGB picture, whose sides are even.
+) -> bytes:
+    """A DNG file of an upright RGB picture, whose sides are even.
 
     Args:
         preview: as it is stored; True is the picture as the camera stores it, False none.
@@ -104,10 +109,8 @@ def write_dng(
     exif: dict[int, tuple[str, Any]] = {36864: ("s", "0232")}
     if taken:
         exif |= {36867: ("s", taken), 37521: ("s", subsec), 36881: ("s", offset)}
-    path.write_bytes(
-        _tiff({"main": main | {330: ("I", "sensor"), 34665: ("I", "exif")}, "sensor": sensor, "exif": exif}, blobs)
-    )
-    return path
+    main |= {330: ("I", "sensor"), 34665: ("I", "exif")}
+    return _tiff({"main": main, "sensor": sensor, "exif": exif}, blobs)
 
 
 def _mosaic(pixels: np.ndarray) -> np.ndarray:

@@ -15,7 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.core.naming import CROPPED, RAW_EXTENSIONS, extension_of, folder_of, join, mirrored, source_folder
+from pickroom.core.naming import (
+    CROPPED,
+    OWNED_FOLDERS,
+    RAW_EXTENSIONS,
+    extension_of,
+    folder_of,
+    join,
+    mirrored,
+    source_folder,
+)
 from pickroom.core.records import MAX_GROUP, CropBox, Image
 from pickroom.files.routing import Verdict
 from pickroom.images.scan import list_images
@@ -224,6 +233,10 @@ class _Places:
     def of(self, image: Image) -> str | None:
         """The file that was decided on; None when it is gone or holds something else."""
         paths = self._paths.get(image.filename, [])
+        if not paths and extension_of(image.filename) in RAW_EXTENSIONS:
+            # a picture that another program made of it lies next to it: it is no image of its folder any more
+            folders = dict.fromkeys(path for own in OWNED_FOLDERS for path in (mirrored(own, image.directory), own))
+            return self._holding([join(folder, image.filename) for folder in folders], image.sha256)
         if len(paths) > 1:  # copies in several folders hold the same: its own first, then what moved to a flat folder
             ranks = {"": 1, image.directory: 0}
             paths = sorted(paths, key=lambda path: ranks.get(source_folder(folder_of(path)), 2))

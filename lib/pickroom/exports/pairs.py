@@ -10,7 +10,6 @@ A group of n images gives n - 1 pairs: the pick, and each image passed over. Eit
 them, so that the place says nothing. Groups rejected or kept whole prefer nothing.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +25,6 @@ from pickroom.images import decode
 
 PICKAPIC, HPDV2 = "pickapic", "hpdv2"
 PERSON = 0  # user_id: a workspace is one person's
-_JPEG_QUALITY = 95  # of the bytes in jpg_0 and jpg_1, as published sets of photographs have it
 _ROWS_A_PART = 64  # of Parquet, where bytes are in it: bounds memory
 
 
@@ -135,7 +133,9 @@ def write_pickapic(path: Path, made: Sequence[PreferencePair], files: Mapping[st
             for row in rows:
                 row["created_at"] = _time(row["created_at"])
                 if files is not None:
-                    row["jpg_0"], row["jpg_1"] = (_jpeg(files[row[f"image_{side}_uid"]]) for side in (0, 1))
+                    row["jpg_0"], row["jpg_1"] = (
+                        decode.encode_jpeg(decode.read_rgb(files[row[f"image_{side}_uid"]])) for side in (0, 1)
+                    )
             writer.write_table(pyarrow.Table.from_pylist(rows, schema))
 
 
@@ -174,9 +174,3 @@ def _time(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:  # an older row may hold anything
         return None
-
-
-def _jpeg(path: Path) -> bytes:
-    buffer = io.BytesIO()
-    decode.read_rgb(path).save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return buffer.getvalue()

@@ -55,7 +55,7 @@ _ENOUGH = 1 << 22  # bytes that tell another format, or that a JPEG has ended in
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS = 1 << 20  # looked at for EXIF; encoders write pixels by 8 kB and more
 _PNG_EXIF = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks that Pillow reads an orientation from
-_SHOWN_QUALITY = 92
+_JPEG_QUALITY = 95  # as published sets of photographs have it
 _ORIENTATION = 0x0112  # Exif 2.32, table 4
 _PLAIN = ("JPEG", "PNG", "BMP")  # of one frame, whose pixels stay when the file is closed
 # Pillow, libheif and `RawFile` say the upright size, and hand out upright pixels
@@ -370,9 +370,9 @@ def _short(error: Exception) -> str:
 
 
 def encode_jpeg(image: PillowImage.Image) -> bytes:
-    """The image as JPEG bytes of high quality: for showing, not for keeping."""
+    """The image as JPEG bytes of high quality: for showing, and for sets that hold their pictures."""
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_SHOWN_QUALITY)
+    image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()
 
 

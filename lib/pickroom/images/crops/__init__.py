@@ -22,7 +22,7 @@ from PIL import ImageFile
 from pickroom.core.errors import ImageError
 from pickroom.core.geometry import to_pixels, to_stored
 from pickroom.core.records import CropBox
-from pickroom.images import decode
+from pickroom.images import decode, raw
 from pickroom.images.crops import avif, bmp, heif, jpeg, png, tiff, trailers, webp, xmp
 from pickroom.images.crops.rdf import PacketError
 from pickroom.images.crops.regions import Cut
@@ -102,6 +102,8 @@ def render(source: Path, box: CropBox) -> bytes:
 
 def _refuse(image: ImageFile.ImageFile, source: Path, data: bytes) -> bytes:
     """What lies behind the picture; raises ImageError where a crop would lose something."""
+    if image.format == raw.FORMAT:
+        raise ImageError(source, "cannot be cropped: a RAW file has its crop in its XMP sidecar")
     try:
         module = _FORMATS[image.format or ""]
         trailer: bytes = module.trailer(image, data)

@@ -255,15 +255,14 @@ class CropSession(ProjectSession):
     def _size(self, directory: str, name: str, sidecar: sidecars.Sidecar | None) -> editing.Size:
         """(width, height) upright; from the header alone for an image that is still what the scan measured."""
         path = self.project.path(directory, name)
-        with decode.open_image(path) as image:
-            picked = sidecar and (sidecar.decision.image_width, sidecar.decision.image_height)
-            if picked and sorted(picked) == sorted(image.size):
-                return picked  # a submit compares the two again
-            # a PNG is decoded for this: its orientation may come after its pixels
-            key = (directory, name, path.stat().st_mtime_ns)
-            if key not in self._sizes:
-                self._sizes[key] = decode.upright_size(image)
-            return self._sizes[key]
+        key = (directory, name, path.stat().st_mtime_ns if path.is_file() else 0)
+        if key not in self._sizes:
+            with decode.open_image(path) as image:
+                picked = sidecar and (sidecar.decision.image_width, sidecar.decision.image_height)
+                # a submit compares the two once more; a PNG is decoded for the other: its orientation may stand last
+                same = picked and sorted(picked) == sorted(image.size)
+                self._sizes[key] = picked if picked and same else decode.upright_size(image)
+        return self._sizes[key]
 
     def _is_crop(self, card: CropCard) -> crops.Crop | None:
         """The earlier crop that a waiting image is; None for an image that was not cropped yet."""
