@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page
 
 from browser.conftest import PATIENCE_MS
 from browser.desk_page import SETTLED
+from browser.grid_page import SETTLED as GRID_SETTLED
 from browser.test_app import start_app
 from pickroom.demo.plan import DemoConfig
 from pickroom.sessions.review.session import ReviewSession
@@ -51,10 +52,19 @@ PAGES = {
     "folder chooser": AppPage("folder={folder}", ".chooser"),
     "review": AppPage(
         "project=demo&desk=review",
-        states=(("Home 1 ArrowLeft", "u u"), ("x ArrowLeft", "u u"), ("?", "?"), ("i", "i"), ("Shift+Enter", "Escape")),
+        states=(
+            ("Home 1 ArrowLeft", "u u"),
+            ("x ArrowLeft", "u u"),
+            ("?", "?"),
+            ("i", "i"),
+            ("f", "f"),
+            ("Shift+Enter", "Escape"),
+        ),
     ),
     "crop": AppPage("project=demo&desk=crop", states=(("?", "?"), ("n", "u"))),
-    "browse": AppPage("project=demo&desk=browse", ".pickroom-grid:focus"),
+    "browse": AppPage(
+        "project=demo&desk=browse", ".pickroom-grid:focus", (("Shift+ArrowRight", "Escape"), ("Enter", "Escape"))
+    ),
     "sort": AppPage("project=demo&desk=sort", ".pickroom-grid:focus"),
     "duplicates": AppPage("project=demo&desk=duplicates"),
     "automate": AppPage("project=demo&desk=automate", ".pickroom-part button:visible"),
@@ -98,14 +108,15 @@ class Checker:
         self._check(name)
         pressed = 0
         for there, back in shown.states:
-            pressed = self._press(there, pressed)
+            pressed = self._press(shown, there, pressed)
             self._check(f"{name}, {there}")
-            pressed = self._press(back, pressed)
+            pressed = self._press(shown, back, pressed)
 
-    def _press(self, keys: str, before: int) -> int:
+    def _press(self, shown: AppPage, keys: str, before: int) -> int:
+        settled = GRID_SETTLED if "grid" in shown.ready else SETTLED
         for number, key in enumerate(keys.split(), start=before + 1):
             self.page.keyboard.press(key)
-            self.page.wait_for_function(SETTLED, arg=number)
+            self.page.wait_for_function(settled, arg=number)
         return before + len(keys.split())
 
     def _check(self, name: str) -> None:

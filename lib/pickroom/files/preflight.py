@@ -130,11 +130,9 @@ class DiskSnapshot:
             path = self.root / image.directory / image.filename
             try:
                 info = path.stat(follow_symlinks=False)
-                if extension_of(image.filename) in RAW_EXTENSIONS:
-                    if image.filename not in self.companions_in(image.directory).images:
-                        return (
-                            f"{image.filename} belongs to another image by now: run `pickroom groups` to read it anew"
-                        )
+                negative = extension_of(image.filename) in RAW_EXTENSIONS
+                if negative and image.filename not in self.companions_in(image.directory).images:
+                    return f"{image.filename} belongs to another image by now: run `pickroom groups` to read it anew"
             except FileNotFoundError:
                 return f"{image.filename} has vanished since the scan"
             except OSError as error:

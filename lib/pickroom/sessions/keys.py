@@ -176,7 +176,9 @@ REVIEW = KeyTable(
     _decides("k", "keep", "keep all: not really a group; never used for training"),
     _decides("s", "skip", "skip: leave undecided"),
     _decides("5 6 7 8", "keep also #", "keep image 1-4 in addition to the pick; again: clear"),
-    _decides("Shift+5 Shift+6 Shift+7 Shift+8", "star #", "one star more for image 1-4; after five: none"),
+    _decides(
+        "Shift+5 Shift+6 Shift+7 Shift+8", "star #", "one star more for image 1-4; after five: none", shown="Shift+5-8"
+    ),
     _decides("b", "round before", "in a burst of more than four: back to the previous round"),
     _looks("f", "faces", "the face of every image, all as large; a drag moves them in step, F or Esc returns"),
     *_GOING_ROUND,

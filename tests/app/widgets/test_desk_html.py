@@ -55,6 +55,7 @@ def test_the_legend_names_every_key():
             "ArrowLeft": "←",
             "Escape": "Esc",
             "Shift+u": "Shift+U",
+            **{f"Shift+{number}": "Shift+5-8" for number in (5, 6, 7, 8)},
         }
         text = shown.get(key, key.upper() if len(key) == 1 else key)
         assert text in legend, key

@@ -26,7 +26,7 @@ class GridView extends View {
     const role = { role: "application", ariaLabel: "thumbnails" };
     this.el = element("div", "pickroom-grid", { tabIndex: 0, ...role }, this.space);
     this.band = new SelectionBand(this);
-    this.picture = element("img", "");
+    this.picture = element("img", "", { alt: "" }); // the caption has the words
     this.caption = element("div", "");
     this.large = element("div", "pickroom-grid-large", { hidden: true }, this.picture, this.caption); // one image
     this.box = element("div", "pickroom-gridbox", {}, this.el, this.large, this.note);

@@ -210,8 +210,8 @@ def open_manual_deck(project_id: str, home: Home = None, batch_size: int = BATCH
 
 SLOP = 3.0  # CSS pixels the pointer moves before a press becomes a drag: a click changes no box
 NOTHING = (
-    "No image waits for its crop",
-    "Images come here from the review: Q W E R, or A while the AI's crop is shown. B brings the last one back.",
+    "Images come here from the review",
+    "Press Q W E R there, or A while the AI's crop is shown. B brings the last one back.",
 )
 ONLY_PROBLEMS = ("No image can be cropped yet", "The reasons are below.")
 _BUSY = {"submit": "Cropping…", "delete": "Moving…", "back": "Bringing the last image back…"}

@@ -104,8 +104,8 @@ def legend(lines: Sequence[tuple[str, str]]) -> str:
         for names, what in lines
     ]
     half = (len(rows) + 1) // 2
-    tables = (f'<table class="keys">{"".join(some)}</table>' for some in (rows[:half], rows[half:]))
-    return f'<h3>Keys and mouse</h3><div class="pair">{"".join(tables)}</div>'
+    tables = "".join(f'<table class="keys">{"".join(some)}</table>' for some in (rows[:half], rows[half:]))
+    return f'<h3>Keys and mouse</h3><div class="pair" style="align-items: start; flex-wrap: nowrap">{tables}</div>'
 
 
 def summary(question: str, routes: Sequence[tuple[str, str]], foot: str) -> str:
