@@ -39,16 +39,16 @@ def scan(home: Path) -> Took:
 def scan_undecoded(home: Path) -> Took:
     """A first scan that decodes and shrinks nothing: it hashes each file, and all else is as ever."""
     from pickroom.core.naming import parse_name
-    from pickroom.core.records import Image
+    from pickroom.core.records import Capture, Image
     from pickroom.images import scan as scanning
     from pickroom.indexing import projects
     from pickroom.storage import atomic
 
-    def hash_only(root: Path, _previews: Path, entry: scanning.Entry) -> Image:
+    def hash_only(root: Path, _previews: Path, entry: scanning.ListedImage) -> scanning._Read:
         name = parse_name(entry.filename)
         sha256 = atomic.sha256_of(root / entry.directory / entry.filename)
         shown = (entry.filename, entry.directory, SIDE, SIDE, name.stage, name.taken_at)
-        return Image(*shown, sha256, entry.file_size, entry.mtime_ns)
+        return scanning._Read(Image(*shown, sha256, entry.file_size, entry.mtime_ns), Capture(), "")
 
     scanning._examine = hash_only
     return seconds(lambda: projects.start(Workspace(home), PROJECT, home / "images"))

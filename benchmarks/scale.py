@@ -1,13 +1,13 @@
 """How time and memory grow with the number of images: from a thousand to a million real files.
 
-Every image is a small real JPEG of its own content, in folders of ten thousand; every one gets its real preview. Each
+Every image is a small real JPEG of its own content, in folders of ten thousand, and so its own preview. Each
 step runs in a process of its own, so that its peak memory is its own. The exponent is that of the growth from one size
 to the next: 1 is linear, 0 does not grow. It is that of the processor's seconds, which other programs on the machine do
 not stretch; the clock's stand next to them. The alternative to each step is n log n, the most that is allowed.
 
     python benchmarks/scale.py [--quick] [--sizes 1000,10000,100000,1000000] [--home FOLDER] [--undecoded]
 
-A million images take about 10 GB and 2 million inodes in the folder while they are measured, all removed afterwards.
+A million images take about 5 GB and a million inodes in the folder while they are measured, all removed afterwards.
 Reading them all takes a good part of an hour; with --undecoded the first scan hashes each of them, but neither decodes
 nor shrinks it, and everything else is measured as without it.
 """
