@@ -86,7 +86,7 @@ class Differences:
         if self.share is None:
             return "of different shapes: the differences cannot be drawn"
         if self.heat is None:
-            return f"different all over ({self.share:.0%} of the picture): look closely before one goes"
+            return f"different all over ({self.share:.0%} of the picture): look closely before you set one aside"
         return "no visible difference" if self.share == 0 else f"{max(self.share, 0.001):.1%} of the picture differs"
 
 
