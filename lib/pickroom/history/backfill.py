@@ -19,7 +19,7 @@ from pickroom.store import copies, decisions
 from pickroom.store.connect import backup, connect, open_read_only, transaction
 from pickroom.store.workspace import Project
 
-KNOWN = "says so already"
+KNOWN = "already filled in"
 NOT_ASKED = "not the AI's image approved, or no crop proposed"
 NO_FILE = "its picked image lies in neither crop_auto/ nor selected/"
 BOTH = "an image of its name lies in crop_auto/ and in selected/"

@@ -179,7 +179,7 @@ def replace(source: Path, destination: Path) -> None:
 
 
 def _require_possible_name(error: OSError, source: Path, destination: Path) -> None:
-    """Raise an OSError that says so where the disk does not accept a name."""
+    """Raise an OSError with this reason where the disk does not accept a name."""
     if error.errno in _NO_SUCH_NAME and os.path.lexists(source) and destination.parent.is_dir():
         what = 'the disk takes no such name; exFAT and SMB take none with : ? * " < > | or \\'
         raise OSError(errno.EINVAL, what, str(destination)) from error

@@ -43,7 +43,7 @@ def test_nothing_learned_yet_is_said_in_each_part(make_project: Make) -> None:
     page = opened(make_project([(1, 2)]))
     assert "Nothing has been learned yet." in page.agreement.body.value and not page.agreement.line.value
     assert "decisions in p." in page.training.body.value
-    assert "No model has learned enough to say." in page.weights.body.value
+    assert "No model has learned enough yet." in page.weights.body.value
     assert "highest stage (2)" in page.weights.body.value
     assert "no model was trained yet" in press(page.sample, page.draw_sample)
 

@@ -98,7 +98,7 @@ class AutomatePage(Page):
         self.proposals = Part("Proposals", self.generate, self.look)
         self.carried = Part("Apply", self.preview, self.apply)
         self.taken_back = Part("Undo", self.undo)
-        self.metrics = Part("What it is worth so far")
+        self.metrics = Part("Results so far")
         super().__init__(self.where, self.unseen, self.proposals, self.carried, self.taken_back, self.metrics)
         self.own.observe(lambda change: self._moved(), "value")
         self.name.observe(lambda change: self._allow(), "value")
@@ -116,7 +116,7 @@ class AutomatePage(Page):
             (self.metrics, self._draw_metrics),
         ):
             part.attempt(lambda show=show: show(target))  # type: ignore[misc]  # bound now, not at the call
-        self.carried.body.value = listed(["Every step is shown before one is taken; all of them are taken, or none."])
+        self.carried.body.value = listed(["Every step is shown first. Apply does all of them, or none."])
         self.carried.enable(self.preview, target is not None and target.decisions.exists())
         self._allow()
 
@@ -183,7 +183,7 @@ class AutomatePage(Page):
         self.proposals.enable(self.look, count > 0)
 
     def _draw_undo(self, target: AutomationTarget | None) -> None:
-        self._standing, words = None, "No apply stands that could be undone."
+        self._standing, words = None, "There is no apply to undo."
         if target is not None:
             with open_read_only(target.project.database) as connection:
                 self._standing = standing = operations.latest_batch(connection, (AUTOMATION,))

@@ -265,7 +265,7 @@ def crop_tools(view: CropDeskView, command: Callable[..., str]) -> str:
         SPACE,
         command("apply ai", f"Apply all AI crops ({view.ai_crops})", enabled=view.ai_crops > 0),
         command("back", "Back", title="Bring the image submitted last back, with its box"),
-        command("skip", "Skip", enabled=count > 0, title="These images go on waiting"),
+        command("skip", "Skip", enabled=count > 0, title="These images still wait"),
         command("submit", submit, kind="main", enabled=count > 0),
     )
 

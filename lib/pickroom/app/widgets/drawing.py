@@ -87,7 +87,7 @@ class Differences:
         if self.share is None:
             return "of different shapes: the differences cannot be drawn"
         if self.heat is None:
-            return f"different all over ({percent(self.share)} of the picture): look closely before one goes"
+            return f"different all over ({percent(self.share)} of the picture): look closely before you set one aside"
         return "no visible difference" if self.share == 0 else f"{percent(self.share)} of the picture differs"
 
 

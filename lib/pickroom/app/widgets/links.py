@@ -21,7 +21,7 @@ from pickroom.store.workspace import Workspace
 
 _LOOK_S = 0.5  # between two looks at the background's status
 _STEADY_S = 2.0  # of a phase before its rate says anything
-_ANOTHER = "This project is open in another window, too. Each shows what the other chose once it is clicked."
+_ANOTHER = "This project is open in another window, too. Click a window to show the choices of the other one."
 
 
 class Links(anywidget.AnyWidget):

@@ -43,7 +43,7 @@ class ModelsPage(Page):
         self.sample = Part("A sample, side by side", self.draw_sample)
         parts = self.agreement, self.training, self.versions, self.weights, self.sample
         super().__init__(*parts, looking=self.agreement)
-        words = "Groups at random that the model had not learned: your pick, and the one that it would have made."
+        words = "Random groups that the model had not learned: your pick, and the model's."
         self.sample.body.value = listed([words])
         self.look()
         if progress.is_running(self.workspace, retraining.NAME):
@@ -70,7 +70,7 @@ class ModelsPage(Page):
         if len(found.right) > 1:
             over_time = picture(figures.rolling(found.over_time), "share of right picks over time")
             sure = picture(figures.calibration(found.calibration), "how sure it was, and how often it was right")
-            words = "On the right: on the dashed line its confidence is worth what it says."
+            words = "On the right: on the dashed line it is right as often as its confidence."
             self.agreement.body.value += side_by_side(over_time, sure).html + listed([words])
         beats = "A version recommends only once it is shown to beat its baselines and the version before it."
         self.training.body.value = listed(
@@ -89,7 +89,7 @@ class ModelsPage(Page):
         bars = "".join(_bar(share, name) for name, share in found.weights.items())
         reasons = [(reason, f"{count:,}") for reason, count in list(found.reasons.items())[:_REASONS]]
         self.weights.body.value = (
-            f"<table>{bars}</table>" if bars else listed(["No model has learned enough to say."])
+            f"<table>{bars}</table>" if bars else listed(["No model has learned enough yet."])
         ) + table(("reason of the recommendation", "groups that wait"), reasons)
 
     def _train(self) -> None:

@@ -110,7 +110,7 @@ class ReclaimDesk(Part):
             finally:
                 self._plan()  # what is left, read anew
             what = f"{plural(len(planned.items), 'item')}, {format_bytes(size)}."
-            later = "The disk has its room back when the trash is emptied; until then they can be restored."
+            later = "The space is free when the trash is emptied. Until then the files can be restored."
             return f"Deleted for good: {what}" if hard else f"In the trash: {what} {later}"
 
         self.planned, self._asked, self.word.value = None, False, ""

@@ -47,13 +47,13 @@ class ReportsPage(Page):
         self.project = project
         self.undo: dict[int, ipywidgets.Button] = {}
         self._blocked, self._count, self._open = True, _SHOWN, False
-        self.originals = ipywidgets.Checkbox(description="Also archive what the crops were made from", indent=False)
+        self.originals = ipywidgets.Checkbox(description="Also archive the originals of crops", indent=False)
         self.originals.layout.width = "auto"
         self.finish = button("Finish the project", self._finish, "primary")
         self.make = button("Make the report", self._make)
         self.show = button("Show the report", self._show)
         self.earlier = button("Show earlier batches", self._earlier)
-        self.reclaim = button("Look what can be freed", self._reclaim)
+        self.reclaim = button("Show what can be freed", self._reclaim)
         self.finishing = Part("Finish", self.finish, self.originals)
         self.reporting = Part("Report", self.make, self.show)
         self.batches = Part("Batches", self.earlier)
@@ -64,7 +64,7 @@ class ReportsPage(Page):
         super().__init__(self.finishing, self.reporting, self.batches, self.room, looking=self.finishing)
         self.originals.observe(lambda change: self.look(), "value")
         self.room.body.value = listed(
-            ["This reads every archive back, and shows the sizes. Nothing goes before a button."]
+            ["This reads every archive back, and shows the sizes. Nothing is deleted before you press a button."]
         )
         self.draw()
         self.look()
@@ -112,7 +112,7 @@ class ReportsPage(Page):
     def _draw_reports(self) -> None:
         """Say where the reports are; between, the reports themselves where they are asked for."""
         pages = sorted(render.report_folder(self.project).glob("[!.]*.html"))
-        words = ["The report tells in numbers and pictures what was picked, how fast, and how the models did."]
+        words = ["The report shows in numbers and pictures what was picked, how fast, and how good the models were."]
         self.reporting.body.value = listed([*words, *([] if pages else ["None has been made yet."])]) + "".join(
             listed([str(page)]) + (_frame(page) if self._open else "") for page in pages
         )
