@@ -20,6 +20,7 @@ from PIL.ExifTags import IFD, Base
 
 START = datetime(2024, 5, 6, 9, 0, 0)
 SIDE = 640  # pixels of the long side: what the encoder and a preview need
+_SERIAL = "032021001234"
 CARD_SIZE = 40  # images of a card before the next one begins, with equal names
 # seconds between two frames of one burst: a camera held down, a person who presses again, one who waits for a face
 PACES = (0.1, 0.5, 1.5, 4.0)
@@ -82,11 +83,14 @@ def write(folder: Path, camera: Sequence[Scene], phone: Sequence[Scene], seed: i
     """Write what a camera with two cards and a phone leave, both begun at the same second.
 
     Args:
-        raw: every fourth scene of the camera is RAW alone, every fourth RAW and JPEG.
+        raw: every fourth scene of the camera is RAW alone, every fourth RAW and JPEG; brackets are JPEG.
     """
     shoot = Shoot()
     for scene, frames in _frames(camera, seed):
-        paths = [_camera_file(folder, frame, raw and frame.scene % 4, shoot) for frame in frames]
+        paths = [
+            _camera_file(folder, frame, frame.scene % 4 if raw and not frame.bracketed else 0, shoot)
+            for frame in frames
+        ]
         _note(shoot, scene, paths)
     for scene, frames in _frames(phone, seed + 1):
         _note(shoot, scene, [_phone_file(folder, frame, shoot) for frame in frames])
@@ -151,17 +155,22 @@ def _camera_file(folder: Path, frame: _Frame, way: int, shoot: Shoot) -> str:
     card, number = divmod(frame.number, CARD_SIZE)
     place = folder / f"card {card + 1}" / "DCIM" / "100CANON" / f"IMG_{number + 1:04d}.JPG"
     place.parent.mkdir(parents=True, exist_ok=True)
-    exif = _exif(frame, "Canon EOS R5", "032021001234")
     if way in (1, 2):
-        from support.raw import write_dng
-
-        write_dng(place.with_suffix(".DNG"), frame.picture, exif)
-    if way == 1:
-        return str(place.with_suffix(".DNG").relative_to(folder))
-    if way == 2:
-        shoot.companions.append(str(place.with_suffix(".DNG").relative_to(folder)))
-    frame.picture.save(place, quality=90, exif=exif)
+        negative = place.with_suffix(".DNG")
+        _write_negative(negative, frame)
+        if way == 1:
+            return str(negative.relative_to(folder))
+        shoot.companions.append(str(negative.relative_to(folder)))
+    frame.picture.save(place, quality=90, exif=_exif(frame, "Canon EOS R5", _SERIAL))
     return str(place.relative_to(folder))
+
+
+def _write_negative(path: Path, frame: _Frame) -> None:
+    from support.raw_files import write_dng  # the extra raw
+
+    even = frame.picture.crop((0, 0, frame.picture.width // 2 * 2, frame.picture.height // 2 * 2))
+    taken, subsec = f"{frame.taken_at:%Y:%m:%d %H:%M:%S}", f"{frame.taken_at:%f}"[:2]
+    write_dng(path, even, taken=taken, subsec=subsec, camera=("Canon", "Canon EOS R5"), serial=_SERIAL)
 
 
 def _phone_file(folder: Path, frame: _Frame, shoot: Shoot) -> str:
