@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from PIL import Image as PillowImage
 
 from conftest import SCANNED_AT, read_tree
 from pickroom.automation import apply, sandbox
@@ -345,6 +346,24 @@ def test_a_raw_file_and_an_image_of_its_stem_never_meet(project: Project) -> Non
     shoot(project.root / "selected", {"IMG_3.nef": 0}, photograph=3)
     session = review(project, "s", "1", *FINALISE)
     assert "another image with the stem IMG_3 is in selected/ already" in str(session.last_result)
+
+
+def test_a_picture_made_of_a_picked_raw_file_may_lie_next_to_it(project: Project) -> None:
+    before = read_tree(project.root)
+    review(project, "1", *FINALISE)
+    PillowImage.new("RGB", (96, 64)).save(project.root / "selected/IMG_0.jpg")
+    found = xmp_export.choices.read(project)
+    assert (found.lost, found.groups[0].images[0].path) == ([], "selected/IMG_0.dng")
+    undo(project, 1)
+    assert read_tree(project.root).items() >= before.items()
+
+
+def test_a_raw_file_that_became_a_companion_is_held_back(project: Project) -> None:
+    PillowImage.new("RGB", (96, 64)).save(project.root / "IMG_0.jpg")
+    before = read_tree(project.root)
+    session = review(project, "1", *FINALISE)
+    assert "IMG_0.dng belongs to another image by now" in str(session.last_result)
+    assert read_tree(project.root) == before
 
 
 def test_the_full_size_of_a_raw_file_is_shown_as_jpeg(project: Project) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.core.naming import CROPPED, RAW_EXTENSIONS, extension_of, join
+from pickroom.core.naming import CROPPED, OWNED_FOLDERS, RAW_EXTENSIONS, extension_of, join
 from pickroom.core.records import MAX_GROUP, CropBox, Image
 from pickroom.images.scan import list_images
 from pickroom.integrity import inspect
@@ -212,6 +212,9 @@ class _Places:
     def of(self, image: Image) -> str | None:
         """The file that was decided on; None when it is gone or holds something else."""
         paths = self._paths.get(image.filename, ())
+        if not paths and extension_of(image.filename) in RAW_EXTENSIONS:
+            # a picture that another program made of it lies next to it: it is no image of its folder any more
+            return self._holding([join(folder, image.filename) for folder in OWNED_FOLDERS], image.sha256)
         # like git's index: same size and time is taken as unchanged, else the bytes decide
         same = [path for path in paths if self._stats[path] == (image.file_size, image.mtime_ns)]
         return same[0] if len(same) == 1 else self._holding(paths, image.sha256)

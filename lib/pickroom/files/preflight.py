@@ -14,7 +14,9 @@ from pickroom.core import naming
 from pickroom.core.companions import Companions, negatives_of_images
 from pickroom.core.errors import ConflictError, FileOperationError
 from pickroom.core.naming import (
+    RAW_EXTENSIONS,
     as_text,
+    extension_of,
     filename_of,
     folder_of,
     is_image_name,
@@ -120,6 +122,9 @@ class DiskSnapshot:
             path = self.root / image.directory / image.filename
             try:
                 info = path.stat(follow_symlinks=False)
+                negative = extension_of(image.filename) in RAW_EXTENSIONS
+                if negative and image.filename not in self.companions_in(image.directory).images:
+                    return f"{image.filename} belongs to another image by now: run `pickroom groups` to read it anew"
             except FileNotFoundError:
                 return f"{image.filename} has vanished since the scan"
             except OSError as error:
