@@ -1,7 +1,7 @@
 """A project's life around the review: start it, scan it again, look at it, follow its folder when it moves."""
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -355,8 +355,11 @@ def status(project: Project, *, files: bool = True) -> dict[str, Any]:
     skipped: tuple[Skipped, ...] = ()
     if files and project.root.is_dir():
         extensions, own = project.manifest.allowed_extensions, project.workspace.own_folders
-        with open_read_only(project.database) as connection:
-            skipped = count_skipped(project.root, extensions, own, _known(connection))
+        known: Container[tuple[str, str]] = ()
+        if not raw.can_read("any.dng"):
+            with open_read_only(project.database) as connection:
+                known = _known(connection)
+        skipped = count_skipped(project.root, extensions, own, known)
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
         unsound = integrity.find_unsound(connection)  # first: from here on any text can be read
         left_out = images.left_out(connection)

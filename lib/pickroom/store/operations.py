@@ -70,12 +70,13 @@ def moves_taken(connection: sqlite3.Connection, extensions: Sequence[str]) -> li
     """
     cursor = connection.cursor()
     cursor.row_factory = None  # plain tuples: there may be a million
-    return cursor.execute(
-        f"""SELECT id, source, destination FROM file_operations WHERE op = 'move' AND state IN ('done', 'undone')
-        AND NOT (kind = ? AND (state = 'undone' OR undoes IS NOT NULL))
-        AND ({" OR ".join("destination LIKE ?" for _ in extensions)}) ORDER BY id""",
-        (RETURN, *(f"%.{extension}" for extension in extensions)),
-    ).fetchall()
+    found = cursor.execute(
+        """SELECT id, source, destination FROM file_operations WHERE op = 'move' AND state IN ('done', 'undone')
+        AND NOT (kind = ? AND (state = 'undone' OR undoes IS NOT NULL)) ORDER BY id""",
+        (RETURN,),
+    )
+    wanted = frozenset(extensions)
+    return [row for row in found if row[2].rpartition(".")[2].lower() in wanted]  # faster than dozens of LIKE
 
 
 def planned_paths(connection: sqlite3.Connection) -> set[str]:
