@@ -33,7 +33,7 @@ SOUND: dict[str, Row] = {
     },
     "crops": {
         **{"filename": "a.png", "group_id": None, "box": "[0.1, 0.2, 0.3, 0.4]", "input": "desk", "sha256": "0" * 64},
-        **{"made_at": "2025-08-03T06:00:00Z", "box_source": "drawn", "batch": 1},
+        **{"made_at": "2025-08-03T06:00:00Z", "box_source": "drawn", "batch": 1, "directory": ""},
     },
     "comparisons": {
         **{"group_id": "p_group_1", "round": 1, "images": '["a.png", "b.png", "é.png"]', "chosen": 2},

@@ -110,7 +110,7 @@ def test_json_of_groups_has_its_shape(pickroom: Callable[..., Ran], project: Pro
     found = ran.json
     assert ran.code == 0
     assert found["images"] == 8
-    assert [sorted(group) for group in found["groups"]] == [["burst_id", "group_id", "images", "kind"]] * 3
+    assert [sorted(group) for group in found["groups"]] == [["burst_id", "directory", "group_id", "images", "kind"]] * 3
     assert [len(group["images"]) for group in found["groups"]] == [2, 3, 2]
     (alone_,) = found["ungrouped"]
     assert (alone_["filename"], alone_["reason"]) == ("holiday.jpg", "no stage in its name")

@@ -37,7 +37,7 @@ def test_start_that_could_not_rename_a_duplicate_says_so(
     for folder in ("anna", "bea"):  # with the folder in front the name is too long
         write_image(images_folder / folder / f"{'n' * 248}.png", seed=len(folder))
     ran = pickroom("start", "p", "--images", images_folder, "--rename-duplicates")
-    assert (ran.code, "duplicate name" in ran.out) == (1, True)
+    assert (ran.code, "2 images were not renamed" in ran.out, "lies in anna/ and in bea/" in ran.out) == (1, True, True)
 
 
 def test_image_that_cannot_be_embedded_ends_with_one(

@@ -121,7 +121,7 @@ def test_odd_names_reach_every_reader_and_export(
         seen = analysis.execute("SELECT unnest(images) FROM decisions").fetchall()
         assert {name for (name,) in seen} == names
         pictures = ProjectPreviews(decided, analysis)
-        assert all(pictures.preview(name) is not None for name in names)
+        assert all(pictures.preview(("", name)) is not None for name in names)
 
 
 def _file_names(folder: Path, kind: str) -> list[str]:

@@ -96,6 +96,7 @@ def test_every_image_gets_one_row_of_the_formats_columns(
         ("patch_cols", "SMALLINT"),
         ("patch_dim", "SMALLINT"),
         ("error", "VARCHAR"),
+        ("directory", "VARCHAR"),
     ]
     sql = f"SELECT filename, width, height, file_size, vector::FLOAT[{spec.dim}], patches FROM read_parquet('{parts}')"
     vectors = load_vectors(project, patches=True)
