@@ -135,8 +135,10 @@ def step(
     """
     ways: tuple[Naming, ...] = ("stem", "full") if naming == "stem" else ("full", "stem")
     there = [way for way in ways if _name(filename, way) in disk.names(directory)]
-    found = [plan(disk, join(directory, filename), wanted, way) for way in (*there, naming)]
-    sidecar = next((one for one in found if not one.rating_only), found[-1])
+    for way in (*there, naming):
+        sidecar = plan(disk, join(directory, filename), wanted, way)
+        if not sidecar.rating_only:
+            break
     if sidecar.after is None:
         raise RatingError(f"{sidecar.path}: {sidecar.held}")
     kind: Literal["write", "replace"] = "write" if sidecar.before is None else "replace"
