@@ -91,7 +91,7 @@ def test_pairs_are_decided_across_reloads_applied_and_undone(project: Project, o
     box = desk.page.locator(".pickroom-desk").bounding_box()
     assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 800
     assert "Pair 1 of 3" in desk.text("header") and "1 exact, 2 near" in desk.text("header")
-    assert "the same content" in desk.text("words") and "suggested 1: older" in desk.text("words")
+    assert "The same content" in desk.text("words") and "suggested 1: older" in desk.text("words")
     wait_for_magenta(desk, some=False)
 
     desk.press("a")  # the suggested one stays; the next pair comes up

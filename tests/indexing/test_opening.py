@@ -24,6 +24,7 @@ from pickroom.store import captures
 from pickroom.store.connect import open_read_only
 from pickroom.store.workspace import Workspace
 from support.learning import write_groups
+from support.photographs import take
 from support.reviewing import in_child, obey_permissions, queue
 
 
@@ -63,6 +64,17 @@ def test_only_the_first_images_are_read_at_once(tmp_path: Path, monkeypatch: pyt
     assert (done.images, done.pending) == (11, 0)
     with open_read_only(project.database) as connection:
         assert len(captures.of(connection)) == len({path.read_bytes() for path in (tmp_path / "card").iterdir()})
+
+
+def test_grouping_the_rest_by_looks_keeps_the_bursts(tmp_path: Path) -> None:
+    shots = ((0, 0), (0, 1), (0, 2), (1, 900), (1, 901), (2, 9000))  # two bursts, and one photograph that is in none
+    for number, (photograph, seconds) in enumerate(shots):
+        take(tmp_path / "card" / f"{number}.jpg", photograph, seconds)
+    project = opening.open_folder(Workspace(tmp_path / "home"), tmp_path / "card")
+    before = projects.rescan(project)
+    done = opening.index(project, ProgressReporter(project.workspace, opening.job_name(project.id), [project.id]))
+    assert [len(group.images) for group in done.groups] == [len(group.images) for group in before.groups] == [3, 2]
+    assert [one.filename for one in done.ungrouped] == ["5.jpg"] and set(done.kinds.values()) == {"burst"}
 
 
 def test_a_pause_keeps_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,7 +208,7 @@ def rescan(
                 made_at = regrouping.second_of_scan(project, connection, at)
                 report = regrouping.store(project, connection, found, known, grouping, renamed, made_at, astray)
                 # bursts that wait may go on in what is new, or in one that an earlier version cut off
-                waiting = any(report.kinds[group.group_id] == "burst" for group in report.groups)
+                waiting = by is None and any(report.kinds[group.group_id] == "burst" for group in report.groups)
                 said = captures.of(connection) if by is None and (report.ungrouped or waiting) else {}
                 timed = {image.filename for image in found.images if _says_time(said, image)}
                 if waiting or any(one.filename in timed for one in report.ungrouped):

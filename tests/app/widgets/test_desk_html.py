@@ -45,6 +45,13 @@ def test_other_peoples_text_stays_text(html: str):
     assert 'onerror=alert(1)>"' not in html and "\"'" not in html.replace("&quot;", "").replace("&#x27;", "")
 
 
+def test_a_message_is_a_sentence_and_a_path_stays_as_it_is():
+    assert desk_html.sentence("nothing to undo") == "Nothing to undo"
+    assert desk_html.sentence("undone: pick 1") == "Undone: pick 1"
+    for name in ("a does nothing", "photo.png stays", "selected/a.png stays", "img_01.png stays"):
+        assert desk_html.sentence(name) == name
+
+
 def test_the_legend_names_every_key():
     legend = desk_html.legend(REVIEW.legend)
     for key in REVIEW.commands:

@@ -40,8 +40,8 @@ def line(*parts: tuple[str, str] | str) -> str:
 
 
 def sentence(text: str) -> str:
-    """A message with a capital letter, unless it begins with a key or with a name that holds a dot."""
-    return text[:1].upper() + text[1:] if re.match(r"[a-z]{2,}\b(?!\.)", text) else text
+    """A message with a capital letter, unless it begins with a key, a path or a file name."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]{2,}\b(?![./_-])", text) else text
 
 
 def _span(kind: str, content: str) -> str:

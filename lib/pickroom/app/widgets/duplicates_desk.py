@@ -122,7 +122,7 @@ class DuplicatesDesk(StageDesk):
     def _lines(self, pair: DuplicatePair | None) -> str:
         """Two lines: what the pair is and why one is suggested; the message."""
         session = self.session
-        said, kind = self.error or session.board.message, "error" if self.error else "message"
+        said, kind = self.error or desk_html.sentence(session.board.message), "error" if self.error else "message"
         notes = "; ".join(session.gathered.notes)
         if pair is None:
             return desk_html.line(notes) + desk_html.line((kind, said))
@@ -132,8 +132,8 @@ class DuplicatesDesk(StageDesk):
         if pair.kind == "near":
             parts.append(self._differences(pair).words)
         held = [session.held[copy.path] for copy in (pair.a, pair.b) if copy.path in session.held]
-        said = said or (f"held back: {held[0]}" if held else notes)
-        return desk_html.line(desk_html.sentence(" · ".join(parts))) + desk_html.line((kind, desk_html.sentence(said)))
+        said = said or (f"Held back: {held[0]}" if held else notes)
+        return desk_html.line(desk_html.sentence(" · ".join(parts))) + desk_html.line((kind, said))
 
 
 def open_duplicates(

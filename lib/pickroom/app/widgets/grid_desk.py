@@ -135,8 +135,8 @@ class GridDesk(Desk):
             self.button("finalise", f"Apply ({len(board.marks):,})", kind="main", enabled=marked),
         )
         self.panel.value = self._panel()
-        said = self.error or board.message or self._active()
-        self.words.value = desk_html.line(("error" if self.error else "message", desk_html.sentence(said)))
+        said = self.error or desk_html.sentence(board.message) or self._active()
+        self.words.value = desk_html.line(("error" if self.error else "message", said))
         self._show()
         self._whole = False
 
