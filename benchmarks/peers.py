@@ -92,9 +92,10 @@ def peers_environment(cache: Path) -> Path:
     if not done.exists() or done.read_text() != listed:
         print(f"Installing {', '.join(PACKAGES)} into {folder}", file=sys.stderr)
         uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--clear", "--quiet", folder], check=True)
         python = ["--python", str(folder / "bin" / "python")]
-        subprocess.run([*uv, "pip", "install", "--quiet", *python, *PACKAGES], check=True)
+        for words in (["venv", "--clear", "--quiet", str(folder)], ["pip", "install", "--quiet", *python, *PACKAGES]):
+            if subprocess.run([*uv, *words]).returncode:
+                sys.exit(f"the programs to compare with could not be installed into {folder}: is there a network?")
         done.write_text(listed)
     return folder
 
