@@ -26,9 +26,7 @@ _LONGEST = 16  # values of a list that are shown in one
 
 
 @console.command(has_json=True)
-def sql(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT statement, or EXPLAIN of one.")],
-) -> None:
+def sql(query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT, or EXPLAIN of one.")]) -> None:
     """Query all projects with SQL. Some views: decisions, crops, groups, images, recommendations, models."""
     from pickroom.analysis import safe_sql
 

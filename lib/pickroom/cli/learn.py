@@ -73,9 +73,7 @@ def embed(
 
 
 @console.app.command()
-def install(
-    what: Annotated[Literal["faces"], typer.Argument(help="faces: measures eyes, mouth and pose of people.")],
-) -> None:
+def install(what: Annotated[Literal["faces"], typer.Argument(help="faces: eyes, mouth and pose of people.")]) -> None:
     """Install optional packages without the dependencies that they declare and do not need."""
     from pickroom.features import faces
 
@@ -121,9 +119,7 @@ Projects = Annotated[
 def train(
     model: Annotated[str, typer.Argument(metavar="ranker|crop_proposer", help="Which model.")],
     projects: Projects = None,
-    holdout: Annotated[
-        str | None, typer.Option(metavar="PROJECT", help="Test on this project, and do not train on it.")
-    ] = None,
+    holdout: Annotated[str | None, typer.Option(metavar="PROJECT", help="Hold out this whole project.")] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Show the progress of the running training; if none runs, start one.")
     ] = False,

@@ -170,9 +170,7 @@ def crop(
         Path | None,
         typer.Option(help='JSON lines {"filename", "box"} or {"filename", "action": "delete"}; - is stdin.'),
     ] = None,
-    apply_ai: Annotated[
-        bool, typer.Option("--apply-ai", help="Crop all images in crop_auto/ as the AI proposed.")
-    ] = False,
+    apply_ai: Annotated[bool, typer.Option("--apply-ai", help="Crop all of crop_auto/ as the AI proposed.")] = False,
 ) -> None:
     """Crop the images that wait, by a file of boxes; the desk is in 30_crop.ipynb."""
     from pickroom.sessions.crop.session import CropSession

@@ -80,9 +80,7 @@ class FinishPlan:
             chosen = f"; {self.chosen} of them chosen, and not finalised" if self.chosen else ""
             lines.append(f"{plural(self.undecided, 'group')} {left}{chosen}")
         if self.unseen:
-            lines.append(
-                f"{plural(self.unseen, 'image')} in no group: you have not looked at them; they stay where they are"
-            )
+            lines.append(f"{plural(self.unseen, 'image')} in no group: you have not looked at them; they stay")
         for name in self.reports:
             lines.append(f"report: {render.report_path(self.project, f'{name}.html').relative_to(where)}")
         target = archive.archive_folder(self.project).relative_to(where)

@@ -28,9 +28,7 @@ def sizes(planned: ReclaimPlan) -> str:
         parts.append("<p>No project has anything set aside, archived or dropped.</p>")
     if staying:
         rows = "".join(_row(share, most) for share in staying)
-        parts.append(
-            f'<h4>Stays, because it is not proved to be stored elsewhere</h4><table class="stays">{rows}</table>'
-        )
+        parts.append(f'<h4>Stays, with the reason</h4><table class="stays">{rows}</table>')
     return "".join(parts)
 
 
