@@ -54,7 +54,8 @@ class Clone:
         self.home = folder / "home"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(self.root)], check=True, timeout=120)
         write_series(self.home / "Pictures" / "holiday", [(1, 2)] * GROUPS)
-        write_series(self.home / "Pictures" / "summer", [(1, 2)])
+        for name in ("summer", "wedding"):
+            write_series(self.home / "Pictures" / name, [(1, 2)])
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
