@@ -149,11 +149,9 @@ class OnnxTower:
         return np.asarray(image.resize((SIZE, SIZE), PillowImage.Resampling.BICUBIC, reducing_gap=None), dtype=np.uint8)
 
     def devices(self) -> tuple[str, ...]:
-        """See `Tower`."""
         return ("cpu",)
 
     def spec(self, dtype: str = FLOAT32) -> EncoderSpec:
-        """See `Tower`."""
         if dtype != FLOAT32:
             raise UsageError(f"the bundled encoder does not compute in {dtype}", doing="choosing a precision")
         cells = SIZE // REDUCTION
@@ -171,7 +169,6 @@ class OnnxTower:
         )
 
     def encoder(self, spec: EncoderSpec, device: str) -> OnnxEncoder:
-        """See `Tower`."""
         return OnnxEncoder(self, spec)
 
 

@@ -72,11 +72,12 @@ def choose(project: Project, config: EncoderConfig) -> Chosen:
         UsageError: unknown names, or no weights within reach.
     """
     config = config.checked()
-    bound = None if config.change else bound_spec(project)
+    found = None if config.change else read_spec(project.workspace, project.manifest.encoder)
+    bound, notes = found or (None, {})
     kind = config.kind or (bound.kind if bound else DEFAULT_KIND)
     if bound and (bound.kind != kind or kind not in KINDS):  # imported vectors have an encoder that cannot encode
         raise _other(project, bound, "another encoder" if bound.kind == kind else kind)
-    tower, checkpoint = load_tower(kind, config, _notes(project) if bound else {}, project.workspace.root)
+    tower, checkpoint = load_tower(kind, config, notes, project.workspace.root)
     device = devices.pick_device(tower.devices(), config.device)
     if bound and kind == "bundled" and bound.dtype != FLOAT32:
         raise ConflictError(
@@ -89,15 +90,11 @@ def choose(project: Project, config: EncoderConfig) -> Chosen:
     spec = tower.spec(bound.dtype if bound else FLOAT32)
     if bound and not _same(bound, spec, tower):
         raise _other(project, bound, spec.words)
-    # an earlier version's name of the model stays, and with it the id
-    spec = replace(spec, model=(bound or _registered(project, tower, spec)).model)
+    # an earlier version's name of the model stays, and with it the id: the project's, or the workspace's
+    known = [bound] if bound else known_specs(project.workspace)
+    spec = next((replace(spec, model=one.model) for one in known if _same(one, spec, tower)), spec)
     spec = as_stored(project.workspace, spec, project.id)
     return Chosen(tower, spec, device, checkpoint, by_default=not (bound or config.kind))
-
-
-def _registered(project: Project, tower: Tower, spec: EncoderSpec) -> EncoderSpec:
-    """The specification under which this workspace has vectors of the tower: an earlier version's, else `spec`."""
-    return next((one for one in known_specs(project.workspace) if _same(one, spec, tower)), spec)
 
 
 def _same(one: EncoderSpec, spec: EncoderSpec, tower: Tower) -> bool:
@@ -125,14 +122,8 @@ def bind_spec(project: Project, spec: EncoderSpec) -> Project:
 
 def bound_spec(project: Project) -> EncoderSpec | None:
     """The encoder a project is bound to; None for none, or for one whose vectors were all removed."""
-    encoder_id = project.manifest.encoder
-    found = read_spec(project.workspace, encoder_id) if encoder_id else None
+    found = read_spec(project.workspace, project.manifest.encoder)
     return found[0] if found else None
-
-
-def _notes(project: Project) -> dict[str, Any]:
-    found = read_spec(project.workspace, project.manifest.encoder or "")
-    return found[1] if found else {}
 
 
 def load_tower(kind: str, config: EncoderConfig, notes: dict[str, Any], root: Path) -> tuple[Tower, Path | None]:

@@ -20,17 +20,11 @@ import numpy as np
 from scipy import ndimage
 
 from pickroom.features import registration
+from pickroom.features.technical import halved
 
 BANDS = 3  # octaves of detail
 HIGHEST = 40.0  # of a departure, in units of what is usual: beyond it, more means nothing
 _LIGHT = 13  # blocks: what changes over more than this is light
-
-
-def halved(images: np.ndarray) -> np.ndarray:
-    height, width = (length // 2 * 2 for length in images.shape[2:])
-    cut = images[:, :, :height, :width]
-    result: np.ndarray = (cut[:, :, ::2, ::2] + cut[:, :, 1::2, ::2] + cut[:, :, ::2, 1::2] + cut[:, :, 1::2, 1::2]) / 4
-    return result
 
 
 def in_blocks(images: np.ndarray, block: int) -> np.ndarray:
@@ -69,18 +63,6 @@ def unlike(some: np.ndarray, others: np.ndarray, noise: float) -> np.ndarray:
     return found
 
 
-def residual_after_warp(bent: np.ndarray, blocks: np.ndarray, noise: float) -> np.ndarray:
-    """`departures` of members bent onto their siblings, these as they are: (n, rows, cols)."""
-    across, between = unlike(bent, blocks, noise), pairwise(blocks, noise)
-    n = len(blocks)
-    found = np.empty((n, *across.shape[2:]), dtype=np.float32)
-    for member in range(n):
-        others = [other for other in range(n) if other != member]
-        usual = [between[a, b] for a in others for b in others if a < b]
-        found[member] = across[member, others].min(axis=0) - (np.mean(usual, axis=0) if usual else 0)
-    return found
-
-
 def flow_measures(flows: np.ndarray, block: int, rows: int, cols: int) -> np.ndarray:
     """What bending took, block by block: (n, 3, rows, cols).
 
@@ -106,8 +88,7 @@ def flow_measures(flows: np.ndarray, block: int, rows: int, cols: int) -> np.nda
 
 def distances(maps: np.ndarray, unit: float) -> np.ndarray:
     """Euclidean distance over channels between each two members' (channels, rows, cols), in units."""
-    result: np.ndarray = np.sqrt(np.square((maps[:, None] - maps[None]) / unit).sum(axis=2))
-    return result
+    return np.asarray(np.sqrt(np.square((maps[:, None] - maps[None]) / unit).sum(axis=2)))
 
 
 def without_grade(means: np.ndarray) -> np.ndarray:
@@ -136,8 +117,7 @@ def local_tones(means: np.ndarray) -> np.ndarray:
     """Block means without what a grade, a cast or another light does to the whole, or to a large part of it."""
     tones = without_grade(means)
     tones = tones - (np.median(tones, axis=0) if len(tones) > 2 else tones.mean(axis=0))
-    result: np.ndarray = tones - ndimage.uniform_filter(tones, (0, 0, _LIGHT, _LIGHT), mode="nearest")
-    return result
+    return np.asarray(tones - ndimage.uniform_filter(tones, (0, 0, _LIGHT, _LIGHT), mode="nearest"))
 
 
 def detail_energy(luma: np.ndarray, block: int, rows: int, cols: int) -> np.ndarray:
@@ -148,7 +128,7 @@ def detail_energy(luma: np.ndarray, block: int, rows: int, cols: int) -> np.ndar
         lower = ndimage.gaussian_filter(luma, (0, 2.0**band, 2.0**band), truncate=3)
         cut = np.square(upper - lower)[:, : rows * block, : cols * block]
         energy = cut.reshape(len(luma), rows, block, cols, block).mean(axis=(2, 4))
-        found.append(ndimage.uniform_filter(0.5 * np.log(energy + 1.0), (0, 3, 3), mode="nearest"))
+        found.append(smoothed(0.5 * np.log(energy + 1.0)))
         upper = lower
     return np.stack(found, axis=1)
 
@@ -156,19 +136,23 @@ def detail_energy(luma: np.ndarray, block: int, rows: int, cols: int) -> np.ndar
 def without_usual(details: np.ndarray) -> np.ndarray:
     """Detail relative to what is usual of a member: a stage sharpened as a whole has none left."""
     middle = details.mean(axis=0)
-    result: np.ndarray = details - np.median(details - middle, axis=(2, 3), keepdims=True)
-    return result
+    return np.asarray(details - np.median(details - middle, axis=(2, 3), keepdims=True))
 
 
-def departures(pairs: np.ndarray) -> np.ndarray:
-    """How much less a member resembles its nearest sibling than these resemble each other: (n, rows, cols)."""
+def departures(pairs: np.ndarray, across: np.ndarray | None = None) -> np.ndarray:
+    """How much less a member resembles its nearest sibling than these resemble each other: (n, rows, cols).
+
+    Args:
+        pairs: (n, n, rows, cols), see `pairwise`.
+        across: how unlike its siblings a member is, the same where it was bent onto them; None as in `pairs`.
+    """
     n = len(pairs)
+    across = pairs if across is None else across
     found = np.empty((n, *pairs.shape[2:]), dtype=np.float32)
     for member in range(n):
         others = [other for other in range(n) if other != member]
-        nearest = np.min([pairs[member, other] for other in others], axis=0)
         between = [pairs[a, b] for a in others for b in others if a < b]
-        found[member] = nearest - (np.mean(between, axis=0) if between else 0)
+        found[member] = across[member, others].min(axis=0) - (np.mean(between, axis=0) if between else 0)
     return found
 
 
@@ -200,8 +184,8 @@ def spread_out(maps: np.ndarray, rows: int, cols: int) -> np.ndarray:
 
 
 def smoothed(maps: np.ndarray) -> np.ndarray:
-    result: np.ndarray = ndimage.uniform_filter(maps, (0, 3, 3), mode="nearest")
-    return result
+    """(n, rows, cols) means over three by three blocks."""
+    return np.asarray(ndimage.uniform_filter(maps, (0, 3, 3), mode="nearest"))
 
 
 _VERSION = 4  # of the method; another one gives other values
@@ -279,18 +263,17 @@ def compare(members: Sequence[np.ndarray], config: ConsistencyConfig) -> Consist
     details = without_usual(detail_energy(levels[:, 0], config.block, rows, cols))
     busy, busy_coarse = (np.log1p(one[:, 0].var(axis=-1)) for one in (blocks, coarse))
     bent, flows = registration.bent(levels)
-    unlike = departures(pairwise(blocks[:, :1], noise))
-    unlike_bent = residual_after_warp(
-        in_blocks(_without_noise(bent[:, :1], config), config.block), blocks[:, :1], noise
-    )
+    bent_blocks, pairs = in_blocks(_without_noise(bent[:, :1], config), config.block), pairwise(blocks[:, :1], noise)
+    departed = departures(pairs)
+    departed_bent = departures(pairs, unlike(bent_blocks, blocks[:, :1], noise))
     found = np.stack(
         [
-            against_usual(unlike, busy),
+            against_usual(departed, busy),
             spread_out(against_usual(departures(pairwise(coarse, noise)), busy_coarse), rows, cols),
             against_usual(departures(pairwise(blocks[:, 1:], noise)), busy),
             against_usual(departures(distances(tones, config.noise * 4)), busy),
             against_usual(departures(distances(details, 1.0)), busy),
-            against_usual(unlike_bent, busy),
+            against_usual(departed_bent, busy),
         ],
         axis=1,
     )
@@ -298,7 +281,7 @@ def compare(members: Sequence[np.ndarray], config: ConsistencyConfig) -> Consist
     # a bent member departs in the same places or in none: it has no vote on where the place is
     combined = smoothed(logs[:, : KINDS.index("bent")].reshape(-1, rows, cols)).reshape(len(members), -1, rows, cols)
     combined = combined.sum(axis=1)
-    alone = np.stack([unlike, unlike_bent, busy], axis=1)
+    alone = np.stack([departed, departed_bent, busy], axis=1)
     signed = np.concatenate([_siblings(details), _siblings(tones) / config.noise], axis=1)
     here = np.concatenate([logs, signed, flow_measures(flows, config.block, rows, cols), alone], axis=1)
     at_places, windows = _places(combined, here)

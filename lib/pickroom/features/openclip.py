@@ -60,7 +60,6 @@ class TorchTower:
         return np.asarray(self.geometry(image), dtype=np.uint8)
 
     def devices(self) -> tuple[str, ...]:
-        """See `Tower`."""
         return devices.present()
 
     def spec(self, dtype: str = FLOAT32) -> EncoderSpec:
@@ -85,7 +84,6 @@ class TorchTower:
         )
 
     def encoder(self, spec: EncoderSpec, device: str) -> TorchEncoder:
-        """See `Tower`."""
         return TorchEncoder(self, spec, device)
 
 
@@ -107,11 +105,9 @@ class TorchEncoder:
         self._turn = contextlib.nullcontext() if device == "cpu" else threading.Lock()
 
     def prepare(self, image: PillowImage.Image) -> Pixels:
-        """See `Encoder`."""
         return self._prepare(image)
 
     def encode(self, pixels: Sequence[Pixels]) -> Features:
-        """See `Encoder`."""
         with self._turn, torch.inference_mode():
             # bytes cross to the device, a quarter of what floats would be; the batch is normalised there at once
             batch = torch.from_numpy(np.stack(pixels)).to(self.device).permute(0, 3, 1, 2).float()
@@ -126,7 +122,6 @@ class TorchEncoder:
 
     @contextlib.contextmanager
     def threads(self, count: int) -> Iterator[None]:
-        """See `Encoder`."""
         before = torch.get_num_threads()
         torch.set_num_threads(count)
         try:

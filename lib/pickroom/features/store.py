@@ -227,12 +227,14 @@ def known_specs(workspace: Workspace) -> list[EncoderSpec]:
     return found
 
 
-def read_spec(workspace: Workspace, encoder_id: str) -> tuple[EncoderSpec, dict[str, Any]] | None:
-    """An encoder's specification and notes; None when nothing was ever embedded by it here.
+def read_spec(workspace: Workspace, encoder_id: str | None) -> tuple[EncoderSpec, dict[str, Any]] | None:
+    """An encoder's specification and notes; None when nothing was ever embedded by it here, or for no id.
 
     Raises:
         StoreError: the file is damaged.
     """
+    if not encoder_id:
+        return None
     path = workspace.embeddings / encoder_id / ENCODER_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -312,8 +314,7 @@ def open_store(project: Project) -> VectorStore:
     Raises:
         StoreError: it has no vectors yet, or its encoder's specification is gone.
     """
-    encoder_id = project.manifest.encoder
-    found = read_spec(project.workspace, encoder_id) if encoder_id else None
+    found = read_spec(project.workspace, project.manifest.encoder)
     if found is None:
         raise StoreError(
             f"project {project.id} has no vectors",

@@ -9,8 +9,10 @@ import io
 import pickle
 import zipfile
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -30,28 +32,30 @@ _DAMAGED = (
 )
 
 
-class _Tensor(NamedTuple):
-    """A tensor before its storage is read; offset and strides count values, not bytes."""
-
-    storage: tuple[str, str]  # (key, type)
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
 class _TensorUnpickler(pickle.Unpickler):
+    """Builds plain tensors as arrays, and nothing else that is not a container, a number or a text.
+
+    Args:
+        storage: gives the values of a key, which have a type.
+        tensor: makes a tensor of its storage, offset, shape and strides; the last three count values, not bytes.
+    """
+
+    def __init__(self, file: BinaryIO, storage: Callable[[str, str], Any], tensor: Callable[..., Any]) -> None:
+        super().__init__(file)
+        self._storage, self._tensor = storage, tensor
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, tuple(shape), tuple(strides))
+            return lambda storage, offset, shape, strides, *_: self._tensor(storage, offset, shape, strides)
         if module == "torch" and name in _TYPES:
             return _TYPES[name]
         raise pickle.UnpicklingError(f"it names {module}.{name}")
 
-    def persistent_load(self, pid: Any) -> tuple[str, str]:
+    def persistent_load(self, pid: Any) -> Any:
         _, kind, key, *_ = pid
-        return key, kind
+        return self._storage(key, kind)
 
 
 def read_tensors(file: BinaryIO) -> Any:
@@ -79,47 +83,40 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_legacy(file: BinaryIO) -> Any:
-    magic, protocol, _, found, keys = (_TensorUnpickler(file).load() for _ in range(5))
+    types: dict[str, str] = {}
+
+    def load() -> Any:
+        return _TensorUnpickler(file, types.__setitem__, lambda *_: None).load()
+
+    magic, protocol, _ = load(), load(), load()
     if (magic, protocol) != (_MAGIC, _PROTOCOL):
         raise ValueError("its first bytes are not those of the format")
-    types = dict(tensor.storage for tensor in _tensors(found))
+    start = file.tell()
+    load()  # for the types: the storages come behind
     storages = {}
-    for key in keys:
+    for key in load():
         count, dtype = int.from_bytes(file.read(8), "little"), np.dtype(types[key])
         storages[key] = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
-    return _filled(found, storages)
+    file.seek(start)
+    return _TensorUnpickler(file, lambda key, _: storages[key], _array).load()
 
 
 def _read_zip(file: BinaryIO) -> Any:
     with zipfile.ZipFile(file) as archive:
         (listed,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
-        found = _TensorUnpickler(io.BytesIO(archive.read(listed))).load()
-        types = dict(tensor.storage for tensor in _tensors(found))
         folder = listed.removesuffix(".pkl")
-        return _filled(found, {key: np.frombuffer(archive.read(f"{folder}/{key}"), t) for key, t in types.items()})
+
+        @cache
+        def storage(key: str, kind: str) -> np.ndarray:
+            return np.frombuffer(archive.read(f"{folder}/{key}"), kind)
+
+        return _TensorUnpickler(io.BytesIO(archive.read(listed)), storage, _array).load()
 
 
-def _tensors(values: Any) -> list[_Tensor]:
-    """Every tensor in nested containers."""
-    if isinstance(values, _Tensor):
-        return [values]
-    inside = values.values() if isinstance(values, dict) else values if isinstance(values, list | tuple) else ()
-    return [tensor for value in inside for tensor in _tensors(value)]
-
-
-def _filled(values: Any, storages: dict[str, np.ndarray]) -> Any:
-    """The same containers, each tensor as an array."""
-    if isinstance(values, _Tensor):
-        return _array(values, storages[values.storage[0]])
-    if isinstance(values, dict):
-        return {key: _filled(value, storages) for key, value in values.items()}
-    return [_filled(value, storages) for value in values] if isinstance(values, list | tuple) else values
-
-
-def _array(tensor: _Tensor, storage: np.ndarray) -> np.ndarray:
-    last = tensor.offset + sum((side - 1) * step for side, step in zip(tensor.shape, tensor.strides, strict=True))
-    if min(tensor.offset, *tensor.shape, *tensor.strides, 0) < 0 or (0 not in tensor.shape and last >= len(storage)):
+def _array(storage: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
+    last = offset + sum((side - 1) * step for side, step in zip(shape, strides, strict=True))
+    if min(offset, *shape, *strides, 0) < 0 or (0 not in shape and last >= len(storage)):
         raise ValueError("a tensor lies outside its storage")
-    strides = [step * storage.itemsize for step in tensor.strides]
-    view = np.lib.stride_tricks.as_strided(storage[tensor.offset :], tensor.shape, strides, writeable=False)
-    return np.ascontiguousarray(view).reshape(tensor.shape)
+    steps = [step * storage.itemsize for step in strides]
+    view = np.lib.stride_tricks.as_strided(storage[offset:], shape, steps, writeable=False)
+    return np.ascontiguousarray(view).reshape(shape)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image as PillowImage
+from PIL import ImageFilter
+from skimage.metrics import structural_similarity
 
-from pickroom.app.widgets.drawing import differences
+from pickroom.app.widgets.drawing import block_difference, differences
 from support.encoding import photograph
 
 SIZE = (256, 192)
@@ -32,3 +34,18 @@ def test_the_same_picture_and_one_of_another_shape() -> None:
     one = photograph(1, SIZE)
     assert differences(one, one.copy()).words == "no visible difference"
     assert "of different shapes" in differences(one, PillowImage.new("RGB", (100, 300))).words
+    near = differences(one.resize((512, 384)), one)
+    assert near.share is not None
+
+
+def test_block_difference_agrees_with_scikit_image() -> None:
+    sharp = photograph(3, (320, 320))
+    spoiled = sharp.copy()
+    box = (100, 60, 240, 200)
+    spoiled.paste(sharp.crop(box).filter(ImageFilter.GaussianBlur(12)).rotate(20), box[:2])
+    a, b = (np.asarray(image.convert("L"), dtype=np.float32) for image in (sharp, spoiled))
+    _, full = structural_similarity(a, b, data_range=255, win_size=15, full=True)
+    centres = 1 - full[8::16, 8::16]
+    ours = block_difference(a[..., None], b[..., None])
+    assert np.corrcoef(ours.ravel(), centres.ravel())[0, 1] > 0.95
+    assert np.allclose(block_difference(a[..., None], a[..., None]), 0, atol=1e-5)

@@ -14,7 +14,6 @@ from pickroom.app.widgets.overlay import Caption, Pen, Rect, Slot
 from pickroom.core.geometry import to_pixels
 from pickroom.core.quantities import percent
 from pickroom.core.records import CropBox
-from pickroom.features.regions import block_difference, comparable
 from pickroom.sessions.crop.editing import HANDLES, MIN_SIDE, Point
 from pickroom.sessions.crop.state import CropImageView, CropState
 from pickroom.sessions.duplicates.finding import Copy, DuplicatePair
@@ -67,7 +66,8 @@ def _corners(image: ImageView, crop: CropBox) -> str:
 
 LINE = 2.0  # CSS pixels, of the outline round what differs
 _SIDE = 384  # pixels of the long side on which two pictures are compared
-_BLOCK = 16  # pixels a side of one block of the comparison, as `block_difference` has it
+_BLOCK = 16  # pixels a side of one block of the comparison
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # the paper's constants for 8-bit levels
 _LEAST, _FULL = 0.08, 0.60  # 1 - structural similarity of a block that shows first, and of the strongest colour
 _ALL_OVER = 0.5  # share of the blocks: an outline round more than this would hide the pictures and tell nothing
 _TOLERANCE = 0.02  # width / height that differ by a larger share are not compared
@@ -92,8 +92,9 @@ class Differences:
 
 
 def differences(a: PillowImage.Image, b: PillowImage.Image) -> Differences:
-    """Compare two upright RGB pictures block by block (structural similarity, Wang et al., 2004), at one size."""
-    if not comparable([a.size, b.size], _TOLERANCE):
+    """Compare two upright RGB pictures block by block, at one size."""
+    aspects = (a.width / a.height, b.width / b.height)
+    if max(aspects) / min(aspects) > 1 + _TOLERANCE:
         return Differences(None, None)
     scale = min(1.0, _SIDE / max(a.size))
     shape = (max(_BLOCK, round(a.width * scale)), max(_BLOCK, round(a.height * scale)))
@@ -101,10 +102,28 @@ def differences(a: PillowImage.Image, b: PillowImage.Image) -> Differences:
         np.asarray(picture.resize(shape, PillowImage.Resampling.BOX).convert("YCbCr"), dtype=np.float32)
         for picture in (a, b)
     ]
-    found = block_difference(levels)
+    found = block_difference(*levels)
     share = float((found > _LEAST).mean())
     heat = np.clip((found - _LEAST) / (_FULL - _LEAST), 0, 1).astype(np.float32)
     return Differences(None if share > _ALL_OVER else heat, share)
+
+
+def block_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """1 - structural similarity of each block, the mean over channels: (rows, cols) float32 in [0, 2].
+
+    Source: Wang et al. (2004), on blocks that do not overlap.
+
+    Args:
+        a, b: (height, width, channels), 0..255; what does not fill a block at the right and lower edge is left out.
+    """
+    rows, cols, channels = a.shape[0] // _BLOCK, a.shape[1] // _BLOCK, a.shape[2]
+    cut = np.stack([a, b])[:, : rows * _BLOCK, : cols * _BLOCK].reshape(2, rows, _BLOCK, cols, _BLOCK, channels)
+    blocks = cut.transpose(0, 1, 3, 2, 4, 5).reshape(2, rows, cols, _BLOCK * _BLOCK, channels)
+    means = blocks.mean(axis=-2)
+    spreads = blocks - means[..., None, :]
+    light = (2 * means[0] * means[1] + _C1) / (means[0] ** 2 + means[1] ** 2 + _C1)
+    form = (2 * (spreads[0] * spreads[1]).mean(axis=-2) + _C2) / ((spreads**2).mean(axis=-2).sum(axis=0) + _C2)
+    return np.asarray((1 - light * form).mean(axis=-1))
 
 
 def pair_caption(copy: Copy, mark: Mark, *, with_project: bool) -> Caption:
