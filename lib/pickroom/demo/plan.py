@@ -139,11 +139,13 @@ class GroupPlan:
 def plan_group(config: DemoConfig, index: int) -> GroupPlan:
     """Decide group `index` (0-based); it depends on the settings and the index only, not on other groups."""
     rng = stream(config.seed, index, _PLAN)
-    photograph = _photograph(config.seed, index)
+    number = _turn(config.seed, index, len(PHOTOGRAPHS), _ORDER)
+    photograph = PHOTOGRAPHS[number]
     stages = SERIES[rng.choice(len(SERIES), p=_SERIES_WEIGHTS)]
     aspect = photograph.aspects[rng.integers(len(photograph.aspects))]
     first_size = _size(aspect, config.long_side)
-    flip, grade = bool(rng.random() < 0.5), _grade(config.seed, index, photograph)
+    flip = bool(rng.random() < 0.5)
+    grade = GRADES[_turn(config.seed, index // len(PHOTOGRAPHS), len(GRADES), _LOOK, number)]
     hue = float(rng.uniform(-photograph.hue, photograph.hue))
     jpeg, captions = bool(rng.random() < _JPEG_RATE), bool(rng.random() < _CAPTION_RATE)
     extension = "jpg" if jpeg else "png"
@@ -171,16 +173,10 @@ def plan_group(config: DemoConfig, index: int) -> GroupPlan:
     return GroupPlan(index, *appearance, first_size, stages, jpeg, captions, subject, defects, truth)
 
 
-def _photograph(seed: int, index: int) -> Photograph:
-    """Each run of ten groups uses every photograph once, in an order of its own."""
-    run, place = divmod(index, len(PHOTOGRAPHS))
-    return PHOTOGRAPHS[int(stream(seed, run, _ORDER).permutation(len(PHOTOGRAPHS))[place])]
-
-
-def _grade(seed: int, index: int, photograph: Photograph) -> Grade:
-    """Each photograph goes through every grade before one comes again."""
-    run, place = divmod(index // len(PHOTOGRAPHS), len(GRADES))
-    return GRADES[stream(seed, run, _LOOK, PHOTOGRAPHS.index(photograph)).permutation(len(GRADES))[place]]
+def _turn(seed: int, index: int, of: int, *key: int) -> int:
+    """Each run of so many indexes has every number below it once, in an order of its own."""
+    run, place = divmod(index, of)
+    return int(stream(seed, run, *key).permutation(of)[place])
 
 
 def _share(seed: int, index: int, what: int) -> float:
