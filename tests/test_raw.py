@@ -193,7 +193,7 @@ def test_an_edited_sidecar_refuses_the_undo_and_is_kept(project: Project) -> Non
     sidecar = project.root / "crop_cropped/IMG_0.xmp"
     sidecar.write_text(sidecar.read_text().replace("+0.35", "+0.50"))
     edited = read_tree(project.root)
-    with pytest.raises(ConflictError, match="changed by hand"):
+    with pytest.raises(ConflictError, match="changed since"):
         undo(project, batch)
     assert read_tree(project.root) == edited
 
@@ -225,8 +225,8 @@ def test_ratings_and_crops_of_raw_files_are_one_sidecar(project: Project) -> Non
         "delete_staging/IMG_1.xmp": None,
         "delete_staging/IMG_2.xmp": None,
     }
-    sidecar = project.root / "crop_cropped/IMG_0.xmp"
-    assert xmp.properties(sidecar.read_bytes(), xmp.rating(0, "")) == xmp.rating(5, "Green")
+    sidecar, picked = project.root / "crop_cropped/IMG_0.xmp", xmp.rating(5, "Green", picked=True)
+    assert xmp.properties(sidecar.read_bytes(), picked) == picked
     assert said(sidecar)["CropTop"] == "0.25"
     assert 'tiff:Orientation="8"' in sidecar.read_text()
     xmp_export.undo(project)

@@ -28,7 +28,7 @@ def test_doctor_in_words_and_json_and_by_exit_code(
     assert code == 0, out
     assert [line.partition(":")[0].split(maxsplit=1)[1] for line in lines] == [
         *("python", "packages", "jupyterlab", "browser", "duckdb", "accelerator", "bundled encoder"),
-        *("openclip weights", "workspace", "disk", "file system", "project p", "images of p"),
+        *("openclip weights", "RAW files", "workspace", "disk", "file system", "project p", "images of p"),
     ]
     project.manifest_file.write_text("{")
     code, out = doctor("--json")

@@ -20,6 +20,7 @@ from pickroom.analysis.reports import archive, finish
 from pickroom.automation import apply, sandbox
 from pickroom.automation.generate import generate
 from pickroom.core.errors import ConflictError, UsageError
+from pickroom.core.naming import join
 from pickroom.core.records import CropBox, FileOp
 from pickroom.files import moves, rating, sidecars, xmp
 from pickroom.files.batch import recover, undo_batch, undo_in_words
@@ -394,7 +395,7 @@ def test_a_crop_is_written_and_nothing_is_rendered(start: Start) -> None:
             (second.directory, second.filenames[1]),
         ]
         assert session.view().ai_crops == 1
-        assert session.apply_ai().done == [second.filenames[1]]
+        assert session.apply_ai().done == [join(second.directory, second.filenames[1])]
         (card,) = session.waiting
         assert session.submit([Order(card.directory, card.filename, BOX)]).done == [first.filenames[0]]
         assert session.view().header.startswith("No image waits") or not session.waiting
@@ -435,7 +436,7 @@ def test_an_image_that_got_metadata_is_still_cropped(start: Start) -> None:
     exif = PillowImage.Exif()
     exif[0x010E] = "a caption from another program"
     image.save(path, exif=exif)
-    assert crop(project).done == [group.filenames[0]]
+    assert crop(project).done == [join(group.directory, group.filenames[0])]
     assert said(sidecar_of(project, group, 0))["CropTop"] == "0.25"
     path.unlink()
     assert crop(project).done == []
@@ -446,7 +447,7 @@ def test_a_drop_at_the_crop_desk_rejects_the_pick(start: Start) -> None:
     (group,) = queue(project)
     review(project, "q", *FINALISE)
     finalised = read_tree(project.root)
-    assert crop(project, None).done == [group.filenames[0]]
+    assert crop(project, None).done == [join(group.directory, group.filenames[0])]
     assert said(sidecar_of(project, group, 0)) == REJECTED
     with closing(connect(project.database)) as connection:
         assert sidecars.look(project, connection) == []

@@ -100,7 +100,7 @@ def test_a_way_out_is_no_name_no_folder_and_no_project(workspace: Workspace, way
         assert not stays_inside(way)
 
 
-@pytest.mark.parametrize("op", ["move", "write", "remove"])
+@pytest.mark.parametrize("op", ["move", "write", "remove", "replace"])
 @pytest.mark.parametrize("way", [way for way in WAYS_OUT if "\\" not in way])
 def test_no_step_of_the_journal_is_taken_or_put_back_outside(tmp_path: Path, outside: Path, op: str, way: str) -> None:
     root = tmp_path / "images"
@@ -108,10 +108,11 @@ def test_no_step_of_the_journal_is_taken_or_put_back_outside(tmp_path: Path, out
     before = read_tree(tmp_path)
     lacks = operations._LACKS[op]
     for source, destination in (("a.png", way), (way, "b.png")):
-        if (op == "write" and source == way) or (op == "remove" and destination == way):
+        if (op in ("write", "replace") and source == way) or (op == "remove" and destination == way):
             continue
-        fields_of = [None if gone else text for gone, text in zip(lacks[:2], (source, destination), strict=True)]
-        step = FileOp(1, "review", "g", op, *fields_of, "0" * 64, None if lacks[2] else "text")  # type: ignore[arg-type]
+        texts = {"source": source, "destination": destination, "content": "text", "content_before": "before"}
+        given = {name: None if name in lacks else text for name, text in texts.items()}
+        step = FileOp(1, "review", "g", op, sha256="0" * 64, **given)  # type: ignore[arg-type]
         with pytest.raises(PickroomError, match="leads out of the project's folder"):
             moves.execute(root, step)
         moves.rollback(root, step)

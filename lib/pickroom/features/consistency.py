@@ -20,11 +20,17 @@ import numpy as np
 from scipy import ndimage
 
 from pickroom.features import registration
-from pickroom.features.technical import halved
 
 BANDS = 3  # octaves of detail
 HIGHEST = 40.0  # of a departure, in units of what is usual: beyond it, more means nothing
 _LIGHT = 13  # blocks: what changes over more than this is light
+
+
+def halved(level: np.ndarray) -> np.ndarray:
+    """(..., height, width) at half the size, means of four; an odd row or column at the end is left out."""
+    rows, cols = level.shape[-2] // 2 * 2, level.shape[-1] // 2 * 2
+    cut = level[..., :rows, :cols]
+    return np.asarray((cut[..., ::2, ::2] + cut[..., 1::2, ::2] + cut[..., ::2, 1::2] + cut[..., 1::2, 1::2]) / 4)
 
 
 def in_blocks(images: np.ndarray, block: int) -> np.ndarray:

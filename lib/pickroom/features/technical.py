@@ -33,12 +33,12 @@ def measure(image: PillowImage.Image) -> np.ndarray:
     bytes_ = _planes(image)
     highest, lowest = bytes_.max(axis=0), bytes_.min(axis=0)
     # colour changes slowly: a quarter of the pixels says as much
-    red, green, blue = (halved(plane.astype(np.float32) / 255) for plane in bytes_)
+    red, green, blue = (_halved(plane.astype(np.float32) / 255) for plane in bytes_)
     red_weight, green_weight, blue_weight = _LIGHT
     light = bytes_[0] * red_weight + bytes_[1] * green_weight + bytes_[2] * blue_weight
     scales = [light]
     for _ in range(3):
-        scales.append(halved(scales[-1]))
+        scales.append(_halved(scales[-1]))
     energies = [_cells(_laplacian(level) ** 2) for level in scales]
     logs = [np.log(cells + _TINY) for cells in energies]
     small = scales[1]
@@ -91,8 +91,8 @@ def _planes(image: PillowImage.Image) -> np.ndarray:
     return np.stack([np.asarray(plane) for plane in image.split()])
 
 
-def halved(level: np.ndarray) -> np.ndarray:
-    """(..., height, width) at half the size, means of four; an odd row or column at the end is left out."""
+def _halved(level: np.ndarray) -> np.ndarray:
+    """(height, width) at half the size, means of four; an odd row or column at the end is left out."""
     rows, cols = level.shape[-2] // 2 * 2, level.shape[-1] // 2 * 2
     cut = level[..., :rows, :cols]
     return np.asarray((cut[..., ::2, ::2] + cut[..., 1::2, ::2] + cut[..., ::2, 1::2] + cut[..., 1::2, 1::2]) / 4)

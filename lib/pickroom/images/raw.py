@@ -17,6 +17,7 @@ from PIL import Image as PillowImage
 from PIL import ImageFile
 from PIL.ExifTags import IFD, Base
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from threadpoolctl import threadpool_limits
 
 from pickroom.core.errors import ImageError, MissingExtraError, require_extra
 from pickroom.core.naming import RAW_EXTENSIONS, extension_of
@@ -177,7 +178,8 @@ class RawFile(ImageFile.ImageFile):
 
     def _develop(self) -> PillowImage.Image:
         try:
-            with self._rawpy.imread(str(self._path)) as raw:
+            # a scan reads several files at once: threads of OpenMP for each would only wait for each other
+            with threadpool_limits(1, "openmp"), self._rawpy.imread(str(self._path)) as raw:
                 pixels = raw.postprocess(half_size=True, use_camera_wb=True, user_flip=0)
                 left, top, right, bottom = (round(edge / 2) for edge in self._box)
                 picture = PillowImage.fromarray(pixels).crop((left, top, right, bottom))
