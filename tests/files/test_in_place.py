@@ -397,12 +397,12 @@ def test_a_crop_is_written_and_nothing_is_rendered(start: Start) -> None:
         assert session.view().ai_crops == 1
         assert session.apply_ai().done == [join(second.directory, second.filenames[1])]
         (card,) = session.waiting
-        assert session.submit([Order(card.directory, card.filename, BOX)]).done == [first.filenames[0]]
+        assert session.submit([Order(card.directory, card.filename, BOX)]).done == [join(first.directory, first.filenames[0])]
         assert session.view().header.startswith("No image waits") or not session.waiting
         session.press("b")
         assert [card.filename for card in session.waiting] == [first.filenames[0]]
     assert said(sidecar_of(project, second, 1))["CropTop"] == "0.05"
-    assert crop(project).done == [first.filenames[0]]
+    assert crop(project).done == [join(first.directory, first.filenames[0])]
     now = read_tree(project.root)
     assert {path: sha for path, sha in now.items() if not path.endswith(".xmp")} == images
     assert json.loads(decisions(project)[first.group_id]["final_crop_coords"]) == BOX.to_list()

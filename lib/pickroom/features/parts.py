@@ -16,7 +16,7 @@ from pickroom.core.errors import StoreError
 from pickroom.storage import atomic
 
 SCHEMA_VERSION = "1"
-ROWS_PER_PART = 4096  # of a merged part: some 140 MB with patches
+ROWS_PER_PART = 1024  # of a merged part: some 35 MB with patches; a merge holds ten times as much
 # long pages: a vector column has nothing to skip to, and each page costs the reader a call
 _PAGE_BYTES = 8 << 20
 T = TypeVar("T")
