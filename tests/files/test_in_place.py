@@ -397,7 +397,9 @@ def test_a_crop_is_written_and_nothing_is_rendered(start: Start) -> None:
         assert session.view().ai_crops == 1
         assert session.apply_ai().done == [join(second.directory, second.filenames[1])]
         (card,) = session.waiting
-        assert session.submit([Order(card.directory, card.filename, BOX)]).done == [join(first.directory, first.filenames[0])]
+        assert session.submit([Order(card.directory, card.filename, BOX)]).done == [
+            join(first.directory, first.filenames[0])
+        ]
         assert session.view().header.startswith("No image waits") or not session.waiting
         session.press("b")
         assert [card.filename for card in session.waiting] == [first.filenames[0]]

@@ -162,7 +162,7 @@ def test_a_raw_file_is_an_image_where_it_belongs_to_none() -> None:
     assert found.of("c.HEIC") == ("c.CR3",)
 
 
-def test_raw_files_that_other_rules_give_to_an_image_are_companions() -> None:
+def test_raw_files_of_other_rules_are_companions() -> None:
     pixel = ["PXL.RAW-01.COVER.jpg", "PXL.RAW-02.ORIGINAL.dng", "IMG_E0001.HEIC", "IMG_0001.DNG", "IMG_0002.DNG"]
     found = Companions(pixel)
     assert found.images == {"PXL.RAW-01.COVER.jpg", "IMG_E0001.HEIC", "IMG_0002.DNG"}

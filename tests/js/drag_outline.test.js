@@ -77,7 +77,7 @@ describe("dragging a handle", () => {
     assert.deepEqual(pull(edge.s, 0, 10, { ratio: 2 }), [190, 100, 120, 60]);
   });
 
-  test("in shape, an edge stops where the other axis has no more room", () => {
+  test("in shape, an edge stops where the other axis ends", () => {
     assert.deepEqual(pull(edge.e, 900, 0, { ratio: 2 }), [200, 50, 300, 150]);
     assert.deepEqual(pull(edge.e, 900, 0, { ratio: 1 }), [200, 50, 150, 150]);
   });

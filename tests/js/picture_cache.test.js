@@ -48,7 +48,7 @@ describe("picture cache", () => {
     assert.deepEqual(names(), []);
   });
 
-  test("asks again when needed for a picture that was not near any more", () => {
+  test("asks again for a picture that was not near any more", () => {
     cache.need(["a"]);
     cache.receive({ name: "a", kind: "preview", mime: null }, []);
     assert.deepEqual(changed, []);

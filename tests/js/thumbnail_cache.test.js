@@ -21,7 +21,7 @@ describe("thumbnail cache", () => {
   });
   afterEach(() => mock.restoreAll());
 
-  test("asks for words of all, and pictures of the first few, in their order", () => {
+  test("asks for words of all, and pictures of the first few", () => {
     cache.want(range(100, 40).reverse(), [], 1);
     assert.equal(sent.length, 1);
     assert.deepEqual(sent[0].texts, range(100, 40).reverse());
@@ -60,7 +60,7 @@ describe("thumbnail cache", () => {
     assert.equal(changes, 2);
   });
 
-  test("keeps the reason of an image that cannot be shown, and does not ask again", () => {
+  test("keeps why an image cannot be shown and asks no more", () => {
     cache.want([7], [7], 1);
     receive([7], "thumb", "truncated file");
     now = ASK_AGAIN_MS;

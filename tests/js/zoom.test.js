@@ -15,18 +15,18 @@ describe("zoom to 100 %", () => {
     zoom.start("full", [small, large]);
   });
 
-  test("the largest image has its own pixels, smaller ones are enlarged to its size", () => {
+  test("smaller images are enlarged to the size of the largest", () => {
     assert.deepEqual([zoom.size(small), zoom.size(large)], [[2000, 1000], [2000, 1000]]);
     assert.deepEqual([zoom.percent(small), zoom.percent(large)], [200, 100]);
   });
 
-  test("a screen with two device pixels in each CSS pixel shows it at half the CSS size", () => {
+  test("on a screen of two device pixels it has half the CSS size", () => {
     window.devicePixelRatio = 2;
     zoom.into([small, large]);
     assert.deepEqual([zoom.size(large), zoom.percent(large)], [[1000, 500], 100]);
   });
 
-  test("without a pointer the middle of the image is in the middle of its window", () => {
+  test("without a pointer the middle is in the middle", () => {
     zoom.start("full", [small, large]);
     assert.deepEqual(zoom.box(small), [100 - 1000, 75 - 500, 2000, 1000]);
     assert.deepEqual(zoom.box(large), [300 - 1000, 75 - 500, 2000, 1000]);
@@ -95,7 +95,7 @@ describe("zoom to the faces", () => {
     assert.deepEqual(faceOf(zoom, near), [109, 66, 90]);
   });
 
-  test("zooming to 100 % from there begins with the faces in the middle", () => {
+  test("100 % from there begins with the faces in the middle", () => {
     zoom.start("full", cells, far, { x: 210, y: 10 });
     assert.deepEqual(zoom.size(near), [2000, 1000]);
     assert.deepEqual(faceOf(zoom, near).slice(0, 2), [100, 75]);

@@ -189,7 +189,7 @@ def test_fast_keys_all_count_while_the_shown_images_stay(sorter: Page) -> None:
     assert len(sorter.desk.session.board.marks) == 4 and "too early" in sorter.desk.words.value
 
 
-def test_folder_viewer_of_a_project_rated_in_place_offers_no_crop(make_project: Callable[..., Project]) -> None:
+def test_folder_viewer_offers_no_crop_where_images_stay(make_project: Callable[..., Project]) -> None:
     project = projects.set_in_place(make_project([(1, 2)]), "stem")
     write_image(project.root / "alone.png", seed=90)
     projects.rescan(project)
