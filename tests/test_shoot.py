@@ -44,9 +44,10 @@ def project(
 ) -> Project:
     home = tmp_path_factory.mktemp("home")
     project, _ = projects.start(Workspace(home), "shoot", card, in_place=request.param)
-    embed(project)
-    project = project.workspace.project(project.id)
-    projects.rescan(project)
+    if request.param is None:  # else time and hashes group them
+        embed(project)
+        project = project.workspace.project(project.id)
+        projects.rescan(project)
     return project
 
 
@@ -73,8 +74,9 @@ def test_every_image_of_a_shoot_is_offered_once(project: Project, taken: shoot.S
     counted = Counter(path for group in groups for path in group) + Counter(singles)
     assert counted == Counter(taken.images)
     assert {path.rpartition(".")[2] for path in counted} == {"JPG", "DNG", "HEIC"}
-    assert sorted(map(sorted, groups)) == sorted(map(sorted, taken.bursts))
-    assert singles == sorted(taken.singles)
+    if project.manifest.encoder is not None:
+        assert sorted(map(sorted, groups)) == sorted(map(sorted, taken.bursts))
+        assert singles == sorted(taken.singles)
     kept = [r["group_id"] for r in rows(project, "SELECT group_id FROM recommendations WHERE keep_all = 1")]
     assert len(kept) == len(taken.brackets)
 
@@ -85,12 +87,12 @@ def test_a_shoot_is_decided_and_taken_back_byte_for_byte(project: Project, taken
     decide_all(project)
     assert offered(project) == ([], [])
     decided = rows(project, "SELECT * FROM ai_decisions")
-    assert len(decided) == count == len(taken.bursts)
+    assert len(decided) == count
     after = read_tree(project.root)
     if project.manifest.in_place is None:
         assert Counter(after.values()) == Counter(before.values())
         kept = [path.removeprefix("selected/") for path in after if path.startswith("selected/")]
-        assert all(any(path in burst for path in kept) for burst in taken.bursts)
+        assert all(sum(path in burst for path in kept) == 1 for burst in taken.bursts)
     else:
         assert {path: after.get(path) for path in before} == before
     with closing(connect(project.database)) as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,8 @@ def test_slow_ray_start_is_retried_without_a_traceback() -> None:
 def watched(folder: Path) -> type[ImageSource]:
     """An `ImageSource` that writes who reads what to `folder/reads`, a line each: process, its node's, file name.
 
+    The node that is ready first waits until the other one has begun, or else would have read everything by then.
+
     A class of this function's own, so that it travels to Ray's workers by value: they do not see the tests.
     """
     reads = folder / "reads"
@@ -77,6 +80,9 @@ def watched(folder: Path) -> type[ImageSource]:
         def read(self, item: EmbedItem, least_side: int) -> DecodedImage:
             with reads.open("a") as file:
                 file.write(f"{os.getpid()} {os.getppid()} {item.filename}\n")
+            end = time.monotonic() + 60
+            while len({line.split()[1] for line in reads.read_text().splitlines()}) < 2 and time.monotonic() < end:
+                time.sleep(0.05)
             return ImageSource.read(self, item, least_side)
 
     return Watched
