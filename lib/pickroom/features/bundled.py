@@ -177,7 +177,7 @@ class OnnxEncoder:
         self._session = open_session(tower.graph, max(1, usable_cores() // _WORKERS))
 
     def encode(self, pixels: Sequence[Pixels]) -> Features:
-        """See `Encoder`; a project with reduced grids goes on with them."""
+        """See `Encoder`; a project with reduced grids keeps to them."""
         # one by one: as fast as several at once, a tenth of the memory, and bytes that no batch has a part in
         made = [self._session.run(None, {"pixels": one[np.newaxis]}) for one in pixels]
         vectors, patches = (np.concatenate(parts) for parts in zip(*made, strict=True))

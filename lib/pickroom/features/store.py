@@ -189,7 +189,7 @@ class VectorStore:
 def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> EncoderSpec:
     """The encoder with the patch grid that a project's rows have; as given where there are none, or damaged ones.
 
-    Version 0.1 reduced the grids of the bundled encoder, and a project that has such rows goes on with them.
+    Version 0.1 reduced the grids of the bundled encoder, and a project that has such rows keeps to them.
     """
     folder = workspace.embeddings / spec.encoder_id / project_id
     for path in Parts(folder, "vectors", pa.schema([]), {}).files():

@@ -57,7 +57,7 @@ def left_out(connection: sqlite3.Connection) -> list[Ungrouped]:
     return [Ungrouped(*row) for row in connection.execute(query)]
 
 
-# of a single that nobody has looked at: it can be read, and no board's batch has moved it; as in input_output.sql
+# an image in no group that the user has not looked at: readable, and not moved by a board; as in input_output.sql
 _UNSEEN = """reason IS NOT NULL
     AND (sha256 IS NOT NULL OR reason LIKE 'duplicate name%' OR reason LIKE 'ambiguous stem%')
     AND NOT EXISTS (SELECT 1 FROM image_marks AS m WHERE m.room IN ('browse', 'sort', 'duplicates')

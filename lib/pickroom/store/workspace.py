@@ -1,6 +1,6 @@
 """Where everything lies: the workspace's folders, and each project's manifest and paths in one frozen record.
 
-This module owns the manifest file (FORMATS.md, Manifest); nobody else reads or writes it.
+This module owns the manifest file (FORMATS.md, Manifest): no other module reads or writes it.
 """
 
 from __future__ import annotations

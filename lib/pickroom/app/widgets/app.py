@@ -1,6 +1,6 @@
 """The picking app: one page with the projects there are, and one page of one project at a time.
 
-It is what `pickroom app` serves. Where the user is stands in the page's address, so that a reload comes back there.
+It is what `pickroom app` serves. The page's address names the project and the desk, so that a reload opens them again.
 """
 
 from __future__ import annotations
