@@ -82,7 +82,7 @@ def test_pick_with_keys_and_finalise_without_a_notebook(tmp_path: Path, chromium
         card.get_by_role("button", name="Review").click()
         page.wait_for_function(SETTLED, arg=0)
         assert token not in page.url and urlsplit(page.url).query == "project=demo&desk=review"
-        assert page.evaluate("document.activeElement.className") == "pickroom-image-view"  # no click is needed
+        page.wait_for_function("document.activeElement.className === 'pickroom-image-view'")  # no click is needed
         shown = page.evaluate("document.querySelector('.pickroom-image-view').dataset.token")
         order = sorted(first, key=lambda group: group.group_id != shown)
         for answered, key in enumerate(("1", "x", "q"), start=1):
