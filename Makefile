@@ -155,9 +155,9 @@ lint: $(READY)
 	    echo "make: strip those with: $(VENV)/bin/nbstripout --keep-id NOTEBOOK" >&2; exit 1; \
 	  fi; }
 
-# The server's classes are left out: they have Voila's own, whose annotations nobody can read.
+# Two are left out, whose classes have annotations that cannot be read: the server's Voila's, a RAW file's Pillow's.
 docs: $(READY)
-	$(PY) -W error -m pdoc --docformat google -o build/docs pickroom '!pickroom.app.server'
+	$(PY) -W error -m pdoc --docformat google -o build/docs pickroom '!pickroom.app.server' '!pickroom.images.raw'
 
 # Every benchmark runs even when one misses its target; the last line names those. A leading _ marks a helper.
 bench: $(READY)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import ipywidgets
@@ -30,7 +30,8 @@ from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.workspace import Project, Workspace
 
 
-class Page(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Page:
     """A page of one project."""
 
     label: str  # of its tab
