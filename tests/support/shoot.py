@@ -102,16 +102,19 @@ class _Frame:
     picture: PillowImage.Image
     taken_at: datetime
     scene: int
-    number: int  # of all the camera's frames, from 0
+    card: int  # from 0; a full one is changed between two scenes
+    number: int  # of the card's frames, from 0
     exposure_s: float
     bracketed: bool
 
 
 def _frames(taken: Sequence[Scene], seed: int) -> Iterator[tuple[Scene, list[_Frame]]]:
     rng = np.random.default_rng(seed)
-    at, number = START, 0
+    at, card, number = START, 0, 0
     for place, scene in enumerate(taken):
         at += timedelta(seconds=scene.pause)
+        if number >= CARD_SIZE:
+            card, number = card + 1, 0
         frames = []
         for frame in range(scene.frames):
             at += timedelta(seconds=scene.pace if frame else 0)
@@ -120,7 +123,7 @@ def _frames(taken: Sequence[Scene], seed: int) -> Iterator[tuple[Scene, list[_Fr
             if scene.kind == "bracket":  # one stop each way
                 stops = frame - scene.frames // 2
                 exposure, picture = exposure * 2.0**stops, picture.point(lambda v, k=2.0**stops: min(255, int(v * k)))
-            frames.append(_Frame(picture, at, place, number, exposure, scene.kind == "bracket"))
+            frames.append(_Frame(picture, at, place, card, number, exposure, scene.kind == "bracket"))
             number += 1
         yield scene, frames
 
@@ -152,8 +155,7 @@ def _exif(frame: _Frame, model: str, serial: str | None) -> PillowImage.Exif:
 
 def _camera_file(folder: Path, frame: _Frame, way: int, shoot: Shoot) -> str:
     """`CARD/DCIM/100CANON/IMG_0001.JPG`: the second card counts from 1 again. `way` 1: RAW alone; 2: RAW and JPEG."""
-    card, number = divmod(frame.number, CARD_SIZE)
-    place = folder / f"card {card + 1}" / "DCIM" / "100CANON" / f"IMG_{number + 1:04d}.JPG"
+    place = folder / f"card {frame.card + 1}" / "DCIM" / "100CANON" / f"IMG_{frame.number + 1:04d}.JPG"
     place.parent.mkdir(parents=True, exist_ok=True)
     if way in (1, 2):
         negative = place.with_suffix(".DNG")
@@ -175,7 +177,7 @@ def _write_negative(path: Path, frame: _Frame) -> None:
 
 def _phone_file(folder: Path, frame: _Frame, shoot: Shoot) -> str:
     """`phone/IMG_1001.HEIC`; every third is a Live Photo, every fifth has an edit list."""
-    place = folder / "phone" / f"IMG_{1001 + frame.number}.HEIC"
+    place = folder / "phone" / f"IMG_{1001 + CARD_SIZE * 10 * frame.card + frame.number}.HEIC"
     place.parent.mkdir(parents=True, exist_ok=True)
     pillow_heif.from_pillow(frame.picture).save(place, quality=80, exif=_exif(frame, "Apple iPhone 15", None).tobytes())
     for ending, each, content in ((".MOV", 3, b"\0\0\0\x14ftypqt  moov"), (".AAE", 5, b"<plist/>")):
