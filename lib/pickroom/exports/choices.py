@@ -234,7 +234,7 @@ class _Places:
         """The file that was decided on; None when it is gone or holds something else."""
         paths = self._paths.get(image.filename, [])
         if not paths and extension_of(image.filename) in RAW_EXTENSIONS:
-            # a picture that another program made of it lies next to it: it is no image of its folder any more
+            # another program's picture of it is next to it, so the RAW file now counts as a companion
             folders = dict.fromkeys(path for own in OWNED_FOLDERS for path in (mirrored(own, image.directory), own))
             return self._holding([join(folder, image.filename) for folder in folders], image.sha256)
         if len(paths) > 1:  # copies in several folders hold the same: its own first, then what moved to a flat folder

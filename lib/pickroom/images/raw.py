@@ -57,7 +57,7 @@ _OTHER_SHAPE = 0.03  # a preview whose aspect ratio differs more from the sensor
 
 
 def can_read(filename: str) -> bool:
-    """Whether a file of this name can be read here: it is no RAW file, or the extra `raw` is installed."""
+    """Whether a file of this name can be read: any but a RAW file, and RAW files with the extra `raw`."""
     if extension_of(filename) not in RAW_EXTENSIONS:
         return True
     with suppress(MissingExtraError):
@@ -142,8 +142,7 @@ class RawFile(ImageFile.ImageFile):
     def _shows_frame(self, preview: PillowImage.Image) -> bool:
         """Whether a preview shows the sensor's image, large enough; sets how it is turned.
 
-        By its own EXIF where that says so, else as the RAW file; where that does not give the frame's shape, it has
-        been turned upright already.
+        Its own EXIF counts, else the RAW file's; where that does not give the frame's shape, the preview is upright.
         """
         if max(preview.size) < min(_ENOUGH, max(self.size) // 2):
             return False
