@@ -162,6 +162,9 @@ def test_open_shows_a_folder_of_photographs_while_it_is_read(tmp_path: Path, chr
         page.locator(".pickroom-header", has_text="of 20 - reviewed 1 ").wait_for()
         assert urlsplit(page.url).query == "project=card&desk=review"  # a reload comes back here
         page.wait_for_function("() => document.querySelector('.pickroom-indexing').textContent === ''")
+        # the deck takes the room that the lines over it leave
+        bottom = "document.querySelector('.pickroom-desk').getBoundingClientRect().bottom"
+        page.wait_for_function(f"innerHeight - {bottom} < 20")
         page.close()
     project = Workspace(tmp_path).project("card")
     assert len(queue(project)) == 20

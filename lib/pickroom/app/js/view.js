@@ -89,7 +89,7 @@ export class View {
     const desk = this.el.closest(".pickroom-desk");
     if (!desk || desk === this.desk) return;
     this.desk = desk;
-    this.sizes.observe(desk);
+    for (const box of [desk, scroller(this.el)]) this.sizes.observe(box); // lines above the desk come and go as well
     for (const part of desk.querySelectorAll(".pickroom-words, .pickroom-panel")) part.ariaLive = "polite";
     // fields without a label of their own are called by what stands in them at first
     for (const field of desk.querySelectorAll("input, select")) field.ariaLabel ||= field.placeholder ?? field.value;
