@@ -56,11 +56,7 @@ def make_of(folder: Path, sha256: str, source: Path, image: ImageFile) -> tuple[
             image.draft("RGB", (1, 1))  # every byte of the pixels is read all the same
             decode.load_rgb(image, source)
             return size
-        preview = _made(image, source)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):  # another thread met the same content
-        # not synced one by one: that was four fifths of a scan of small images; `read` knows a torn one
-        atomic.create_bytes(target, preview, durable=False)
+        _keep(target, _made(image, source))
     return size
 
 
@@ -98,8 +94,7 @@ def read_small(folder: Path, sha256: str, source: Path) -> bytes:
         data = shrink(whole, SMALL_SIDE)
         if data is whole:
             return whole
-        with contextlib.suppress(FileExistsError):  # another thread was faster
-            atomic.create_bytes(path, data, durable=False)
+        _keep(path, data)
     return data
 
 
@@ -113,6 +108,13 @@ def shrink(preview: bytes, side: int) -> bytes:
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=_SMALL_QUALITY)
     return buffer.getvalue()
+
+
+def _keep(path: Path, preview: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # another thread met the same content
+        # not synced one by one: that was four fifths of a scan of small images; `_whole` knows a torn one
+        atomic.create_bytes(path, preview, durable=False)
 
 
 def _whole(path: Path) -> bytes | None:
