@@ -94,7 +94,7 @@ def rolling(rows: Rows) -> Figure:
     if len(projects) == 1 and "source" in rows[0]:
         _mark_versions(axes, rows)
     compared = "baseline" in rows[0]
-    axes.set_xlabel("decisions; dashed: highest stage" if compared else "decisions")
+    axes.set_xlabel("decisions; dashed: the baseline" if compared else "decisions")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _percent(axes, "right pick, last 100" if compared else "recommended pick taken, last 100")
     return figure

@@ -49,7 +49,8 @@ class Standing:
     Attributes:
         projects: learned from together; left_out: why others are not, a line each.
         right, baseline: (n,) in [0, 1], of each decision in the order learned: whether the model was right before it
-            learned it, and whether "highest stage" was; sure: (n,) how sure the model was, in [0, 1].
+            learned it, and whether "highest stage" was, or a guess where there are none; sure: (n,) in [0, 1], how sure
+            the model was.
         bets: (rival, groups, e-value) of the current learner; verdict: what follows from them, in words.
         weights: block of features in words -> its share of what tells images of a group apart, falling; sum 1.
         versions: the latest first. reasons: what recommendations give as reasons -> for how many waiting groups.
@@ -72,9 +73,13 @@ class Standing:
         if not len(self.right):
             return "Nothing has been learned yet."
         last = min(len(self.right), metrics.WINDOW)
+        staged = np.isin(self.baseline, (0, 1)).any()  # a guess is right in part
         said = [
             f"{name} in {_rate(values[-last:])}"
-            for name, values in (("The model was right", self.right), ('"highest stage"', self.baseline))
+            for name, values in (
+                ("The model was right", self.right),
+                ('"highest stage"' if staged else "a guess", self.baseline),
+            )
         ]
         learned = plural(len(self.right), "decision")
         return f"{'; '.join(said)} of the last {last}. {learned} seen, each judged before it was learned."
