@@ -54,7 +54,7 @@ def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
 def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     """What lies behind the end of the picture, but for the larger previews of a camera."""
     end = segments(data)[2]
-    previews = {start: stop for start, stop, _ in _previews(data)}
+    previews = {start: stop for start, stop, _ in _previews(data, end)}
     index = _PICTURE_INDEX.search(data, 0, end)
     if index and isinstance(image, MpoImagePlugin.MpoImageFile) and image.mpinfo is not None:
         places = [(index.end() + entry["DataOffset"], entry["Size"]) for entry in image.mpinfo[0xB002][1:]]
@@ -65,13 +65,12 @@ def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
     return bytes(behind) if not previews or behind.strip(b"\0") else b""
 
 
-def _previews(data: bytes) -> list[tuple[int, int, list[bytes]]]:
-    """(start, end, numbers of EXIF that tell them) of JPEG previews behind the picture.
+def _previews(data: bytes, end: int) -> list[tuple[int, int, list[bytes]]]:
+    """(start, end, numbers of EXIF that tell them) of JPEG previews behind the picture, which ends at `end`.
 
     Cameras of before CIPA DC-007 tell in their maker notes a preview's place, counted from EXIF's header, or its
     length, each in a way of its own: a preview is a JPEG of which one of these numbers is in the EXIF block.
     """
-    end = segments(data)[2]
     exif = _EXIF.search(data, 0, end)
     found: list[tuple[int, int, list[bytes]]] = []
     while exif:
@@ -103,7 +102,7 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
     all, which loses nothing.
     """
     assert isinstance(image, JpegImagePlugin.JpegImageFile)
-    head = segments(data)[0]
+    head, _, end = segments(data)
     sampling = JpegImagePlugin.get_sampling(image)
     crop = image.crop(box)
     crop.info.clear()
@@ -115,7 +114,7 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
         keep_rgb=_is_rgb(image, head),
     )
     coded, scans_at, _ = segments(new)
-    gone = [number for _, _, numbers in _previews(data) for number in numbers]
+    gone = [number for _, _, numbers in _previews(data, end) for number in numbers]
     kept = _kept(head, cut, gone, ycck=_is_ycck(image, head))
     # APP0 and APP14 say how to read the components: the source's own are true of the crop too
     kept += [segment for segment in coded if not APP0 <= segment[0] <= APP15]
