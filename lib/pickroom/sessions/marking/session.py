@@ -235,8 +235,7 @@ class BoardSession(ProjectSession):
             undo, redo = marks.steps(self._connection, self.kind)
             blocked = apply_marks.unavailable_images(self.project, self._connection, list(self._items))
             known, times = known_hashes(self._connection), captures.times(self._connection)
-        self.images.learn(self.listing.items, known)
-        self.listing = replace(self.listing, items=self.images.in_time_order(self.listing.items, times))
+        self.listing = replace(self.listing, items=self.images.in_time_order(self.listing.items, known, times))
         mine = [mark for mark in waiting if self._is_mine(mark)]
         self.held = {mark.path: mark.held_reason for mark in mine if mark.held_reason}
         self.board = replace(

@@ -1,9 +1,7 @@
 """The sorter of one project: sends images to character folders, which are sub-folders of the sorted folder."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from pickroom.core.errors import UsageError
@@ -16,7 +14,7 @@ from pickroom.sessions.keys import SORT as KEYS
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking import images
 from pickroom.sessions.marking.board import Section
-from pickroom.sessions.marking.images import RESULTS, ImageTexts
+from pickroom.sessions.marking.images import RESULTS
 from pickroom.sessions.marking.session import BoardSession, Note
 from pickroom.sessions.sorting import suggest
 from pickroom.sessions.sorting.suggest import GroupRow, Similarity, Suggestion, folder_name, same
@@ -214,12 +212,9 @@ class SortSession(BoardSession):
 
     def _written(self, items: Sequence[ListedImage]) -> dict[str, dict[str, str]]:
         """Path -> field -> text of these images; each is read once."""
-        missing = [item for item in items if item not in self._texts]
-        texts = ImageTexts(self.project.root)
-        texts.list_folders([item.path for item in missing])
-        with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-            found = pool.map(texts.read, (item.path for item in missing))
-            self._texts |= dict(zip(missing, found, strict=True))
+        missing = {item.path: item for item in items if item not in self._texts}
+        texts = images.read_texts(self.project.root, list(missing))
+        self._texts |= {missing[path]: found for path, found in texts.items()}
         return {item.path: self._texts[item] for item in items}
 
     def suggestions(self, paths: Iterable[str]) -> dict[str, Suggestion]:
