@@ -217,7 +217,7 @@ class BoardSession(ProjectSession):
 
     def lay_out(self) -> None:
         """Build the board's sections again."""
-        layout = Layout.of(self.sections())
+        layout = Layout(self.sections())
         if layout.sections != self.board.layout.sections:
             self.board = machine.with_layout(self.board, layout)
         self.notes_version += 1
