@@ -22,7 +22,7 @@ from pickroom.learn import progress
 from pickroom.sessions.keys import REVIEW, normalise
 from pickroom.sessions.review import state as machine
 from pickroom.sessions.review import view
-from pickroom.sessions.review.state import Card, ReviewState
+from pickroom.sessions.review.state import NOTHING, Card, ReviewState
 from pickroom.sessions.review.view import DeckView, GroupView, Pace
 from pickroom.sessions.session import ProjectSession, latest
 from pickroom.store import captures, groups, recommendations, review_state
@@ -154,7 +154,8 @@ class ReviewSession(ProjectSession):
 
     def _card(self, group: Group) -> Card:
         # blind: a hidden recommendation can be neither accepted nor toggled
-        return Card.of(group, None if self.is_blind(group.group_id) else self.recommendations.get(group.group_id))
+        shown = None if self.is_blind(group.group_id) else self.recommendations.get(group.group_id)
+        return Card(group.group_id, len(group.images), shown or NOTHING)
 
     def _what_changed(self, before: ReviewState, recommended: Mapping[str, Recommendation]) -> str:
         """One line about what changed: a model's new recommendations, or choices made elsewhere."""
@@ -366,8 +367,10 @@ def pace_of(state: ReviewState, saved: Mapping[str, SavedChoice]) -> Pace:
     decided = [card for card in state.cards if card.group_id in choices and choices[card.group_id].decided]
     times = looks_s(saved[card.group_id].milliseconds for card in decided if card.group_id in saved)
     agreed = [
-        state.choice(card).index == card.ai_index
+        choices[card.group_id].index == card.recommended.selected_index
         for card in decided
-        if card.by_model and card.ai_index is not None and state.choice(card).index is not None
+        # recommended by a model, or a simulation of one; agreement with a baseline does not count
+        if card.recommended.source != "baseline"
+        if None not in (card.recommended.selected_index, choices[card.group_id].index)
     ]
     return Pace(sum(times) / len(times) if times else None, sum(agreed) / len(agreed) if agreed else None)
