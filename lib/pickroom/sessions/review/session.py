@@ -123,18 +123,15 @@ class ReviewSession(ProjectSession):
             return False
         before, recommended = self.state, self.recommendations
         self._load(message="")
-        changed = (self.state.cards, self.state.choices) != (before.cards, before.choices)
-        changed |= self.recommendations != recommended
+        now, ids = self.state, [card.group_id for card in self.state.cards]
+        changed = (now.cards, now.choices, self.recommendations) != (before.cards, before.choices, recommended)
         # new groups alone do not change a summary
-        grown = self.state.choices == before.choices and {card.group_id for card in before.cards} <= {
-            card.group_id for card in self.state.cards
-        }
-        grown &= all(self.recommendations.get(group_id) == one for group_id, one in recommended.items())
+        grown = now.choices == before.choices and {card.group_id for card in before.cards} <= set(ids)
+        grown &= recommended.items() <= self.recommendations.items()
         here = before.card.group_id if before.card else ""
-        places = {card.group_id: place for place, card in enumerate(self.state.cards)}
         self.state = replace(
-            self.state,
-            position=places.get(here, min(self.state.position, max(len(places) - 1, 0))),
+            now,
+            position=ids.index(here) if here in ids else min(now.position, max(len(ids) - 1, 0)),
             zoom=before.zoom,
             info=before.info,
             help=before.help,
@@ -236,10 +233,6 @@ class ReviewSession(ProjectSession):
         unseen = {group_id for group_id, saved in self._saved.items() if not saved.crop_seen}
         in_place = self.project.manifest.in_place is not None
         return view.summary(self.groups, self.state, self.recommendations, unseen, in_place=in_place)
-
-    def destinations(self) -> dict[str, int]:
-        """Key -> place it leads to from here (see `state.destinations`)."""
-        return machine.destinations(self.state, self.keys)
 
     def candidates_info(self) -> list[InfoRow]:
         """Prompt and settings of the candidates shown, side by side."""

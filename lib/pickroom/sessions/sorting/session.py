@@ -1,7 +1,7 @@
 """The sorter of one project: sends images to character folders, which are sub-folders of the sorted folder."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pickroom.core.errors import UsageError
@@ -154,11 +154,10 @@ class SortSession(BoardSession):
     def act(self, key: str, what: Command) -> None:
         """Send the targets, or the row, to a folder; accept suggestions; order, hide, clear."""
         board = self.board
+        paths = board.row if what.name.endswith(" row") else board.targets
         if what.name in ("mark", "mark row"):
-            paths = board.row if what.name == "mark row" else board.targets
             self.board = self._send(key, what.index or 0, paths)
         elif what.name in ("accept", "accept row"):
-            paths = board.row if what.name == "accept row" else board.targets
             suggested = self.suggestions([path for path in paths if path not in board.marks])
             wanted = {path: self.folder_of(found.name, path) for path, found in suggested.items()}
             told = self.similarity.missing or "nothing is suggested there yet: sort some more of each of two characters"
@@ -184,14 +183,13 @@ class SortSession(BoardSession):
         else:
             raise KeyError(what.name)
 
-    def press(self, key: str) -> machine.Board:
+    def change(self, act: Callable[[machine.Board], machine.Board]) -> machine.Board:
         """As every board does; a key that another window has given to another folder meanwhile is not applied."""
         self._on_screen = tuple(self.names)
-        return super().press(key)
+        return super().change(act)
 
     def send(self, index: int, key: str) -> None:
         """Send the targets to a folder that may have no key of its own (its button)."""
-        self._on_screen = tuple(self.names)
         self.change(lambda board: self._send(key, index, board.targets))
 
     def _send(self, key: str, index: int, paths: Sequence[str]) -> machine.Board:
@@ -259,7 +257,7 @@ class SortSession(BoardSession):
         self.mark_all(self.routes_by(field), f"by {field}")
 
     def assign(self, wanted: Mapping[str, str]) -> dict[str, str]:
-        """Path -> folder, for a file of path -> character name; new names get their keys.
+        """Path -> folder, for a file of path -> character name.
 
         Raises:
             UsageError: a name cannot be a folder's.
