@@ -151,24 +151,19 @@ def fingerprints(
         except (ImageError, OSError):
             return None  # judged by its vector alone, or by its content alone
 
+    made: dict[str, Fingerprint] = {}
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         for done, (sha256, seen) in enumerate(zip(missing, pool.map(make, missing), strict=True), start=1):
             if seen is not None:
-                found[sha256] = seen
+                made[sha256] = seen
             if progress:
                 progress(done, len(missing))
-    made = (
-        {
-            "sha256": sha256,
-            "phash": None if seen.phash is None else f"{seen.phash:016x}",
-            "colours": seen.colours.hex(),
-            "flat": seen.flat,
-        }
-        for sha256, seen in ((sha256, found.get(sha256)) for sha256 in missing)
-        if seen is not None
+    lines = (
+        {"sha256": sha256, "phash": None if bits is None else f"{bits:016x}", "colours": colours.hex(), "flat": flat}
+        for sha256, (bits, colours, flat) in made.items()
     )
-    append_log.append(log_path(workspace), made)
-    return found
+    append_log.append(log_path(workspace), lines)
+    return found | made
 
 
 def _read_log(path: Path) -> dict[str, Fingerprint]:
