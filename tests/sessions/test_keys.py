@@ -19,7 +19,6 @@ from pickroom.sessions.keys import (
     CROP,
     REVIEW,
     TOOLS,
-    Binding,
     Command,
     KeyTable,
     bind,
@@ -124,7 +123,7 @@ def test_tools_of_marks_know_the_command_of_every_key(tmp_path: Path) -> None:
     ],
     ids=["bound twice", "misspelled", "without help"],
 )
-def test_table_of_keys_that_is_wrong_is_refused(lines: tuple[tuple[Binding, ...], ...]) -> None:
+def test_table_of_keys_that_is_wrong_is_refused(lines: tuple[tuple[Command, ...], ...]) -> None:
     with pytest.raises(ValueError, match="keys bound twice, misspelled or without help"):
         KeyTable(*lines)
 

@@ -81,10 +81,10 @@ class ReviewSession(ProjectSession):
             LockedError, StoreError: saving or finalising was refused; the state is as it was.
         """
         pressed = normalise(key)
-        decides, seen = self.keys.effects.get(pressed) == "decides", self.group_at(self.state.position)
+        command, seen = self.keys.commands.get(pressed), self.group_at(self.state.position)
 
         def attempt() -> bool:
-            if decides and self.group_at(self.state.position) != seen:
+            if command and command.effect == "decides" and self.group_at(self.state.position) != seen:
                 # a second pick would clear the first, and an accept would accept something not shown
                 told = "this group has just changed, in another window or by a model: look, and press again"
                 self.state = replace(self.state, message=told)
