@@ -53,7 +53,7 @@ def export(request: ExportRequest) -> Exported:
     found, unread = captions(files)
     made = pairs(dataset.found, found)
     preferences = [hpdv2_row(row) for row in made]
-    embedded = files if request.options["embed"] else None
+    embedded = files if request.options["embed"] else {}
 
     def write_pickapic(path: Path) -> None:
         write_parquet(path, _with_pictures(made, embedded), _PICKAPIC_COLUMNS, rows_a_part=_ROWS_A_PART)
@@ -71,10 +71,7 @@ def export(request: ExportRequest) -> Exported:
 def pairs(found: Sequence[Choices], captions: Mapping[str, str | None]) -> list[dict[str, Any]]:
     """A row for every pair in Pick-a-Pic's columns, in the order of the decisions, without the pictures' bytes.
 
-    The caption is NULL unless both images have the same one.
-
-    Args:
-        captions: name in the folder -> caption.
+    The caption is NULL unless both images have the same one; `captions` is name in the folder -> caption.
     """
     made = []
     for group in (group for choices in found for group in choices.groups):
@@ -117,16 +114,15 @@ def hpdv2_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"human_preference": preference, "prompt": row["caption"], "image_path": paths, "file_path": paths}
 
 
-def _with_pictures(made: Sequence[Mapping[str, Any]], files: Mapping[str, Path] | None) -> Iterator[dict[str, Any]]:
+def _with_pictures(made: Sequence[Mapping[str, Any]], files: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
     """The rows for Parquet, with the upright pictures as JPEG where `files` (name in the folder -> image) are given.
 
-    Raises:
-        ImageError: a picture cannot be read.
+    Raises ImageError where a picture cannot be read.
     """
     for row in made:
         bytes_of = {
             f"jpg_{side}": decode.encode_jpeg(decode.read_rgb(files[row[f"image_{side}_uid"]]))
-            for side in ((0, 1) if files is not None else ())
+            for side in ((0, 1) if files else ())
         }
         yield {**row, "created_at": _time(row["created_at"]), **bytes_of}
 

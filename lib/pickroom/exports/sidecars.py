@@ -49,8 +49,7 @@ class Undone:
 def export(request: ExportRequest) -> Exported:
     """Plan sidecars for every project; with the option "execute" write them, with "undo" take the last write back.
 
-    Raises:
-        UsageError: both options are given. And as `write` and `undo` do.
+    Raises UsageError where both options are given; else as `write` and `undo` do.
     """
     executing, undoing = request.options["execute"], request.options["undo"]
     if executing and undoing:

@@ -93,8 +93,7 @@ def _is_plain(squares: np.ndarray) -> bool:
 def small_preview(folder: Path, sha256: str, source: Path) -> PillowImage.Image:
     """A small preview of an image, of the size that a fingerprint needs.
 
-    Raises:
-        ImageError: the image cannot be read. OSError: the preview cannot be written.
+    Raises ImageError where the image cannot be read, OSError where the preview cannot be written.
     """
     rgb = thumbnails.open_preview(folder, sha256, source, draft=_DRAFT)
     if is_flat(rgb):
@@ -187,10 +186,8 @@ def _read_log(path: Path) -> dict[str, Fingerprint]:
 def looks_of(project: Project, images: Sequence[Image], progress: Progress | None = None) -> dict[str, ImageFeatures]:
     """Hash and vector of each image, by file name; an unreadable image may still have a vector, and the reverse.
 
-    A picture of nearly one colour has neither, because both would be noise.
-
-    Raises:
-        StoreError: the project has no vectors yet.
+    A picture of nearly one colour has neither, because both would be noise. Raises StoreError where the project has no
+    vectors yet.
     """
     vectors = load_vectors(project)
     places = {image.sha256: project.path(image.directory, image.filename) for image in images}

@@ -27,11 +27,7 @@ _ROWS = 256  # images compared with all others at a time: bounds memory, changes
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When two images are linked.
-
-    Raises:
-        ValueError: a number out of its range.
-    """
+    """When two images are linked; raises ValueError for a number out of its range."""
 
     # of their vectors, at least, in [-1, 1]. With the bundled encoder the takes of one photograph have .92 at the
     # median and .86 at the lowest, other photographs of the same thing .66 and .97 at the highest, of other things .25.
@@ -243,10 +239,9 @@ def compare(made: Iterable[Iterable[str]], wanted: Iterable[Iterable[str]]) -> A
 def agreement(
     images: Sequence[Image], looks: Mapping[str, ImageFeatures], wanted: Sequence[Sequence[str]], thresholds: Thresholds
 ) -> Agreement:
-    """How well grouping these images at these thresholds agrees with the user's groups.
+    """How well grouping these images at these thresholds agrees with the user's groups, `wanted`, by file name.
 
-    Args:
-        wanted: the user's groups by file name; an image in none of them belongs to no other.
+    An image in none of them belongs to no other.
     """
     made, _ = group_by_similarity(images, looks, thresholds)
     return compare([[image.filename for image in group] for group in made], wanted)

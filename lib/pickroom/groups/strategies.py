@@ -95,9 +95,7 @@ def by_similarity(
 ) -> Grouping:
     """Group similar images of a scan; the notes say how well this agrees with the user's decisions.
 
-    Raises:
-        StoreError: the project has no vectors.
-        UsageError: a threshold out of its range.
+    Raises StoreError where the project has no vectors, UsageError for a threshold out of its range.
     """
     from pickroom.groups import image_features, similar
     from pickroom.groups.similar import THRESHOLDS, group_by_similarity

@@ -103,8 +103,7 @@ def show_key(key: str) -> str:
 def normalise(key: str) -> str:
     """A key as the tables spell it (`A` -> `a`, `Esc` -> `Escape`, `Shift+A` -> `Shift+a`).
 
-    Raises:
-        UsageError: the text is not a key.
+    Raises UsageError where the text is not a key.
     """
     text = key.strip()
     shift, text = ("Shift+", text[6:]) if text.startswith("Shift+") else ("", text)
@@ -122,8 +121,7 @@ def normalise(key: str) -> str:
 def read_keys(text: str) -> list[str]:
     """The keys of a `--keys` file, one per line; empty lines and lines starting with # are skipped.
 
-    Raises:
-        UsageError: a line is not a key; the message gives its number.
+    Raises UsageError with the number of a line that is not a key.
     """
     keys = []
     for number, line in enumerate(text.splitlines(), start=1):

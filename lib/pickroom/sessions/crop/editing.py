@@ -84,11 +84,7 @@ def inside(outer: CropBox, box: CropBox, size: Size) -> CropBox:
 
 
 def handle_at(box: CropBox, point: Point, reach: Point) -> Handle | None:
-    """The nearest handle within reach of a point; an edge can be taken along its whole length.
-
-    Args:
-        reach: (x, y) in fractions of the image.
-    """
+    """The nearest handle within `reach` (x, y) of a point, in fractions of the image; an edge counts all along."""
     distances: dict[Handle, float] = {}
     for handle in HANDLES:
         x, y = handle_point(box, handle)

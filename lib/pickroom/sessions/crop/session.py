@@ -64,9 +64,8 @@ class CropSession(ProjectSession):
     def press(self, key: str) -> CropState:
         """Apply one key; Enter, D, S, B and Shift+A also act on the waiting images.
 
-        Raises:
-            UsageError: the text is not a key.
-            LockedError, StoreError, ConflictError: a submit or its undo was refused; the page is as it was.
+        Raises UsageError where the text is not a key; LockedError, StoreError and ConflictError where a submit or its
+        undo was refused, and the page is as it was.
         """
         require_in_place(self._connection, "cropping")  # no box is drawn that could not be saved
         self.state = machine.press(self.state, key)
@@ -99,8 +98,7 @@ class CropSession(ProjectSession):
     def refresh(self) -> bool:
         """List the waiting folders again if files came or went; the page keeps its images. Returns whether any did.
 
-        Raises:
-            StoreError: the database is not the project's any more.
+        Raises StoreError where the database is not the project's any more.
         """
         require_in_place(self._connection, "looking for changes")
         if self._listing() == self._listed:
@@ -193,8 +191,7 @@ class CropSession(ProjectSession):
     def _load(self, message: str, back: Sequence[str] = ()) -> None:
         """List the folders again and fill the page; its images keep their order and their boxes.
 
-        Args:
-            back: units of images that wait again: the first of them takes the active image's place.
+        The first of the units in `back`, whose images wait again, takes the active image's place.
         """
         self._listed = self._listing()  # before listing: files that come meanwhile are found by the next refresh
         self.problems = {}

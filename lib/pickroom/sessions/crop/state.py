@@ -133,8 +133,7 @@ def activate(state: CropState, index: int) -> CropState:
 def drag_start(state: CropState, index: int, point: Point, reach: Point) -> CropState:
     """The pointer goes down on an image: on a handle it resizes, inside the box it moves, outside it draws.
 
-    Args:
-        reach: how near a handle counts, (x, y) in fractions of the image.
+    A handle counts within `reach`, (x, y) in fractions of the image.
     """
     state = activate(replace(state, message="", pending_action=None, asked=False), index)
     if state.card is None or state.confirming:

@@ -37,9 +37,7 @@ class Gathered:
 def projects_of(workspace: Workspace, names: Sequence[str]) -> list[Project]:
     """The projects of these ids; when none is named, every one that has images.
 
-    Raises:
-        ProjectError: one cannot be opened.
-        UsageError: one is named twice, or there is none.
+    Raises UsageError where one is named twice or there is none, ProjectError where one cannot be opened.
     """
     if len(set(names)) < len(names):
         raise UsageError("a project is named twice", doing="looking for duplicates", subject=", ".join(names))

@@ -106,12 +106,9 @@ def command(board: Board, what: Command) -> Board:
 
 
 def mark(board: Board, key: str, wanted: Mapping[str, str]) -> Board:
-    """Mark images for folders, as one step; where every one of them has its mark already, the marks are cleared.
+    """Mark images (path -> folder, in the board's order) as one step; where all have these marks already, clear them.
 
     An image is not marked for the folder that it is in; a blocked image is left out, and the message says why.
-
-    Args:
-        wanted: path -> folder, in the board's order.
     """
     blocked = [path for path in wanted if path in board.blocked]
     free = {path: folder for path, folder in wanted.items() if path not in board.blocked}

@@ -45,8 +45,7 @@ class Listing:
     def find(self, filename: str, directory: str | None = None) -> str:
         """The path of an image given its name, and its folder where several hold the name.
 
-        Raises:
-            UsageError: there is none, or more than one.
+        Raises UsageError where there is none, or more than one.
         """
         found = [item.path for item in self.items if item.filename == filename]
         if directory is not None:
@@ -62,9 +61,7 @@ class Listing:
 def look(project: Project, folders: Sequence[str]) -> Listing:
     """List the images of these folders with their sub-folders; "" is every folder of sources.
 
-    Raises:
-        UsageError: a folder does not exist in the project's.
-        ProjectError: the image folder is not there.
+    Raises UsageError where a folder does not exist in the project's, ProjectError where the image folder is not there.
     """
     root = project.require_root()
     extensions = tuple(project.manifest.allowed_extensions)
@@ -93,8 +90,7 @@ def stamps(project: Project, bases: Sequence[str], items: Sequence[ListedImage])
 def checked(project: Project, folder: str) -> str:
     """A folder of the project as the journal spells it ("." is ""); a result folder need not exist yet.
 
-    Raises:
-        UsageError: it leads out of the project's folder, or does not exist.
+    Raises UsageError where it leads out of the project's folder, or does not exist.
     """
     plain = PurePosixPath(folder.strip() or ".")
     text = "" if str(plain) == "." else str(plain)
@@ -121,11 +117,9 @@ class BoardImages:
     def in_time_order(
         self, images: Iterable[ListedImage], known: Mapping[Stat, str], times: Mapping[str, str]
     ) -> tuple[ListedImage, ...]:
-        """Images by folder, in it by capture time and name; those without a time come last.
+        """Images by folder, in it by capture time and name; those without a time come last. `times` is by content.
 
-        Args:
-            known: the hashes of the last scan, which are taken over (see `store/images.py:known_hashes`).
-            times: by content.
+        The hashes of the last scan (`known`, see `store/images.py:known_hashes`) are taken over.
         """
         late = "~"  # after every time
 
@@ -151,8 +145,7 @@ class BoardImages:
     def thumbnail(self, image: ListedImage, *, large: bool = False) -> bytes:
         """A JPEG of at most 256 pixels a side, or 1024; safe to call from several threads.
 
-        Raises:
-            ImageError: the file has gone, or has gone bad.
+        Raises ImageError where the file has gone, or has gone bad.
         """
         path = self.project.path(image.directory, image.filename)
         try:

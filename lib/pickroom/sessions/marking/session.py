@@ -96,9 +96,8 @@ class BoardSession(ProjectSession):
     def press(self, key: str) -> Board:
         """Apply one key and save what it changed; Shift+Enter on the summary moves the files.
 
-        Raises:
-            UsageError: the text is not a key.
-            LockedError, StoreError: saving or moving was refused; the board is as it was.
+        Raises UsageError where the text is not a key; LockedError and StoreError where saving or moving was refused,
+        and the board is as it was.
         """
         pressed = normalise(key)
         what = self.keys.commands.get(pressed)
@@ -142,8 +141,7 @@ class BoardSession(ProjectSession):
     def set_marks(self, wanted: Mapping[str, str], key: str = "file") -> Board:
         """Mark images (path -> folder) as one step, in place of the marks that they have.
 
-        Raises:
-            ConflictError: some have gone from the board since it was looked at; nothing is marked.
+        Raises ConflictError where some have gone from the board since it was looked at; nothing is marked then.
         """
 
         def mark(board: Board) -> Board:

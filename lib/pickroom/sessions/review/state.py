@@ -83,9 +83,7 @@ def with_choice(state: ReviewState, group_id: str, choice: Choice) -> ReviewStat
 def press(state: ReviewState, key: str, keys: KeyTable = REVIEW) -> ReviewState:
     """The state after a key (REVIEW.md's table); a key that means nothing here only leaves a message.
 
-    Raises:
-        UsageError: the text is not a key at all.
-        KeyError: the key is bound to a command that the machine does not have.
+    Raises UsageError where the text is not a key, KeyError where the machine does not have the command bound to it.
     """
     command = keys.commands.get(normalise(key))
     state = replace(state, message="", confirmed=False)

@@ -66,8 +66,7 @@ class SortSession(BoardSession):
     def add_name(self, text: str) -> str:
         """Give the next key to a new folder; with - in front, remove an unused one. Returns one line about it.
 
-        Raises:
-            UsageError: it cannot be a folder's name.
+        Raises UsageError where it cannot be a folder's name.
         """
         away = text.strip().startswith("-")
         typed = folder_name(text.strip().removeprefix("-"))
@@ -257,11 +256,7 @@ class SortSession(BoardSession):
         self.mark_all(self.routes_by(field), f"by {field}")
 
     def assign(self, wanted: Mapping[str, str]) -> dict[str, str]:
-        """Path -> folder, for a file of path -> character name.
-
-        Raises:
-            UsageError: a name cannot be a folder's.
-        """
+        """Path -> folder, for a file of path -> character name; raises UsageError where a name cannot be a folder's."""
         names = {path: same(folder_name(name), self.names) for path, name in wanted.items()}
         return {path: self.folder_of(name, path) for path, name in names.items()}
 

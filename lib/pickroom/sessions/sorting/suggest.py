@@ -28,8 +28,7 @@ _UNSAFE = re.compile(r"[^\w .()+&'-]+")  # \w: letters and digits of every scrip
 def folder_name(text: str) -> str:
     """A name as it was typed, without spaces around it.
 
-    Raises:
-        UsageError: it cannot be a folder name on every system, or has another meaning here.
+    Raises UsageError where it cannot be a folder name on every system, or has another meaning here.
     """
     name = unicodedata.normalize("NFC", text).strip()
     problem = _problem(name)
@@ -268,8 +267,7 @@ class Similarity:
     def teach(self, named: Mapping[str, str], board: Iterable[str]) -> None:
         """The images that are sorted now: path -> character.
 
-        Args:
-            board: every path of the board, to know how near two images are by chance.
+        Every path of the board tells how near two images are by chance.
         """
         known = [path for path in named if self.has(path)]
         if known and self._chance is None:
