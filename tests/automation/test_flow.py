@@ -35,7 +35,7 @@ def keys_of(place: AutomationTarget, truths: list[Truth], session: AutoSession) 
         if truth.action == "reject":
             yield "r"
         elif truth.action == "crop":
-            seen = proposal.crop is not None and card.ai_index == wanted and proposal.needs_crop
+            seen = proposal.crop is not None and card.recommended.selected_index == wanted and proposal.needs_crop
             yield "a" if seen else f"Shift+{wanted + 1}"
         else:
             if proposal.crop is not None and proposal.needs_crop:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pickroom.core.records import Capture, Image
-from pickroom.groups.bursts import ALONE, Looks, group_by_capture
+from pickroom.groups.bursts import ALONE, group_by_capture
 
 START = datetime(2024, 5, 6, 12, 0, 0)
-BLIND = Looks(lambda image: None, lambda image: None)
+BLIND = (lambda image: None, lambda image: None)
 
 
 def image(name: str, directory: str = "") -> Image:
@@ -26,18 +26,20 @@ def taken(seconds: float, camera: str = "A", serial: str | None = None) -> Captu
 
 
 def grouped(
-    shots: Mapping[str, Capture], looks: Looks = BLIND, directory: str = ""
+    shots: Mapping[str, Capture], looks: tuple = BLIND, directory: str = ""
 ) -> tuple[list[list[str]], dict[str, str]]:
     """The groups' names, and the reasons of the others."""
     made = {name: image(name, directory) for name in shots}
-    groups, left_out = group_by_capture(made.values(), {made[name].sha256: said for name, said in shots.items()}, looks)
+    groups, left_out = group_by_capture(
+        made.values(), {made[name].sha256: said for name, said in shots.items()}, *looks
+    )
     return [[one.filename for one in group] for group in groups], {one.filename: one.reason for one in left_out}
 
 
-def seeing(cosines: Mapping[str, float]) -> Looks:
+def seeing(cosines: Mapping[str, float]) -> tuple:
     """Every image by the angle of its vector: the cosine of two is that of the difference of theirs."""
     angle = {name: np.arccos(cosine) for name, cosine in cosines.items()}
-    return Looks(lambda one: np.array([np.cos(angle[one.filename]), np.sin(angle[one.filename])]), lambda one: None)
+    return (lambda one: np.array([np.cos(angle[one.filename]), np.sin(angle[one.filename])]), lambda one: None)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_longer_pauses_ask_for_more_likeness(pause: float, cosine: float, togeth
     ("pause", "bits", "together"), [(1, 40, True), (10, 12, True), (10, 13, False), (200, 9, False)]
 )
 def test_without_vectors_time_decides_then_the_hash(pause: float, bits: int, together: bool) -> None:
-    looks = Looks(lambda one: None, lambda one: 0 if one.filename == "a.jpg" else (1 << bits) - 1)
+    looks = (lambda one: None, lambda one: 0 if one.filename == "a.jpg" else (1 << bits) - 1)
     assert bool(grouped({"a.jpg": taken(0), "b.jpg": taken(pause)}, looks)[0]) == together
 
 

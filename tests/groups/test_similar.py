@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pickroom.core.records import Image, Ungrouped
+from pickroom.groups import similar
 from pickroom.groups.similar import ImageFeatures, Thresholds, group_by_similarity
 
 START = datetime(2025, 8, 3, 6)
@@ -130,7 +131,7 @@ def test_no_image_makes_no_group() -> None:
     assert group_by_similarity([], {}) == ([], [])
 
 
-@pytest.mark.parametrize("values", [{"cosine": 1.1}, {"bits": 65}, {"neighbours": 3}, {"gap": timedelta(0)}])
+@pytest.mark.parametrize("values", [{"cosine": 1.1}, {"bits": 65}, {"gap": timedelta(0)}])
 def test_thresholds_out_of_range_are_refused(values: dict) -> None:
     with pytest.raises(ValueError):
         Thresholds(**values)
@@ -185,8 +186,9 @@ def near(a: Image, b: Image, seen: dict[str, ImageFeatures], limits: Thresholds)
     return bool(one.vector @ other.vector / lengths >= limits.cosine)
 
 
-def test_only_nearest_links_are_kept_among_many_similar_images() -> None:
+def test_only_nearest_links_are_kept_among_many_similar_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(similar, "_NEIGHBOURS", 4)
     seen = {f"{place:03d}": at(place / 100) for place in range(300)}
-    groups, left_out = group_by_similarity([image(n) for n in seen], seen, Thresholds(neighbours=4))
+    groups, left_out = group_by_similarity([image(n) for n in seen], seen)
     assert {len(group) for group in groups} <= {2, 3, 4}
     assert len(left_out) < 60

@@ -19,7 +19,6 @@ from pickroom.sessions.keys import (
     CROP,
     REVIEW,
     TOOLS,
-    Binding,
     Command,
     KeyTable,
     bind,
@@ -28,11 +27,12 @@ from pickroom.sessions.keys import (
     show_key,
 )
 from pickroom.sessions.marking.session import BrowseSession
-from pickroom.sessions.review.state import Card, ReviewState, press
+from pickroom.sessions.review.state import ReviewState, press
 from pickroom.sessions.sorting.session import SortSession
 from pickroom.store.review_state import SavedChoice
 from sessions.duplicates.test_session import with_duplicates
 from support.boards import drive, with_results
+from support.reviewing import card_of
 
 # keys that users know: another command under one of them would decide what they did not mean
 TABLE = {
@@ -97,7 +97,7 @@ def test_browser_can_send_every_key(tool: str) -> None:
 
 @pytest.mark.parametrize("table", [REVIEW, AUTOMATION], ids=["review", "automation"])
 def test_review_knows_the_command_of_every_key(table: KeyTable) -> None:
-    cards = (Card("a", 4, 1, True), Card("b", 2))
+    cards = (card_of("a", 4, 1, True), card_of("b", 2))
     for key in table.commands:
         press(ReviewState(cards), key, table)
 
@@ -123,7 +123,7 @@ def test_tools_of_marks_know_the_command_of_every_key(tmp_path: Path) -> None:
     ],
     ids=["bound twice", "misspelled", "without help"],
 )
-def test_table_of_keys_that_is_wrong_is_refused(lines: tuple[tuple[Binding, ...], ...]) -> None:
+def test_table_of_keys_that_is_wrong_is_refused(lines: tuple[tuple[Command, ...], ...]) -> None:
     with pytest.raises(ValueError, match="keys bound twice, misspelled or without help"):
         KeyTable(*lines)
 

@@ -25,6 +25,7 @@ from conftest import read_tree
 from pickroom.core.records import CropBox, FacePlace, Group, Image, Recommendation
 from pickroom.features.blocks import FACES, BlockRow
 from pickroom.sessions.review.session import ReviewSession
+from pickroom.sessions.review.state import Card
 from pickroom.storage import atomic
 from pickroom.store import groups, recommendations
 from pickroom.store.connect import connect, open_read_only
@@ -34,6 +35,20 @@ FINALISE = ("Shift+Enter", "Shift+Enter")
 PATIENCE_S = 30  # how long one process waits for word from another before the test fails
 # a child shares what the test has built; a new interpreter would cost half a second each
 _FORK = multiprocessing.get_context("fork")
+
+
+def card_of(
+    group_id: str,
+    count: int,
+    ai_index: int | None = None,
+    has_crop: bool = False,
+    crop_needed: bool = False,
+    order: tuple[int, ...] = (),
+) -> Card:
+    """A group as the review's state machine sees it, with a model's recommendation."""
+    crop = CropBox(0, 0, 1, 1) if has_crop else None
+    advice = Recommendation(group_id, "model", ai_index, crop, True if crop_needed else None, ranking=order)
+    return Card(group_id, count, advice)
 
 
 def review(project: Project, *keys: str, **options: Any) -> ReviewSession:

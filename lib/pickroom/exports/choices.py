@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class Judged:
     """One image of a decided group."""
 
     project_id: str
+    name: str  # tells it from the project's other images: its file name, in a mirrored project with its folder
     group_id: str
     image: Image
     verdict: Verdict
@@ -67,12 +69,6 @@ class Judged:
     # the box of a crop that was made, but is not the user's; None where `box` is, or no crop exists
     other_box: CropBox | None = None
     cropped: str | None = None  # where the finished crop lies, relative to the root; None where there is none
-    mirrored: bool = False  # whether its project is
-
-    @property
-    def name(self) -> str:
-        """What tells the image from the others of its project: its file name, in a mirrored project with its folder."""
-        return join(self.image.directory, self.image.filename) if self.mirrored else self.image.filename
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,25 +141,19 @@ def read(project: Project) -> Choices:
                 of_name = [(known[name].get(row["directory"]), known[name].values()) for name in names]
                 met = [one or (next(iter(every)) if len(every) == 1 else None) for one, every in of_name]
                 own = (*filter(None, met), *out)  # out: of earlier rounds of a burst
-            crop = _sound_crop(connection, row["group_id"])
-            judged = [
+            crop = None
+            with suppress(StoreError):  # counted among the unsound rows
+                crop = crops.latest(connection, row["group_id"])
+            judged = (
                 _judge(
                     *(found, row, image, crop, places, marks.get((row["group_id"], image.filename))),
                     elsewhere=known[image.filename].keys() - {image.directory},
                 )
                 for image in own
-            ]
-            kept = tuple(item for item in judged if item is not None)
-            if kept:
+            )
+            if kept := tuple(item for item in judged if item is not None):
                 found.groups.append(JudgedGroup(row["group_id"], row["decided_at"], kept))
     return found
-
-
-def _sound_crop(connection: sqlite3.Connection, group_id: str) -> crops.Crop | None:
-    try:
-        return crops.latest(connection, group_id)
-    except StoreError:  # counted among the unsound rows
-        return None
 
 
 def _judge(
@@ -198,9 +188,10 @@ def _judge(
             other_box = None  # the RAW file is its own crop, by whatever box its sidecar has
         else:
             cropped = places.crop_of(image, crop, path)
-    project = found.project
+    mirror = found.project.manifest.layout == "mirror"
+    name = join(image.directory, image.filename) if mirror else image.filename
     where = path, box, stars, other_box, cropped
-    return Judged(project.id, row["group_id"], image, verdict, *where, mirrored=project.manifest.layout == "mirror")
+    return Judged(found.project.id, name, row["group_id"], image, verdict, *where)
 
 
 def _verdict(row: sqlite3.Row, filename: str) -> Verdict:

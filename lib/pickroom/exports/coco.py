@@ -6,19 +6,17 @@ the user picked and did not crop.
 """
 
 import hashlib
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from pickroom import __version__
 from pickroom.core.geometry import to_pixels
-from pickroom.exports.choices import Choices, Judged
+from pickroom.core.records import CropBox
+from pickroom.exports.choices import Judged
 from pickroom.exports.folder import Dataset, picture_name, write_json
 from pickroom.exports.formats import Exported, ExportRequest
 
-ANNOTATIONS = "annotations.json"
 CATEGORY = {"id": 1, "name": "crop", "supercategory": "pickroom"}
-_ID_DIGITS = 12  # hexadecimal: 48 bits, exact also where a number is a double
 
 
 def stable_id(*names: str) -> int:
@@ -26,23 +24,18 @@ def stable_id(*names: str) -> int:
 
     At most 48 bits: of a million images two agree with a probability of 0.2 %.
     """
-    return int(hashlib.sha256("\0".join(names).encode()).hexdigest()[:_ID_DIGITS], 16) or 1
+    # hexadecimal: 48 bits are exact also where a number is a double
+    return int(hashlib.sha256("\0".join(names).encode()).hexdigest()[:12], 16) or 1
 
 
 def export(request: ExportRequest) -> Exported:
-    """Write `DIR/annotations.json` and `DIR/images/`; raises as `Dataset.read` and `folder.fill` do."""
+    """Write `DIR/annotations.json` and `DIR/images/`; raises as `Dataset.read` and `folder.fill` do.
+
+    Sizes and boxes are those of the EXIF-upright picture.
+    """
     dataset = Dataset.read(request)
-    made = document(dataset.found)
     picked = [judged for judged in dataset.images if judged.verdict == "picked"]
-    counts = {name: len(made[name]) for name in ("images", "annotations")}
-    documents = {ANNOTATIONS: partial(write_json, values=made)}
-    return dataset.publish("COCO", dataset.files(picked), documents, counts)
-
-
-def document(found: Sequence[Choices]) -> dict[str, Any]:
-    """The whole of `annotations.json`. Sizes and boxes are those of the EXIF-upright picture."""
-    picked = [judged for choices in found for judged in choices.images if judged.verdict == "picked"]
-    return {
+    made: dict[str, Any] = {
         "info": {
             "description": "Picked images and their crops, in the frame of the EXIF-upright image",
             "version": __version__,
@@ -50,9 +43,12 @@ def document(found: Sequence[Choices]) -> dict[str, Any]:
         },
         "licenses": [],
         "images": [_image(judged) for judged in picked],
-        "annotations": [_annotation(judged) for judged in picked if judged.box is not None],
+        "annotations": [_annotation(judged, judged.box) for judged in picked if judged.box is not None],
         "categories": [CATEGORY],
     }
+    counts = {name: len(made[name]) for name in ("images", "annotations")}
+    documents = {"annotations.json": partial(write_json, values=made)}
+    return dataset.publish("COCO", dataset.files(picked), documents, counts)
 
 
 def _image(judged: Judged) -> dict[str, Any]:
@@ -68,13 +64,11 @@ def _image(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _annotation(judged: Judged) -> dict[str, Any]:
-    assert judged.box is not None
-    x1, y1, x2, y2 = to_pixels(judged.box, judged.image.width, judged.image.height)
-    image_id = stable_id(judged.project_id, judged.name)
+def _annotation(judged: Judged, box: CropBox) -> dict[str, Any]:
+    x1, y1, x2, y2 = to_pixels(box, judged.image.width, judged.image.height)
     return {
         "id": stable_id(judged.project_id, judged.name, "crop"),
-        "image_id": image_id,
+        "image_id": stable_id(judged.project_id, judged.name),
         "category_id": CATEGORY["id"],
         "bbox": [x1, y1, x2 - x1, y2 - y1],
         "area": (x2 - x1) * (y2 - y1),

@@ -12,6 +12,8 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -126,11 +128,9 @@ def captions(files: Mapping[str, Path]) -> tuple[dict[str, str | None], dict[str
     """Name in the folder -> the picture's caption; and name -> why it is unknown, where something is written."""
     found: dict[str, str | None] = {}
     unread: dict[str, str] = {}
-    companions: dict[Path, Companions] = {}
+    companions = cache(lambda folder: Companions(os.listdir(folder)))
     for name, path in files.items():
-        if path.parent not in companions:
-            companions[path.parent] = Companions(os.listdir(path.parent))
-        found[name], why = metadata.caption(path, companions[path.parent].of(path.name))
+        found[name], why = metadata.caption(path, companions(path.parent).of(path.name))
         if why:
             unread[name] = why
     return found, unread
@@ -146,13 +146,26 @@ def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Any]) -> None:
-    """Write rows as Parquet. `columns`: name -> pyarrow type, which holds also where a whole column is NULL."""
+def write_parquet(
+    path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], rows_a_part: int = 1 << 16
+) -> None:
+    """Write rows as Parquet.
+
+    Args:
+        columns: name -> type, which holds also where a whole column is NULL: as pyarrow names it, or "time", "strings",
+            "integers".
+        rows_a_part: so many rows are in memory at a time.
+    """
     import pyarrow
     import pyarrow.parquet
 
-    schema = pyarrow.schema(list(columns.items()))
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows], schema), path)
+    types: dict[str, Any] = {"time": pyarrow.timestamp("us", "UTC")}
+    types |= {"strings": pyarrow.list_(pyarrow.string()), "integers": pyarrow.list_(pyarrow.int64())}
+    schema = pyarrow.schema([(name, types.get(kind) or pyarrow.type_for_alias(kind)) for name, kind in columns.items()])
+    left = iter(rows)
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        while part := [dict(row) for row in islice(left, rows_a_part)]:
+            writer.write_table(pyarrow.Table.from_pylist(part, schema))
 
 
 def fill(
@@ -187,22 +200,10 @@ def fill(
         changed = {name for name, stamp in before.items() if not _is_as_made(folder / name, stamp)}
         strange = [name for name in names if (name not in before or name in changed) and os.path.lexists(folder / name)]
         if strange:
-            raise ConflictError(
-                f"{len(strange)} files there were not made by an export, or changed since, the first: {strange[0]}",
-                items=strange,
-                doing="exporting",
-                subject=folder,
-                hint="give an empty folder",
-            )
-        led = sorted({name for name in (*names, *before) if _is_led_away(folder, name)})
-        if led:
-            raise ConflictError(
-                f"a folder on the way to {led[0]} is a link",
-                items=led,
-                doing="exporting",
-                subject=folder,
-                hint="give an empty folder",
-            )
+            what = f"{len(strange)} files there were not made by an export, or changed since, the first: {strange[0]}"
+            raise _conflict(what, folder, strange)
+        if led := sorted({name for name in (*names, *before) if _is_led_away(folder, name)}):
+            raise _conflict(f"a folder on the way to {led[0]} is a link", folder, led)
         folder.mkdir(parents=True, exist_ok=True)
         _write_state(folder, kind, {**before, **dict.fromkeys(names)})
         made: dict[str, str | None] = {}
@@ -222,6 +223,10 @@ def fill(
         where = [Path(error.filename)] if error.filename else [folder]
         hint = "make room, or give another folder, and run it again"
         raise FileOperationError(error.strerror or str(error), "exporting", where, hint) from error
+
+
+def _conflict(what: str, folder: Path, names: Sequence[str]) -> ConflictError:
+    return ConflictError(what, items=names, doing="exporting", subject=folder, hint="give an empty folder")
 
 
 def _place(target: Path, source: Path, copy: bool, building: Path) -> None:

@@ -16,6 +16,16 @@ from pickroom.exports.choices import Choices
 from pickroom.exports.folder import Dataset, Writer, captions, picture_name, write_jsonl, write_parquet
 from pickroom.exports.formats import Exported, ExportRequest
 
+_COLUMNS = {
+    **dict.fromkeys(("file_name", "text", "verdict"), "string"),
+    "picked": "bool",
+    **dict.fromkeys(("project_id", "group_id"), "string"),
+    "stage": "double",
+    **dict.fromkeys(("width", "height"), "int64"),
+    **dict.fromkeys(("crop_x1", "crop_y1", "crop_x2", "crop_y2"), "double"),
+    "decided_at": "string",
+}
+
 
 def export(request: ExportRequest) -> Exported:
     """Write `DIR/metadata.<kind>` and `DIR/images/`; raises as `Dataset.read` and `folder.fill` do."""
@@ -26,7 +36,7 @@ def export(request: ExportRequest) -> Exported:
     writers: dict[str, Writer] = {
         "jsonl": partial(write_jsonl, rows=made),
         "csv": partial(_write_csv, made=made),
-        "parquet": lambda path: write_parquet(path, made, _columns()),
+        "parquet": partial(write_parquet, rows=made, columns=_COLUMNS),
     }
     kind = request.options["metadata"]
     counts = {"images": len(made), "picked": sum(row["picked"] for row in made)}
@@ -74,18 +84,3 @@ def _write_csv(path: Path, made: Sequence[Mapping[str, Any]]) -> None:
         for row in made:
             text = row["text"]
             writer.writerow({**row, "text": f" {text}" if text and is_formula(text) else text})
-
-
-def _columns() -> dict[str, Any]:
-    import pyarrow
-
-    text, number, whole = pyarrow.string(), pyarrow.float64(), pyarrow.int64()
-    return {
-        **dict.fromkeys(("file_name", "text", "verdict"), text),
-        "picked": pyarrow.bool_(),
-        **dict.fromkeys(("project_id", "group_id"), text),
-        "stage": number,
-        **dict.fromkeys(("width", "height"), whole),
-        **dict.fromkeys(("crop_x1", "crop_y1", "crop_x2", "crop_y2"), number),
-        "decided_at": text,
-    }

@@ -21,6 +21,7 @@ from pickroom.core.errors import ConflictError, FileOperationError, StoreError
 from pickroom.core.naming import filename_of
 from pickroom.exports.folder import check_outside
 from pickroom.exports.formats import Exported, ExportRequest
+from pickroom.storage import atomic
 from pickroom.storage.leftovers import Folder
 from pickroom.store import legacy, written_files
 from pickroom.store.workspace import Workspace
@@ -86,7 +87,7 @@ def write_partitions(workspace: Workspace, folder: Path, project_ids: Sequence[s
                 for table, path in _paths(folder, project_id).items()
             }
             state[project_id] = stamp
-            _write_state(folder, state)
+            atomic.write_text(folder / STATE_FILE, json.dumps(state, indent=1) + "\n")
         left_out = [p for p in analysis.problems if p.left_out and (not project_ids or p.project_id in project_ids)]
     if left_out:
         raise StoreError(left_out[0].line, doing="exporting", subject=folder, hint="the other projects are written")
@@ -139,8 +140,7 @@ def _write(workspace: Workspace, rows: pyarrow.Table, path: Path) -> int:
         with Folder(BUILDING, path.parent) as building:
             temporary = building / "rows"  # not *.parquet: who reads the folder meanwhile must not take it for data
             pyarrow.parquet.write_table(rows, temporary, compression="zstd")
-            with temporary.open("rb") as file:
-                written_files.record(workspace, path, hashlib.file_digest(file, "sha256").hexdigest())
+            written_files.record(workspace, path, atomic.sha256_of(temporary))
             os.replace(temporary, path)
     except OSError as error:
         what, hint = error.strerror or str(error), "make room, or give another folder"
@@ -155,13 +155,6 @@ def _stamp(rows: str, vectors: Sequence[str]) -> str:
         status = Path(path).stat()
         files.append((filename_of(path), status.st_size, status.st_mtime_ns))
     return _STAMPED + hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
-
-
-def _write_state(folder: Path, state: dict[str, str]) -> None:
-    # not synced: what a power cut takes away is only written again
-    with Folder(BUILDING, folder) as building:
-        (building / STATE_FILE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-        os.replace(building / STATE_FILE, folder / STATE_FILE)
 
 
 def _read_state(folder: Path) -> dict[str, str]:

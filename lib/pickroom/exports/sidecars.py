@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -49,8 +49,7 @@ class Undone:
 def export(request: ExportRequest) -> Exported:
     """Plan sidecars for every project; with the option "execute" write them, with "undo" take the last write back.
 
-    Raises:
-        UsageError: both options are given. And as `write` and `undo` do.
+    Raises UsageError where both options are given; else as `write` and `undo` do.
     """
     executing, undoing = request.options["execute"], request.options["undo"]
     if executing and undoing:
@@ -169,7 +168,7 @@ def write(
         record = project.workspace.logs / f"xmp-{project.id}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.jsonl"
         try:
             record.parent.mkdir(parents=True, exist_ok=True)
-            atomic.create_bytes(record, "".join(_line(item) for item in writing).encode())
+            atomic.create_bytes(record, _lines(map(_entry, writing)).encode())
             atomic.sync_folders([record.parent])
             for done, item in enumerate(writing, start=1):
                 assert item.after is not None
@@ -220,16 +219,10 @@ def _take_back(project: Project, folder: ImageFolder, record: Path, held: dict[s
             staying.append(entry)
     folder.require()  # else a sidecar that is out of reach would count as one that nobody wrote
     if staying:
-        atomic.write_text(record, "".join(json.dumps(msgspec.structs.asdict(entry)) + "\n" for entry in staying))
+        atomic.write_text(record, _lines(staying))
     else:
         record.rename(record.with_name(record.name + _UNDONE))
     return len(entries) - len(staying)
-
-
-def _line(item: Sidecar) -> str:
-    assert item.after is not None
-    sha256 = hashlib.sha256(item.after.encode()).hexdigest()
-    return json.dumps({"path": item.path, "before": item.before, "after_sha256": sha256}) + "\n"
 
 
 def standing(project: Project) -> list[Path]:
@@ -250,6 +243,15 @@ class _Entry(msgspec.Struct):
         (self.before or "").encode()
         if not stays_inside(self.path) or not self.path.endswith(".xmp"):
             raise ValueError(f"it names {self.path!r}")
+
+
+def _entry(item: Sidecar) -> _Entry:
+    assert item.after is not None
+    return _Entry(item.path, item.before, hashlib.sha256(item.after.encode()).hexdigest())
+
+
+def _lines(entries: Iterable[_Entry]) -> str:
+    return "".join(json.dumps(msgspec.structs.asdict(entry)) + "\n" for entry in entries)
 
 
 def _entries(record: Path) -> list[_Entry]:

@@ -12,12 +12,9 @@ NO_MODEL = "a baseline, no model has looked yet"
 
 
 def keep_all(group: Group, captures: Mapping[str, Capture]) -> Recommendation | None:
-    """A recommendation to keep every image of an exposure bracket; None for any other group.
+    """A recommendation to keep every image of an exposure bracket; None for any other group. `captures` is by content.
 
     In a bracket every image has ExposureMode 2 (Exif 2.32), and they differ in exposure time, aperture or sensitivity.
-
-    Args:
-        captures: by content.
     """
     taken = [captures[image.sha256] for image in group.images if image.sha256 in captures]
     varied = next(

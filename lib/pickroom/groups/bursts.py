@@ -7,7 +7,7 @@ more similar the next image must be; images within two seconds belong together u
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,80 +37,60 @@ PAUSES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """Vectors and hashes of images, read only when needed.
-
-    Attributes:
-        vector: (D,) of an image, all of one encoder; None where there is none.
-        fingerprint: its 64-bit perceptual hash, None where it has none; it is made when it is asked for.
-    """
-
-    vector: Callable[[Image], np.ndarray | None]
-    fingerprint: Callable[[Image], int | None]
-
-
 Taken = tuple[datetime, Image]
 
 
 def group_by_capture(
-    images: Iterable[Image], captures: Mapping[str, Capture], looks: Looks
+    images: Iterable[Image],
+    captures: Mapping[str, Capture],
+    vector: Callable[[Image], np.ndarray | None],
+    fingerprint: Callable[[Image], int | None],
 ) -> tuple[list[tuple[Image, ...]], list[Ungrouped]]:
     """The bursts, of two images or more, and every other image with its reason.
 
     Args:
         captures: by content.
+        vector: (D,) of an image, all of one encoder; None where there is none.
+        fingerprint: its 64-bit perceptual hash, None where it has none; asked for only where it decides.
 
     Returns:
         The bursts, by folder and then by time, their images by time and name. And what was left out.
     """
+
+    def linked(before: Taken, after: Taken) -> bool:
+        pause = next((pause for pause in PAUSES if after[0] - before[0] <= pause.longest), None)
+        if pause is None:
+            return False
+        one, two = vector(before[1]), vector(after[1])
+        if one is not None and two is not None:
+            norm = float(np.linalg.norm(one) * np.linalg.norm(two))
+            return norm > 0 and float(one @ two) / norm >= pause.cosine
+        if pause is PAUSES[0]:  # by time alone: a hash could not contradict it
+            return True
+        first, second = fingerprint(before[1]), fingerprint(after[1])
+        return first is not None and second is not None and (first ^ second).bit_count() <= pause.bits
+
     by_camera: dict[tuple[str, str, str], list[Taken]] = defaultdict(list)
     left_out: list[Ungrouped] = []
     for image in images:
-        said = captures.get(image.sha256, _NOTHING)
+        said = captures.get(image.sha256, Capture())
         if said.captured_at is None:
             left_out.append(Ungrouped(image.directory, image.filename, "no capture time in the file"))
         else:
             by_camera[image.directory, said.camera or "", said.serial or ""].append((said.captured_at, image))
     bursts: list[list[Taken]] = []
     for taken in by_camera.values():
-        for burst in _bursts(sorted(taken, key=_order), looks):
-            if len(burst) > 1:
-                bursts.append(burst)
+        before = None
+        for one in sorted(taken, key=_order):
+            if before is not None and linked(before, one):
+                bursts[-1].append(one)
             else:
-                ((_, image),) = burst
-                left_out.append(Ungrouped(image.directory, image.filename, ALONE))
+                bursts.append([one])
+            before = one
+    left_out += [Ungrouped(one.directory, one.filename, ALONE) for ((_, one), *others) in bursts if not others]
     bursts.sort(key=lambda burst: (burst[0][1].directory, *_order(burst[0])))
-    return [tuple(image for _, image in burst) for burst in bursts], left_out
-
-
-_NOTHING = Capture()
+    return [tuple(image for _, image in burst) for burst in bursts if len(burst) > 1], left_out
 
 
 def _order(taken: Taken) -> tuple[datetime, str]:
     return taken[0], taken[1].filename
-
-
-def _bursts(taken: Sequence[Taken], looks: Looks) -> list[list[Taken]]:
-    """One camera's images cut where two neighbours do not belong together."""
-    bursts: list[list[Taken]] = []
-    for one in taken:
-        if bursts and _linked(bursts[-1][-1], one, looks):
-            bursts[-1].append(one)
-        else:
-            bursts.append([one])
-    return bursts
-
-
-def _linked(before: Taken, after: Taken, looks: Looks) -> bool:
-    pause = next((pause for pause in PAUSES if after[0] - before[0] <= pause.longest), None)
-    if pause is None:
-        return False
-    one, two = looks.vector(before[1]), looks.vector(after[1])
-    if one is not None and two is not None:
-        norm = float(np.linalg.norm(one) * np.linalg.norm(two))
-        return norm > 0 and float(one @ two) / norm >= pause.cosine
-    if pause is PAUSES[0]:  # by time alone: a hash could not contradict it
-        return True
-    first, second = looks.fingerprint(before[1]), looks.fingerprint(after[1])
-    return first is not None and second is not None and (first ^ second).bit_count() <= pause.bits

@@ -93,8 +93,7 @@ def _is_plain(squares: np.ndarray) -> bool:
 def small_preview(folder: Path, sha256: str, source: Path) -> PillowImage.Image:
     """A small preview of an image, of the size that a fingerprint needs.
 
-    Raises:
-        ImageError: the image cannot be read. OSError: the preview cannot be written.
+    Raises ImageError where the image cannot be read, OSError where the preview cannot be written.
     """
     rgb = thumbnails.open_preview(folder, sha256, source, draft=_DRAFT)
     if is_flat(rgb):
@@ -151,24 +150,19 @@ def fingerprints(
         except (ImageError, OSError):
             return None  # judged by its vector alone, or by its content alone
 
+    made: dict[str, Fingerprint] = {}
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         for done, (sha256, seen) in enumerate(zip(missing, pool.map(make, missing), strict=True), start=1):
             if seen is not None:
-                found[sha256] = seen
+                made[sha256] = seen
             if progress:
                 progress(done, len(missing))
-    made = (
-        {
-            "sha256": sha256,
-            "phash": None if seen.phash is None else f"{seen.phash:016x}",
-            "colours": seen.colours.hex(),
-            "flat": seen.flat,
-        }
-        for sha256, seen in ((sha256, found.get(sha256)) for sha256 in missing)
-        if seen is not None
+    lines = (
+        {"sha256": sha256, "phash": None if bits is None else f"{bits:016x}", "colours": colours.hex(), "flat": flat}
+        for sha256, (bits, colours, flat) in made.items()
     )
-    append_log.append(log_path(workspace), made)
-    return found
+    append_log.append(log_path(workspace), lines)
+    return found | made
 
 
 def _read_log(path: Path) -> dict[str, Fingerprint]:
@@ -192,10 +186,8 @@ def _read_log(path: Path) -> dict[str, Fingerprint]:
 def looks_of(project: Project, images: Sequence[Image], progress: Progress | None = None) -> dict[str, ImageFeatures]:
     """Hash and vector of each image, by file name; an unreadable image may still have a vector, and the reverse.
 
-    A picture of nearly one colour has neither, because both would be noise.
-
-    Raises:
-        StoreError: the project has no vectors yet.
+    A picture of nearly one colour has neither, because both would be noise. Raises StoreError where the project has no
+    vectors yet.
     """
     vectors = load_vectors(project)
     places = {image.sha256: project.path(image.directory, image.filename) for image in images}

@@ -18,8 +18,7 @@ _NEW = MAX_GROUP - 1  # images that are shown with a winner
 def shown(count: int, rounds: Rounds, order: Sequence[int] = ()) -> tuple[int, ...]:
     """The places on screen of a group of `count` images after some rounds: the winner first, the others in order.
 
-    Args:
-        order: in which all places are shown; () is the group's own. The images of the last round do not depend on it.
+    `order` is that in which all places are shown, () the group's own; the images of the last round do not depend on it.
     """
     met = {place for one in rounds for place in one}
     coming = [place for place in (order if len(order) == count else range(count)) if place not in met]

@@ -21,16 +21,13 @@ LEAST_GROUPS = 30  # with fewer, a threshold would depend on single groups
 # candidates: cosines from mere likeness to near-duplicates for the present encoders, and hashes of copies
 COSINES = tuple(round(0.70 + 0.02 * step, 2) for step in range(15))
 BITS = (0, 4, 8, 12)
+_NEIGHBOURS = 32  # the nearest links kept of each image: bounds the work where hundreds of images are alike
 _ROWS = 256  # images compared with all others at a time: bounds memory, changes no result
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When two images are linked.
-
-    Raises:
-        ValueError: a number out of its range.
-    """
+    """When two images are linked; raises ValueError for a number out of its range."""
 
     # of their vectors, at least, in [-1, 1]. With the bundled encoder the takes of one photograph have .92 at the
     # median and .86 at the lowest, other photographs of the same thing .66 and .97 at the highest, of other things .25.
@@ -42,15 +39,12 @@ class Thresholds:
     bits: int = 8
     # the longest time between two images of a group, None: any. An image without a timestamp is never too far
     gap: timedelta | None = None
-    neighbours: int = 32  # the nearest links kept of each image: bounds the work where hundreds of images are alike
 
     def __post_init__(self) -> None:
         if not -1 <= self.cosine <= 1:
             raise ValueError(f"a cosine lies in [-1, 1], not {self.cosine!r}")
         if not 0 <= self.bits <= 64:
             raise ValueError(f"two hashes differ in 0-64 bits, not {self.bits!r}")
-        if self.neighbours < MAX_GROUP:
-            raise ValueError(f"{self.neighbours!r} neighbours cannot make a group of {MAX_GROUP}")
         if self.gap is not None and self.gap <= timedelta(0):
             raise ValueError("the gap must be longer than nothing")
 
@@ -119,15 +113,15 @@ class _Alike:
             self._link()
 
     def _link(self) -> None:
-        count, keep = len(self.images), self.thresholds.neighbours
-        unit = _unit_vectors(self.looks)
+        size = next((len(look.vector) for look in self.looks if look.vector is not None), 1)
+        nothing = np.zeros(size, np.float32)
+        unit = unit_rows(np.array([nothing if look.vector is None else look.vector for look in self.looks]))
         seen = np.array([look.vector is not None for look in self.looks])
         hashes = np.array([look.fingerprint or 0 for look in self.looks], np.uint64)
         hashed = np.array([look.fingerprint is not None for look in self.looks])
-        epoch = datetime(1970, 1, 1)
-        taken = np.array([(i.taken_at - epoch).total_seconds() if i.taken_at else np.nan for i in self.images])
-        for first in range(0, count, _ROWS):
-            rows = np.arange(first, min(first + _ROWS, count))
+        taken = np.array([image.taken_at for image in self.images], "datetime64[us]")
+        for first in range(0, len(self.images), _ROWS):
+            rows = np.arange(first, min(first + _ROWS, len(self.images)))
             cosine = np.where(seen[rows, None] & seen, unit[rows] @ unit.T, -np.inf)
             bits = np.bitwise_count(hashes[rows, None] ^ hashes).astype(np.float32)
             copies = (bits <= self.thresholds.bits) & hashed[rows, None] & hashed
@@ -139,12 +133,12 @@ class _Alike:
             for place, row in enumerate(rows):
                 if np.isfinite(cosine[place, best[place]]):
                     self.nearest[row] = (float(cosine[place, best[place]]), int(best[place]))
-            if self.thresholds.gap is not None:  # NaN, an unknown time, is never too far
-                apart[np.abs(taken[rows, None] - taken) > self.thresholds.gap.total_seconds()] = np.inf
+            if self.thresholds.gap is not None:  # NaT, an unknown time, is never too far
+                apart[np.abs(taken[rows, None] - taken) > np.timedelta64(self.thresholds.gap)] = np.inf
             for place, row in enumerate(rows):
                 near = np.flatnonzero(np.isfinite(apart[place]))
                 # the nearest ones, the earlier name first between equals
-                near = near[np.argsort(apart[place, near], kind="stable")[:keep]]
+                near = near[np.argsort(apart[place, near], kind="stable")[:_NEIGHBOURS]]
                 self.links[row] |= {int(j): float(apart[place, j]) for j in near}
         for i, links in enumerate(self.links):  # a link kept by one end is one for both
             for j, distance in list(links.items()):
@@ -196,16 +190,10 @@ class _Alike:
         return f"no similar image: most like {name}"
 
 
-def _unit_vectors(looks: Sequence[ImageFeatures]) -> np.ndarray:
-    """(N, D) float32, unit norm; zeros where no vector exists, or it is zero."""
-    size = next((len(look.vector) for look in looks if look.vector is not None), 1)
-    unit = np.zeros((len(looks), size), np.float32)
-    for row, look in enumerate(looks):
-        if look.vector is not None:
-            unit[row] = look.vector
-    norms = np.linalg.norm(unit, axis=1, keepdims=True)
-    result: np.ndarray = np.divide(unit, norms, out=unit, where=norms > 0)
-    return result
+def unit_rows(matrix: np.ndarray) -> np.ndarray:
+    """(N, D) float32, the rows at unit length; a row of zeros stays."""
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return (matrix / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,21 +232,16 @@ class Agreement:
 
 def compare(made: Iterable[Iterable[str]], wanted: Iterable[Iterable[str]]) -> Agreement:
     """Count the pairs of names that two groupings put together."""
-    ours, theirs = _pairs(made), _pairs(wanted)
+    ours, theirs = ({pair for group in groups for pair in combinations(sorted(group), 2)} for groups in (made, wanted))
     return Agreement(len(ours & theirs), len(ours - theirs), len(theirs - ours))
-
-
-def _pairs(groups: Iterable[Iterable[str]]) -> set[tuple[str, str]]:
-    return {pair for group in groups for pair in combinations(sorted(group), 2)}
 
 
 def agreement(
     images: Sequence[Image], looks: Mapping[str, ImageFeatures], wanted: Sequence[Sequence[str]], thresholds: Thresholds
 ) -> Agreement:
-    """How well grouping these images at these thresholds agrees with the user's groups.
+    """How well grouping these images at these thresholds agrees with the user's groups, `wanted`, by file name.
 
-    Args:
-        wanted: the user's groups by file name; an image in none of them belongs to no other.
+    An image in none of them belongs to no other.
     """
     made, _ = group_by_similarity(images, looks, thresholds)
     return compare([[image.filename for image in group] for group in made], wanted)

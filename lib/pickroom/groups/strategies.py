@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from pickroom.core.errors import StoreError
+from pickroom.core.errors import StoreError, UsageError
 from pickroom.core.records import Capture, Image, Ungrouped
 from pickroom.groups.stages import group_by_stage
 from pickroom.store import groups
@@ -60,7 +60,7 @@ def by_capture(project: Project, captures: Mapping[str, Capture], left_out: Sequ
     """
     # so that a scan of images without a capture time imports no numpy, pyarrow or imagehash
     from pickroom.features.store import load_vectors
-    from pickroom.groups.bursts import ALONE, Looks, group_by_capture
+    from pickroom.groups.bursts import ALONE, group_by_capture
     from pickroom.groups.image_features import fingerprints
 
     vectors = None
@@ -80,7 +80,7 @@ def by_capture(project: Project, captures: Mapping[str, Capture], left_out: Sequ
             seen = hashes().get(image.sha256)
             return None if seen is None else seen.phash
 
-        made, alone = group_by_capture(images, captures, Looks(vector, phash))
+        made, alone = group_by_capture(images, captures, vector, phash)
         return made, [one if one.reason == ALONE else earlier.get((one.directory, one.filename), one) for one in alone]
 
     return Grouping("burst", make)
@@ -95,11 +95,8 @@ def by_similarity(
 ) -> Grouping:
     """Group similar images of a scan; the notes say how well this agrees with the user's decisions.
 
-    Raises:
-        StoreError: the project has no vectors.
-        UsageError: a threshold out of its range.
+    Raises StoreError where the project has no vectors, UsageError for a threshold out of its range.
     """
-    from pickroom.core.errors import UsageError
     from pickroom.groups import image_features, similar
     from pickroom.groups.similar import THRESHOLDS, group_by_similarity
 

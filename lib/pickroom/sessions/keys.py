@@ -6,7 +6,7 @@ buttons, the desks' checks and docs/REVIEW.md all follow these tables.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, groupby
 from typing import Literal, get_args
@@ -23,26 +23,20 @@ Effect = Literal["decides", "acts", "repeats", "looks"]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command of a key; `index` is the 0-based image or folder, for commands that need one."""
+    """A command of a tool and the key that gives it; equal to every command of the same name and index."""
 
     name: str
-    index: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """One key of a tool; `key` is "" for a line of the help about the mouse."""
-
-    key: str
-    command: Command
-    help: str  # what it does, in words; neighbours with the same words share one line of the help
+    index: int | None = None  # the 0-based image or folder, for commands that need one
+    key: str = field(default="", compare=False)  # "" for a line of the help about the mouse
+    # what it does, in words; neighbours with the same words share one line of the help
+    help: str = field(default="", compare=False)
     # "decides": about the group on screen, and refused where that has just changed; "acts": the same, checked by the
     # desk alone; "repeats": acts, again and again while the key is held down; "looks": always counts
-    effect: Effect
-    shown: str = ""  # how the help spells the keys of this line; "" spells them all
+    effect: Effect = field(default="looks", compare=False)
+    shown: str = field(default="", compare=False)  # how the help spells the keys of this line; "" spells them all
 
 
-def bind(keys: str, commands: str, help: str, effect: Effect, *, shown: str = "") -> tuple[Binding, ...]:
+def bind(keys: str, commands: str, help: str, effect: Effect, *, shown: str = "") -> tuple[Command, ...]:
     """One line of a table.
 
     Args:
@@ -53,21 +47,21 @@ def bind(keys: str, commands: str, help: str, effect: Effect, *, shown: str = ""
     wanted = commands.split(", ")
     every = wanted if len(wanted) > 1 else wanted * len(names)
     return tuple(
-        Binding(key, Command(name.removesuffix(" #"), number if name.endswith(" #") else None), help, effect, shown)
+        Command(name.removesuffix(" #"), number if name.endswith(" #") else None, key, help, effect, shown)
         for number, (key, name) in enumerate(zip(names, every, strict=True))
     )
 
 
-def mouse(shown: str, help: str) -> tuple[Binding, ...]:
+def mouse(shown: str, help: str) -> tuple[Command, ...]:
     """A line of the help that is not about a key of the tool."""
-    return (Binding("", Command(""), help, "looks", shown),)
+    return (Command("", help=help, shown=shown),)
 
 
 class KeyTable:
     """The bindings of one tool, in the order of its help.
 
     Attributes:
-        commands, effects: key -> command, key -> effect.
+        commands: key -> command.
         legend: (keys, what they do) of each line of the help.
         repeating: the keys that count again while they are held down.
 
@@ -75,12 +69,11 @@ class KeyTable:
         ValueError: a key is bound twice, is not spelled as keys are, or has no help.
     """
 
-    def __init__(self, *lines: Iterable[Binding]) -> None:
+    def __init__(self, *lines: Iterable[Command]) -> None:
         self.bindings = tuple(chain(*lines))
         bound = [one for one in self.bindings if one.key]
-        self.commands = {one.key: one.command for one in bound}
-        self.effects = {one.key: one.effect for one in bound}
-        self.repeating = tuple(key for key, effect in self.effects.items() if effect == "repeats")
+        self.commands = {one.key: one for one in bound}
+        self.repeating = tuple(one.key for one in bound if one.effect == "repeats")
         wrong = [one.key for one in bound if not _KEY.fullmatch(one.key) or not one.help]
         if wrong or len(self.commands) < len(bound):
             raise ValueError(f"keys bound twice, misspelled or without help: {wrong or sorted(o.key for o in bound)}")
@@ -96,10 +89,9 @@ class KeyTable:
 
     def key_of(self, name: str, index: int | None = None) -> str:
         """The first key of a command. Raises KeyError where no key has it."""
-        for key, command in self.commands.items():
-            if command == Command(name, index):
-                return key
-        raise KeyError(f"no key is bound to {name} {index}")
+        if (key := next((k for k, one in self.commands.items() if one == Command(name, index)), None)) is None:
+            raise KeyError(f"no key is bound to {name} {index}")
+        return key
 
 
 def show_key(key: str) -> str:
@@ -111,8 +103,7 @@ def show_key(key: str) -> str:
 def normalise(key: str) -> str:
     """A key as the tables spell it (`A` -> `a`, `Esc` -> `Escape`, `Shift+A` -> `Shift+a`).
 
-    Raises:
-        UsageError: the text is not a key.
+    Raises UsageError where the text is not a key.
     """
     text = key.strip()
     shift, text = ("Shift+", text[6:]) if text.startswith("Shift+") else ("", text)
@@ -130,8 +121,7 @@ def normalise(key: str) -> str:
 def read_keys(text: str) -> list[str]:
     """The keys of a `--keys` file, one per line; empty lines and lines starting with # are skipped.
 
-    Raises:
-        UsageError: a line is not a key; the message gives its number.
+    Raises UsageError with the number of a line that is not a key.
     """
     keys = []
     for number, line in enumerate(text.splitlines(), start=1):

@@ -80,8 +80,7 @@ class ProjectSession:
     def until_saved(self, attempt: Callable[[], bool]) -> None:
         """Read what other windows wrote and try; repeat where another window wrote in between.
 
-        Args:
-            attempt: returns whether it was saved, or there was nothing to save.
+        `attempt` returns whether it was saved, or there was nothing to save.
         """
         self.refresh()
         while not attempt():

@@ -352,7 +352,7 @@ def test_the_legend_opens_and_closes_and_names_every_key(page: CropPage):
 def test_a_name_that_is_no_key_is_an_error_line(page: CropPage):
     page.press("shape 5:7")
     assert "&#x27;shape 5:7&#x27; is not a key" in page.words
-    assert page.deck.session.state.shapes == {}
+    assert page.deck.session.state.boxes == {}
 
 
 def test_an_empty_desk_says_so(project: Project, open_crop_page: Callable):

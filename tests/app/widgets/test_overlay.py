@@ -121,7 +121,7 @@ def test_only_a_box_that_nobody_drew_or_proposed_is_dashed(
     cards = tuple(
         CropCard(name, "crop", (800, 600), CropBox(0.1, 0, 0.9, 0.8), proposed) for name in ("a.png", "b.png")
     )
-    boxes = {"a.png": CropBox(0, 0, 0.5, 0.5), "b.png": CropBox(0, 0, 0.5, 0.5)} if drawn else {}
+    boxes = dict.fromkeys(("a.png", "b.png"), (CropBox(0, 0, 0.5, 0.5), "own")) if drawn else {}
     state = CropState(cards, boxes=boxes, active=active)
     images = [image_view(card, state, number, "s", "") for number, card in enumerate(cards, start=1)]
     with Overlay().drawing(Viewport(1000, 500)) as pen:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.core.geometry import Placement, fit, from_pixels, to_pixels, with_ratio
+from pickroom.core.geometry import Placement, default_box, fit, from_pixels, to_pixels, with_ratio
 from pickroom.core.records import CropBox
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop.editing import FULL, HANDLES, Size
@@ -123,7 +123,7 @@ def test_scaling_up_and_down_is_about_the_centre():
 
 @given(SIZES)
 def test_the_constant_box_has_the_images_own_shape(size):
-    box = editing.constant(size)
+    box = default_box(size)
     assert_on_pixels(box, size)
     assert_in_shape(box, size, size[0] / size[1])
 

@@ -335,7 +335,7 @@ def test_files_added_while_desk_is_open_show_and_page_stays(waiting):
     assert shown.header.startswith("4 images wait")
     assert (shown.images[0].filename, shown.images[0].box) == (made[0], CropBox(0, 0, 1, 1))
     assert [image.filename for image in session.next_page()] == ["0.png"]
-    assert session.state.boxes[made[0]] != CropBox(0, 0, 1, 1)
+    assert session.state.boxes[made[0]][0] != CropBox(0, 0, 1, 1)
 
 
 def test_lost_or_blocked_image_is_reported_at_its_place(waiting):

@@ -56,10 +56,10 @@ def test_tab_and_digits_choose_the_active_image():
 def test_f_frees_the_shape_and_keeps_it_again():
     state = press(desk(), "f")
     assert state.card is not None
-    assert (state.shape(state.card), state.ratio(state.card)) == (FREE, None)
+    assert (state.shaped(state.card)[1], state.ratio(state.card)) == (FREE, None)
     again = press(state, "f")
     assert again.card is not None
-    assert (again.shape(again.card), again.ratio(again.card)) == (OWN, 1.25)
+    assert (again.shaped(again.card)[1], again.ratio(again.card)) == (OWN, 1.25)
 
 
 def test_p_walks_through_the_presets_and_back_to_the_images_own():
@@ -67,7 +67,7 @@ def test_p_walks_through_the_presets_and_back_to_the_images_own():
     for _ in range(5):
         state = press(state, "p")
         assert state.card is not None
-        seen.append(state.shape(state.card))
+        seen.append(state.shaped(state.card)[1])
     assert seen == ["1:1", "4:5", "3:2", "16:9", OWN]
 
 
@@ -156,7 +156,9 @@ def test_undoing_everything_gives_the_first_boxes_back(keys):
     assert all(state.box(card) == START for card in state.cards)
     for _ in range(steps):
         state = press(state, "Shift+u")
-    assert {n: b for n, b in state.boxes.items() if b != START} == {n: b for n, b in edited.items() if b != START}
+    assert {n: b for n, (b, _) in state.boxes.items() if b != START} == {
+        n: b for n, (b, _) in edited.items() if b != START
+    }
 
 
 def test_a_handle_keeps_its_distance_from_the_pointer():

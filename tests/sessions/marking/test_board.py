@@ -15,7 +15,7 @@ from pickroom.sessions.marking.board import Board, Layout, Section
 # two folders of 7 and 3 images with an empty one between them; four columns: rows of 4, 3 and 3
 A = tuple(f"a/{i}.png" for i in range(7))
 B = tuple(f"b/{i}.png" for i in range(3))
-LAYOUT = Layout.of([Section("a", "a", A), Section("empty", "e", ()), Section("b", "b", B)])
+LAYOUT = Layout([Section("a", "a", A), Section("empty", "e", ()), Section("b", "b", B)])
 MOVES = ("left", "right", "up", "down", "first", "last")
 
 
@@ -143,7 +143,7 @@ def test_apply_takes_a_summary_and_a_second_key() -> None:
 
 def test_new_layout_keeps_the_active_image_or_the_next_one() -> None:
     start = machine.click(board(), 3)
-    fewer = Layout.of([Section("a", "a", A[:3] + A[5:])])
+    fewer = Layout([Section("a", "a", A[:3] + A[5:])])
     moved = machine.with_layout(start, fewer)
     assert moved.active == A[5] and moved.selected == frozenset()
     assert machine.with_layout(start, Layout()).active is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from pickroom.sessions.review.session import ReviewSession
 from pickroom.sessions.review.state import Card, ReviewState, press
 from pickroom.store.workspace import Project, Workspace
 from support.photographs import shoot, take
-from support.reviewing import FINALISE, queue, recommend, review, rows
+from support.reviewing import FINALISE, card_of, queue, recommend, review, rows
 
 Shoot = Callable[..., Project]
 KEYS = ["1", "2", "3", "4", "5", "8", "Shift+6", "q", "a", "b", "c", "x", "k", "s", "u", "Shift+u", "ArrowDown", "g"]
@@ -112,7 +111,7 @@ def test_a_scan_leaves_a_burst_with_a_round_as_it_is(start: Shoot) -> None:
 
 
 def test_six_stars_are_none_and_a_reject_keeps_nothing() -> None:
-    state = ReviewState((Card("a", 3),))
+    state = ReviewState((card_of("a", 3),))
     for _ in range(5):
         state = press(state, "Shift+5")
     assert state.choice(state.cards[0]).stars == ((0, 5),)
@@ -157,14 +156,14 @@ def test_a_bracket_is_kept_whole_by_accepting() -> None:
     said = Recommendation(
         "g", "baseline", None, reasons=("exposure bracket (1/60 s, 1/15 s): keep all",), keep_all=True
     )
-    state = ReviewState((replace(Card("g", 5), keep_all=said.keep_all),))
+    state = ReviewState((Card("g", 5, said),))
     assert press(state, "a").choice(state.cards[0]) == Choice("keep")
 
 
 @given(st.lists(st.sampled_from(KEYS), max_size=25))
 @settings(max_examples=150, deadline=None)
 def test_undoing_every_key_restores_the_beginning(keys: list[str]) -> None:
-    cards = (Card("a", 11, ai_index=2, order=(10, 9, 8, 7, 6, 5, 4, 3, 1, 0, 2)), Card("b", 3), Card("c", 5))
+    cards = (card_of("a", 11, ai_index=2, order=(10, 9, 8, 7, 6, 5, 4, 3, 1, 0, 2)), card_of("b", 3), card_of("c", 5))
     state = ReviewState(cards)
     seen = [state]
     for key in keys:

@@ -10,8 +10,9 @@ import pytest
 import pickroom
 from pickroom.core.records import Choice
 from pickroom.sessions.review.session import pace_of
-from pickroom.sessions.review.state import Card, ReviewState
+from pickroom.sessions.review.state import ReviewState
 from pickroom.store.review_state import MAX_DWELL_S, SavedChoice, look_ms
+from support.reviewing import card_of
 
 SQL = Path(pickroom.__file__).parent / "analysis" / "sql"
 
@@ -22,7 +23,7 @@ def test_a_look_lasts_until_the_key_and_a_pause_is_no_work(seconds: float, count
 
 
 def test_pace_counts_decided_groups_and_agreement_counts_picks() -> None:
-    cards = tuple(Card(name, 2, ai_index=0) for name in "abcd")
+    cards = tuple(card_of(name, 2, ai_index=0) for name in "abcd")
     state = ReviewState(cards, {"a": Choice("approve", 0), "b": Choice("crop", 1), "c": Choice("reject")})
     saved = {
         name: SavedChoice(None, milliseconds=ms) for name, ms in (("a", 1000), ("b", 3000), ("c", 5000), ("d", 70_000))
@@ -33,7 +34,7 @@ def test_pace_counts_decided_groups_and_agreement_counts_picks() -> None:
 
 
 def test_a_pause_does_not_count_in_the_pace() -> None:
-    cards = tuple(Card(name, 2) for name in "abcde")
+    cards = tuple(card_of(name, 2) for name in "abcde")
     state = ReviewState(cards, {name: Choice("approve", 0) for name in "abcde"})
     times = (4000, 6000, 300_000, 180_000, 0)  # earlier versions stored 300 s for a pause
     saved = {name: SavedChoice(None, milliseconds=ms) for name, ms in zip("abcde", times, strict=True)}

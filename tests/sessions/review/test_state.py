@@ -12,13 +12,14 @@ from pickroom.core.errors import UsageError
 from pickroom.core.records import Choice
 from pickroom.sessions.keys import AUTOMATION, REVIEW
 from pickroom.sessions.review.state import Card, ReviewState, destinations, first_choice, press
+from support.reviewing import card_of
 
 UNDECIDED = Choice()
 # three groups: with an AI pick and its crop shown, with an AI pick and no crop, with no recommendation at all
 CARDS = (
-    Card("a", 3, ai_index=1, has_crop=True, overlay_first=True),
-    Card("b", 2, ai_index=0),
-    Card("c", 4),
+    card_of("a", 3, ai_index=1, has_crop=True, crop_needed=True),
+    card_of("b", 2, ai_index=0),
+    card_of("c", 4),
 )
 
 
@@ -57,7 +58,7 @@ def choices(state: ReviewState) -> list[Choice]:
     ],
 )
 def test_key_sets_choice_and_moves_on_and_second_press_clears_it(key: str, choice: Choice) -> None:
-    cards = (Card("a", 4, ai_index=2), Card("b", 2))
+    cards = (card_of("a", 4, ai_index=2), card_of("b", 2))
     chosen = press(start(*cards), key)
     assert (choices(chosen), chosen.position) == ([choice, UNDECIDED], 1)
     cleared = after(chosen, "ArrowUp", key)
@@ -66,7 +67,7 @@ def test_key_sets_choice_and_moves_on_and_second_press_clears_it(key: str, choic
 
 @pytest.mark.parametrize("key", ["1", "q", "a", "x", "s", "k"])
 def test_key_stays_at_the_last_group(key: str) -> None:
-    chosen = press(start(Card("a", 2), Card("b", 2, ai_index=0), position=1), key)
+    chosen = press(start(card_of("a", 2), card_of("b", 2, ai_index=0), position=1), key)
     assert chosen.position == 1
     assert chosen.choice(chosen.cards[1]).action != "undecided"
 
@@ -85,29 +86,29 @@ def test_key_stays_at_the_last_group(key: str) -> None:
     ],
 )
 def test_another_key_takes_the_place_of_the_first(first: str, second: str, choice: Choice) -> None:
-    cards = (Card("a", 2, ai_index=0), Card("b", 2))
+    cards = (card_of("a", 2, ai_index=0), card_of("b", 2))
     assert choices(after(start(*cards), first, "ArrowUp", second))[0] == choice
 
 
 def test_accept_after_the_same_pick_clears_the_choice() -> None:
-    cards = (Card("a", 2, ai_index=0), Card("b", 2))
+    cards = (card_of("a", 2, ai_index=0), card_of("b", 2))
     assert choices(after(start(*cards), "1", "ArrowUp", "a"))[0] == UNDECIDED
 
 
 @pytest.mark.parametrize("key", ["3", "e", "4", "r"])
 def test_number_beyond_the_group_changes_nothing_and_says_so(key: str) -> None:
-    state = start(Card("a", 2), Card("b", 4))
+    state = start(card_of("a", 2), card_of("b", 4))
     pressed = press(state, key)
     assert pressed == replace(state, message="this group has 2 images")
 
 
 def test_accept_without_recommendation_only_shows_a_message() -> None:
-    pressed = press(start(Card("c", 4)), "a")
+    pressed = press(start(card_of("c", 4)), "a")
     assert (choices(pressed), pressed.message) == ([UNDECIDED], "nothing is recommended for this group")
 
 
 def test_overlay_starts_on_only_if_model_says_crop_is_needed() -> None:
-    shapes = [Card("a", 2, 0, crop, first) for crop in (True, False) for first in (True, False)]
+    shapes = [card_of("a", 2, 0, crop, first) for crop in (True, False) for first in (True, False)]
     assert [first_choice(card).overlay for card in shapes] == [True, False, False, False]
 
 
@@ -117,7 +118,7 @@ def test_pick_records_the_overlay_as_it_is_seen(keys: tuple[str, ...], overlay: 
 
 
 def test_a_pick_takes_no_overlay_along_that_is_not_on_the_screen() -> None:
-    blind = Card("a", 3)
+    blind = card_of("a", 3)
     left_on = ReviewState(cards=(blind,), choices={"a": Choice(overlay=True)})
     assert choices(after(left_on, "2"))[0] == Choice("approve", 1)
     assert choices(after(left_on, "2", "u"))[0] == Choice(overlay=True)
@@ -319,7 +320,7 @@ def test_finalise_with_nothing_decided_says_so(keys: tuple[str, ...]) -> None:
 
 
 def test_only_decisions_are_counted() -> None:
-    cards = tuple(Card(str(n), 2, ai_index=0) for n in range(7))
+    cards = tuple(card_of(str(n), 2, ai_index=0) for n in range(7))
     assert after(start(*cards), "1", "q", "x", "k", "s", "a").decided == 5
 
 
@@ -339,12 +340,12 @@ def test_every_key_is_harmless_when_no_group_waits(key: str) -> None:
 KEYS = st.lists(st.sampled_from([*REVIEW.commands, "t", "Shift+1"]), max_size=40)
 BATCHES = st.lists(
     st.builds(
-        Card,
+        card_of,
         group_id=st.uuids().map(str),
         count=st.integers(2, 4),
         ai_index=st.none() | st.integers(0, 1),
         has_crop=st.booleans(),
-        overlay_first=st.booleans(),
+        crop_needed=st.booleans(),
     ),
     max_size=5,
     unique_by=lambda card: card.group_id,
@@ -412,7 +413,7 @@ def test_state_always_makes_sense(cards: tuple[Card, ...], keys: list[str]) -> N
             choice = state.choice(card)
             assert (choice.index is not None) == (choice.action in ("approve", "crop"))
             assert choice.index is None or choice.index < card.count
-            assert card.has_crop or not choice.overlay
+            assert card.recommended.offered_crop or not choice.overlay
         touched = [card for card in cards if before.choice(card).action != "undecided"]
         assert not state.confirmed or (before.summary and key == "Shift+Enter" and touched)
 

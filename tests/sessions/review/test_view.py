@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pickroom.core.records import Choice, CropBox, Group, Image, Recommendation
-from pickroom.sessions.review.state import Card, ReviewState
+from pickroom.sessions.review.state import ReviewState
 from pickroom.sessions.review.view import GroupView, Pace, group_view, header, summary
+from support.reviewing import card_of
 
 BOX = CropBox(0.1, 0.2, 0.8, 0.9)
 GROUP = Group(
@@ -162,7 +163,7 @@ def test_blind_group_gives_nothing_of_the_recommendation_away() -> None:
 
 
 def batch(count: int, decided: int, position: int = 0) -> ReviewState:
-    cards = tuple(Card(str(n), 2) for n in range(count))
+    cards = tuple(card_of(str(n), 2) for n in range(count))
     return ReviewState(cards, {str(n): Choice("approve", 0) for n in range(decided)}, position)
 
 
@@ -203,7 +204,7 @@ def test_summary_counts_every_route_and_destination() -> None:
         Choice(),
     ]
     groups = [replace(GROUP, group_id=str(n)) for n in range(len(chosen))]
-    cards = tuple(Card(group.group_id, 3, 1, True) for group in groups)
+    cards = tuple(card_of(group.group_id, 3, 1, True) for group in groups)
     state = ReviewState(cards, {str(n): choice for n, choice in enumerate(chosen)})
     recommendations = {group.group_id: MODEL for group in groups}
     assert summary(groups, state, recommendations) == (
@@ -218,5 +219,5 @@ def test_summary_counts_every_route_and_destination() -> None:
 
 
 def test_summary_names_only_what_there_is() -> None:
-    state = ReviewState((Card("g", 3),), {"g": Choice("reject")})
+    state = ReviewState((card_of("g", 3),), {"g": Choice("reject")})
     assert summary([GROUP], state, {}) == ("1 group: every image → delete_staging/", "Images: 3 to delete_staging/")

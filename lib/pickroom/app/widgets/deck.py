@@ -36,6 +36,7 @@ from pickroom.sessions.crop.editing import Handle, Point
 from pickroom.sessions.crop.session import CropSession
 from pickroom.sessions.crop.state import CropDeskView, CropImageView
 from pickroom.sessions.review.session import BATCH_SIZE, ManualSession, ReviewSession
+from pickroom.sessions.review.state import destinations
 from pickroom.sessions.review.view import DeckView, GroupView, ImageView
 
 # the neighbours whose pictures the browser keeps ready, the likeliest next one first
@@ -87,7 +88,7 @@ class Deck(StageDesk):
             position=position,
             count=len(session.state.cards),
             ahead={place: self._frame(group.token, group.images, place) for place, group in ahead.items()},
-            destinations=session.destinations(),
+            destinations=destinations(session.state, session.keys),
             steps={} if session.asks else self._steps,
             zoom=zoom,
         )

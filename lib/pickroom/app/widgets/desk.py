@@ -74,7 +74,8 @@ class Desk(ipywidgets.VBox):
 
     def only_looks(self, key: str) -> bool:
         """Whether a key, or a button that no key stands for, counts whatever was on screen when it was pressed."""
-        return bool(self.session.keys.effects.get(key) == "looks")
+        command = self.session.keys.commands.get(key)
+        return bool(command and command.effect == "looks")
 
     def apply(self, key: str) -> None:
         """Give a key to the session."""

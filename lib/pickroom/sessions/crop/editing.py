@@ -7,7 +7,7 @@ so that what is drawn is what is written.
 
 from typing import Literal
 
-from pickroom.core.geometry import centred, default_box, from_pixels, to_pixels, whole_pixels
+from pickroom.core.geometry import centred, from_pixels, to_pixels, whole_pixels
 from pickroom.core.records import CropBox
 
 Point = tuple[float, float]
@@ -25,7 +25,6 @@ HANDLES: dict[Handle, Point] = {
     "w": (0, 0.5),
 }
 FULL = CropBox(0, 0, 1, 1)
-constant = default_box  # the box to begin with when no AI proposes one
 MIN_SIDE = 8  # pixels: a click without a drag is not a box
 
 
@@ -85,11 +84,7 @@ def inside(outer: CropBox, box: CropBox, size: Size) -> CropBox:
 
 
 def handle_at(box: CropBox, point: Point, reach: Point) -> Handle | None:
-    """The nearest handle within reach of a point; an edge can be taken along its whole length.
-
-    Args:
-        reach: (x, y) in fractions of the image.
-    """
+    """The nearest handle within `reach` (x, y) of a point, in fractions of the image; an edge counts all along."""
     distances: dict[Handle, float] = {}
     for handle in HANDLES:
         x, y = handle_point(box, handle)

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError, UsageError
+from pickroom.core.geometry import default_box
 from pickroom.core.naming import CROP_AUTO, join, split
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox
@@ -16,7 +18,7 @@ from pickroom.files.journal import CROP, DROP
 from pickroom.images import decode
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop import state as machine
-from pickroom.sessions.crop.state import CropCard, CropDeskView, CropImageView, CropState
+from pickroom.sessions.crop.state import OWN, CropCard, CropDeskView, CropImageView, CropState
 from pickroom.sessions.keys import CROP as KEYS
 from pickroom.sessions.session import ProjectSession
 from pickroom.storage import atomic
@@ -51,8 +53,8 @@ class CropSession(ProjectSession):
         # batch -> the active image's place when it was submitted here, and what was done in it
         self._made: dict[int, tuple[int, list[Order]]] = {}
         self._refused: dict[str, str] = {}  # refused by the last submit, and still waiting: folder/name -> reason
-        self._hashes: dict[tuple[str, str, int], str] = {}  # by folder, name and time of change
-        self._sizes: dict[tuple[str, str, int], editing.Size] = {}
+        self._hash = cache(lambda path, mtime_ns: atomic.sha256_of(path))
+        self._sizes: dict[tuple[str, str, int], editing.Size] = {}  # by folder, name and time of change
         super().__init__(project)
 
     def open(self, recovered: str) -> None:
@@ -62,9 +64,8 @@ class CropSession(ProjectSession):
     def press(self, key: str) -> CropState:
         """Apply one key; Enter, D, S, B and Shift+A also act on the waiting images.
 
-        Raises:
-            UsageError: the text is not a key.
-            LockedError, StoreError, ConflictError: a submit or its undo was refused; the page is as it was.
+        Raises UsageError where the text is not a key; LockedError, StoreError and ConflictError where a submit or its
+        undo was refused, and the page is as it was.
         """
         require_in_place(self._connection, "cropping")  # no box is drawn that could not be saved
         self.state = machine.press(self.state, key)
@@ -97,8 +98,7 @@ class CropSession(ProjectSession):
     def refresh(self) -> bool:
         """List the waiting folders again if files came or went; the page keeps its images. Returns whether any did.
 
-        Raises:
-            StoreError: the database is not the project's any more.
+        Raises StoreError where the database is not the project's any more.
         """
         require_in_place(self._connection, "looking for changes")
         if self._listing() == self._listed:
@@ -185,14 +185,13 @@ class CropSession(ProjectSession):
                 outer, box = self._is_crop(card), boxes[card.unit]
                 if outer and cropping.raw_frame(self.project.path(card.directory, card.filename)):
                     outer = None  # each crop of a RAW file is in the frame of the whole
-                back[card.unit] = editing.inside(outer.box, box, card.size) if outer else box
+                back[card.unit] = (editing.inside(outer.box, box, card.size) if outer else box, OWN)
         self.state = replace(self.state, boxes={**self.state.boxes, **back})
 
     def _load(self, message: str, back: Sequence[str] = ()) -> None:
         """List the folders again and fill the page; its images keep their order and their boxes.
 
-        Args:
-            back: units of images that wait again: the first of them takes the active image's place.
+        The first of the units in `back`, whose images wait again, takes the active image's place.
         """
         self._listed = self._listing()  # before listing: files that come meanwhile are found by the next refresh
         self.problems = {}
@@ -211,10 +210,9 @@ class CropSession(ProjectSession):
             active = names.index(old.card.unit)
         self.state = CropState(
             page,
-            boxes={n: b for n, b in old.boxes.items() if n in names},
-            shapes={n: s for n, s in old.shapes.items() if n in names},
+            boxes={unit: shaped for unit, shaped in old.boxes.items() if unit in names},
             active=max(min(active, len(page) - 1), 0),
-            undo=tuple(edit for edit in old.undo if edit.unit in names),
+            undo=tuple(edit for edit in old.undo if edit[0] in names),
             message=message,
         )
 
@@ -248,7 +246,7 @@ class CropSession(ProjectSession):
         taken = directory.partition("/")[0] == CROP_AUTO
         if self.project.manifest.in_place is not None:
             taken = sidecar is not None and sidecar.decision.user_action == "approve"
-        start = proposal or editing.constant(size)
+        start = proposal or default_box(size)
         card = CropCard(name, directory, size, start, proposed=proposal is not None, accepted=taken)
         return card if sidecar or self._is_crop(card) else replace(card, warning=cropping.NO_SIDECAR)
 
@@ -272,10 +270,7 @@ class CropSession(ProjectSession):
         """The hash of the file as it is now; "" when it has vanished since the folders were listed."""
         path = self.project.path(card.directory, card.filename)
         try:
-            key = (card.directory, card.filename, path.stat().st_mtime_ns)
-            if key not in self._hashes:
-                self._hashes[key] = atomic.sha256_of(path)
-            return self._hashes[key]
+            return self._hash(path, path.stat().st_mtime_ns)
         except OSError:
             return ""
 

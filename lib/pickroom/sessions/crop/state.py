@@ -18,7 +18,6 @@ OWN, FREE = "own", "free"
 PAGE_SIZES = (1, 2, 3)
 _STEP = 1.05  # [ and ]: about a dozen presses halve or double a side
 _ASK = "Image {} still has its default box: press Enter again to crop to it, or draw the box first"
-PendingAction = Literal["submit", "skip", "back", "delete", "apply ai"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +38,8 @@ class CropCard:
         return join(source_folder(self.directory), self.filename)
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One change of a box, with what undo needs."""
-
-    unit: str
-    before: tuple[CropBox, str]
-    after: tuple[CropBox, str]
+Shaped = tuple[CropBox, str]  # a box and its shape
+Edit = tuple[str, Shaped, Shaped]  # `CropCard.unit`, and its box before and after
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +57,8 @@ class CropState:
     """Everything the desk shows."""
 
     cards: tuple[CropCard, ...]  # the page's images
-    # boxes, shapes: `CropCard.unit` -> box and shape (OWN, FREE, or a key of RATIOS) where the user changed them
-    boxes: Mapping[str, CropBox] = field(default_factory=dict)
-    shapes: Mapping[str, str] = field(default_factory=dict)
+    # `CropCard.unit` -> box and shape (OWN, FREE, or a key of RATIOS) where the user changed them
+    boxes: Mapping[str, Shaped] = field(default_factory=dict)
     active: int = 0  # index of the active image
     drag: Drag | None = None
     undo: tuple[Edit, ...] = ()
@@ -74,7 +67,8 @@ class CropState:
     # Enter was pressed on the active image's default box, which nobody has drawn; a second Enter submits it
     asked: bool = False
     confirming: bool = False  # "apply all AI crops" was asked for and waits for Enter
-    pending_action: PendingAction | None = None  # what the session is to do now; the machine itself touches no file
+    # what the session is to do now ("submit", "skip", "delete", "back", "apply ai"): the machine touches no file
+    pending_action: str | None = None
     message: str = ""
 
     @property
@@ -83,7 +77,10 @@ class CropState:
         return self.cards[self.active] if self.cards else None
 
     def box(self, card: CropCard) -> CropBox:
-        return self.boxes.get(card.unit, card.start)
+        return self.shaped(card)[0]
+
+    def shaped(self, card: CropCard) -> Shaped:
+        return self.boxes.get(card.unit, (card.start, OWN))
 
     def source(self, card: CropCard) -> BoxSource:
         """The source of an image's box, if the image were submitted alone now (FORMATS.md, Crops)."""
@@ -91,12 +88,9 @@ class CropState:
             return "drawn"
         return "ai" if card.proposed else "default"
 
-    def shape(self, card: CropCard) -> str:
-        return self.shapes.get(card.unit, OWN)
-
-    def ratio(self, card: CropCard) -> float | None:
-        """The ratio the box keeps (width / height in pixels), None when it is free."""
-        shape = self.shape(card)
+    def ratio(self, card: CropCard, shape: str = "") -> float | None:
+        """The ratio that the box keeps, or would with another shape (width / height in pixels), None for a free one."""
+        shape = shape or self.shaped(card)[1]
         return None if shape == FREE else RATIOS.get(shape, card.size[0] / card.size[1])
 
 
@@ -124,8 +118,8 @@ def press(state: CropState, key: str) -> CropState:
         return activate(state, (state.active + step) % len(state.cards))
     if command.name == "submit" and state.source(state.card) == "default" and not asked:
         return replace(state, asked=True, message=_ASK.format(state.active + 1))
-    if command.name in _WITH_IMAGES:
-        return replace(state, pending_action=_WITH_IMAGES[command.name], drag=None)
+    if command.name in ("submit", "skip", "delete"):
+        return replace(state, pending_action=command.name, drag=None)
     return _edit(state, command.name)
 
 
@@ -139,8 +133,7 @@ def activate(state: CropState, index: int) -> CropState:
 def drag_start(state: CropState, index: int, point: Point, reach: Point) -> CropState:
     """The pointer goes down on an image: on a handle it resizes, inside the box it moves, outside it draws.
 
-    Args:
-        reach: how near a handle counts, (x, y) in fractions of the image.
+    A handle counts within `reach`, (x, y) in fractions of the image.
     """
     state = activate(replace(state, message="", pending_action=None, asked=False), index)
     if state.card is None or state.confirming:
@@ -176,7 +169,7 @@ def drag_to(state: CropState, point: Point) -> CropState:
         grip = editing.handle_point(drag.box, drag.handle)
         x, y = (grip[i] + point[i] - drag.start[i] for i in (0, 1))
         box = editing.resize(drag.box, drag.handle, (x, y), card.size, ratio)
-    return _with(state, card, box or drag.box, state.shape(card))
+    return _with(state, card, (box or drag.box, state.shaped(card)[1]))
 
 
 def drag_end(state: CropState) -> CropState:
@@ -184,16 +177,14 @@ def drag_end(state: CropState) -> CropState:
     drag, card = state.drag, state.card
     if drag is None or card is None:
         return state
-    if state.box(card) == drag.box:
-        return replace(state, drag=None)
-    return _record(_drag_back(state), card, state.box(card), state.shape(card))
+    return _record(_drag_back(state), card, *state.shaped(card))
 
 
 def _drag_back(state: CropState) -> CropState:
     drag, card = state.drag, state.card
     if drag is None or card is None:
         return state
-    return replace(_with(state, card, drag.box, state.shape(card)), drag=None)
+    return replace(_with(state, card, (drag.box, state.shaped(card)[1])), drag=None)
 
 
 def set_shape(state: CropState, shape: str) -> CropState:
@@ -201,14 +192,13 @@ def set_shape(state: CropState, shape: str) -> CropState:
     card, state = state.card, replace(state, asked=False)
     if card is None:
         return state
-    changed = replace(state, shapes={**state.shapes, card.unit: shape})
-    return _record(state, card, with_ratio(state.box(card), changed.ratio(card), card.size), shape)
+    return _record(state, card, with_ratio(state.box(card), state.ratio(card, shape), card.size), shape)
 
 
 def _edit(state: CropState, name: str) -> CropState:
     card = state.card
     assert card is not None
-    box, shape = state.box(card), state.shape(card)
+    box, shape = state.shaped(card)
     if name == "free":
         return set_shape(state, OWN if shape == FREE else FREE)
     if name == "next ratio":
@@ -226,16 +216,14 @@ def _edit(state: CropState, name: str) -> CropState:
 
 
 def _record(state: CropState, card: CropCard, box: CropBox, shape: str) -> CropState:
-    before, after = (state.box(card), state.shape(card)), (box, shape)
-    if before == after:
+    edit = (card.unit, state.shaped(card), (box, shape))
+    if edit[1] == edit[2]:
         return state
-    edit = Edit(card.unit, before, after)
-    return replace(_with(state, card, box, shape), undo=(*state.undo, edit), redo=(), drag=None)
+    return replace(_with(state, card, edit[2]), undo=(*state.undo, edit), redo=(), drag=None)
 
 
-def _with(state: CropState, card: CropCard, box: CropBox, shape: str) -> CropState:
-    boxes = {**state.boxes, card.unit: box}
-    return replace(state, boxes=boxes, shapes={**state.shapes, card.unit: shape})
+def _with(state: CropState, card: CropCard, shaped: Shaped) -> CropState:
+    return replace(state, boxes={**state.boxes, card.unit: shaped})
 
 
 def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:
@@ -243,16 +231,14 @@ def _step(state: CropState, way: Literal["undo", "redo"]) -> CropState:
     if not steps:
         hint = "; B brings the last image back" if way == "undo" else ""
         return replace(state, message=f"nothing to {way}{hint}")
-    edit = steps[-1]
-    place = next(i for i, card in enumerate(state.cards) if card.unit == edit.unit)
-    state = replace(_with(state, state.cards[place], *(edit.before if way == "undo" else edit.after)), active=place)
+    unit, before, after = steps[-1]
+    place = next(i for i, card in enumerate(state.cards) if card.unit == unit)
+    state = replace(_with(state, state.cards[place], before if way == "undo" else after), active=place)
     if way == "undo":
-        return replace(state, undo=steps[:-1], redo=(*state.redo, edit))
-    return replace(state, undo=(*state.undo, edit), redo=steps[:-1])
+        return replace(state, undo=steps[:-1], redo=(*state.redo, steps[-1]))
+    return replace(state, undo=(*state.undo, steps[-1]), redo=steps[:-1])
 
 
-# what needs an image on the page
-_WITH_IMAGES: dict[str, PendingAction] = {"submit": "submit", "skip": "skip", "delete": "delete"}
 _VIEWS: dict[str, Callable[[CropState], CropState]] = {
     "help": lambda state: replace(state, help=not state.help),
     "close": lambda state: replace(state, help=False, drag=None),
@@ -295,19 +281,13 @@ class CropDeskView:
 
 def image_view(card: CropCard, state: CropState, number: int, sha256: str, warning: str) -> CropImageView:
     """One image of the page as drawn; `number` is its 1-based place."""
-    box, (width, height) = state.box(card), card.size
+    (box, shape), (width, height) = state.shaped(card), card.size
     x1, y1, x2, y2 = to_pixels(box, width, height)
     source = state.source(card)
     return CropImageView(
-        filename=card.filename,
-        directory=card.directory,
-        number=number,
-        label=f"{width} × {height}",
-        sha256=sha256,
-        width=width,
-        height=height,
+        *(card.filename, card.directory, number, f"{width} × {height}", sha256, width, height),
         box=box,
-        shape=state.shape(card),
+        shape=shape,
         active=number - 1 == state.active,
         coordinates=f"{x2 - x1} × {y2 - y1} px at {x1}, {y1} ({box.area:.0%} of the image)".replace("%", " %"),
         note=_NOTES[source],

@@ -123,9 +123,10 @@ def _day(mtime_ns: int) -> str:
 
 _ROWS = 256  # images compared with all later ones at a time: bounds memory, changes no result
 _COLOURS_AT_ONCE = 1 << 16  # pairs: some 30 MB
-_COLOURS = 32  # numbers of an image's colours
 _MOST_VIVID = 2.0  # highest factor: more would turn any faint tint into a colour
 MOST_PAIRS = 200_000  # near pairs kept, the most alike: a folder of blank pages must not fill the memory
+# bits: 65 where a hash is unknown; cosine: NaN where vectors do not compare
+_NEAR = np.dtype([("i", "i8"), ("j", "i8"), ("bits", "i8"), ("cosine", "f4"), ("score", "f8")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +178,15 @@ def find(copies: Sequence[Copy], thresholds: Thresholds | None = None, most: int
     exact, best = _exact(ranked)
     if thresholds.exact:
         return Found(tuple(exact))
-    left, right, bits, cosine, dropped = near_pairs(_Arrays.of(best), thresholds, most)
-    near = []
-    for i, j, differing, alike in zip(left.tolist(), right.tolist(), bits.tolist(), cosine.tolist(), strict=True):
-        a, b = best[i], best[j]
-        shared = None if differing > 64 else differing
-        measured = None if np.isnan(alike) else min(float(alike), 1.0)
-        score = max(measured if measured is not None else -1.0, -1.0 if shared is None else 1 - shared / 64)
-        near.append(DuplicatePair(a, b, "near", round(score, 4), shared, measured))
+    pairs, dropped = _near_pairs(best, thresholds, most)
+    near = [
+        DuplicatePair(
+            *(best[i], best[j], "near", round(score, 4)),
+            bits=None if bits > 64 else bits,
+            cosine=None if np.isnan(cosine) else min(cosine, 1.0),
+        )
+        for i, j, bits, cosine, score in pairs.tolist()
+    ]
     near.sort(key=lambda pair: (-pair.score, pair.a.key, pair.b.key))
     return Found((*exact, *near), dropped)
 
@@ -203,83 +205,62 @@ def _exact(ranked: Sequence[Copy]) -> tuple[list[DuplicatePair], list[Copy]]:
     return sorted(pairs, key=lambda pair: (pair.a.key, pair.b.key)), best
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrays:
-    """What is compared, as arrays over N images."""
-
-    hashes: np.ndarray  # (N,) uint64; hashed: (N,) bool, which of them are known
-    hashed: np.ndarray
-    unit: np.ndarray  # (N, D) float32, unit norm; images of two encoders have a cosine of 0
-    # (N,) int, -1 without a vector. group, content: (N,) int, equal for one group (-1: none) and content
-    encoder: np.ndarray
-    group: np.ndarray
-    content: np.ndarray
-    colours: np.ndarray  # (N, 32) float32, NaN where unknown
-
-    @classmethod
-    def of(cls, copies: Sequence[Copy]) -> _Arrays:
-        known = [(c.encoder, c.vector if c.vector is not None and np.any(c.vector) else None) for c in copies]
-        sizes = {name: len(raw) for name, raw in known if raw is not None}
-        starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
-        unit = np.zeros((len(copies), max(sum(sizes.values()), 1)), np.float32)
-        for row, (name, raw) in enumerate(known):
-            if raw is not None:
-                vector = np.asarray(raw, np.float32)
-                unit[row, starts[name] : starts[name] + sizes[name]] = vector / np.linalg.norm(vector)
-        return cls(
-            np.array([c.fingerprint or 0 for c in copies], np.uint64),
-            np.array([c.fingerprint is not None for c in copies], bool),
-            unit,
-            np.array([-1 if raw is None else list(starts).index(name) for name, raw in known], np.int64),
-            _numbered([None if c.group is None else (c.project_id, c.group) for c in copies]),
-            _numbered([c.sha256 for c in copies]),
-            _colours(copies),
-        )
-
-
-def near_pairs(
-    images: _Arrays, thresholds: Thresholds, most: int = MOST_PAIRS
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
-    """Every pair of rows i < j that is near, but not of one content.
-
-    Returns:
-        i, j: (P,) int; bits: (P,) int, above 64 where a hash is unknown; cosine: (P,) float32, NaN where vectors do not
-        compare; and how many of the least alike were left out beyond `most`.
-    """
-    kept: list[tuple[np.ndarray, ...]] = []
-    held = dropped = 0
-    count = len(images.hashes)
-    for first in range(0, count, _ROWS):
-        last = min(first + _ROWS, count)
-        cosine = images.unit[first:last] @ images.unit[first:].T
-        bits = np.bitwise_count(images.hashes[first:last, None] ^ images.hashes[None, first:])
+def _near_pairs(copies: Sequence[Copy], thresholds: Thresholds, most: int) -> tuple[np.ndarray, int]:
+    """Every pair of places i < j that is near, but not of one content, as `_NEAR`; and how many of the least alike were
+    left out beyond `most`."""
+    unit, encoder = _unit_vectors(copies)
+    hashes = np.array([c.fingerprint or 0 for c in copies], np.uint64)
+    hashed = np.array([c.fingerprint is not None for c in copies], bool)
+    content = _numbered(c.sha256 for c in copies)
+    group = _numbered(None if c.group is None else (c.project_id, c.group) for c in copies)
+    unknown = np.full(32, np.nan, np.float32)
+    colours = [unknown if c.colours is None else np.frombuffer(c.colours, np.int8) for c in copies]
+    colour = np.array(colours, np.float32)
+    found, dropped = np.zeros(0, _NEAR), 0
+    for first in range(0, len(copies), _ROWS):
+        last = min(first + _ROWS, len(copies))
+        cosine = unit[first:last] @ unit[first:].T
+        bits = np.bitwise_count(hashes[first:last, None] ^ hashes[None, first:])
         rows, columns = np.nonzero((bits <= thresholds.bits) | (cosine >= thresholds.cosine))
         later = columns > rows
         rows, columns = rows[later], columns[later]
         i, j = rows + first, columns + first
-        alike, differing = cosine[rows, columns], bits[rows, columns].astype(np.int64)
-        hashed = images.hashed[i] & images.hashed[j]
-        compared = (images.encoder[i] == images.encoder[j]) & (images.encoder[i] >= 0)
-        differs = images.content[i] != images.content[j]
+        both_hashed, compared = hashed[i] & hashed[j], (encoder[i] == encoder[j]) & (encoder[i] >= 0)
+        differs = content[i] != content[j]
         if not thresholds.within_groups:
-            differs &= (images.group[i] != images.group[j]) | (images.group[i] < 0)
-        by_vector = compared & (alike >= thresholds.cosine)
-        by_hash = hashed & (differing <= thresholds.bits) & (~compared | (alike >= thresholds.confirm))
+            differs &= (group[i] != group[j]) | (group[i] < 0)
+        near = np.zeros(len(i), _NEAR)
+        near["i"], near["j"], near["bits"] = i, j, np.where(both_hashed, bits[rows, columns], 65)
+        near["cosine"] = alike = np.where(compared, cosine[rows, columns], np.float32(np.nan))
+        by_bits = np.where(both_hashed, 1 - near["bits"] / 64, np.nan)
+        near["score"] = np.fmax(np.minimum(alike, 1.0), by_bits)
+        by_vector = alike >= thresholds.cosine
+        by_hash = (near["bits"] <= thresholds.bits) & (~compared | (alike >= thresholds.confirm))
         # colours are compared last and in parts: all blank images have one hash
         place = np.flatnonzero(by_hash & differs & ~by_vector)
         for part in np.split(place, range(_COLOURS_AT_ONCE, len(place), _COLOURS_AT_ONCE)):
-            gap = colour_gap(images.colours[i[part]], images.colours[j[part]])
-            by_hash[part] = ~(gap > thresholds.colours)  # NaN: unknown
-        linked = (by_hash | by_vector) & differs
-        differing[~hashed] = 65
-        found = (i, j, differing, np.where(compared, alike, np.float32(np.nan)))
-        kept.append(tuple(values[linked] for values in found))
-        held += int(linked.sum())
-        if held > 2 * most:
-            kept = [_best(kept, most)]
-            dropped, held = dropped + held - most, most
-    whole = _best(kept, most) if held > most else _together(kept)
-    return whole[0], whole[1], whole[2], whole[3], dropped + held - len(whole[0])
+            by_hash[part] = ~(colour_gap(colour[i[part]], colour[j[part]]) > thresholds.colours)  # NaN: unknown
+        found = np.concatenate([found, near[(by_hash | by_vector) & differs]])
+        if len(found) > (2 * most if last < len(copies) else most):
+            dropped += len(found) - most
+            found = found[np.sort(np.argsort(-found["score"], kind="stable")[:most])]
+    return found, dropped
+
+
+def _unit_vectors(copies: Sequence[Copy]) -> tuple[np.ndarray, np.ndarray]:
+    """((N, D) float32 of unit norm, zeros without a vector; (N,) the number of each one's encoder, or -1).
+
+    Each encoder has columns of its own: images of two encoders have a cosine of 0.
+    """
+    known = [(c.encoder, c.vector if c.vector is not None and np.any(c.vector) else None) for c in copies]
+    sizes = {name: len(raw) for name, raw in known if raw is not None}
+    starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]).tolist(), strict=False))
+    unit = np.zeros((len(copies), max(sum(sizes.values()), 1)), np.float32)
+    for row, (name, raw) in enumerate(known):
+        if raw is not None:
+            vector = np.asarray(raw, np.float32)
+            unit[row, starts[name] : starts[name] + sizes[name]] = vector / np.linalg.norm(vector)
+    return unit, _numbered(None if raw is None else name for name, raw in known)
 
 
 def colour_gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -297,27 +278,7 @@ def colour_gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return gap
 
 
-def _colours(copies: Sequence[Copy]) -> np.ndarray:
-    """(N, 32) float32, NaN rows where they are not known."""
-    unknown = np.full(_COLOURS, np.nan, np.float32)
-    rows = [unknown if c.colours is None else np.frombuffer(c.colours, np.int8).astype(np.float32) for c in copies]
-    return np.stack(rows) if rows else np.zeros((0, _COLOURS), np.float32)
-
-
-def _together(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, ...]:
-    if not parts:
-        return tuple(np.zeros(0, kind) for kind in (np.int64, np.int64, np.int64, np.float32))
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
-
-
-def _best(parts: Sequence[tuple[np.ndarray, ...]], most: int) -> tuple[np.ndarray, ...]:
-    whole = _together(parts)
-    score = np.fmax(whole[3], np.where(whole[2] <= 64, 1 - whole[2] / 64, np.nan))
-    chosen = np.sort(np.argsort(-score, kind="stable")[:most])
-    return tuple(column[chosen] for column in whole)
-
-
-def _numbered(values: Sequence[object]) -> np.ndarray:
+def _numbered(values: Iterable[object]) -> np.ndarray:
     """(N,) int: equal numbers for equal values, -1 for None."""
     numbers: dict[object, int] = {}
     return np.array([-1 if v is None else numbers.setdefault(v, len(numbers)) for v in values], np.int64)

@@ -3,17 +3,17 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from pickroom.core.errors import ImageError, StoreError, UsageError
-from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED, source_folder
+from pickroom.core.naming import source_folder
 from pickroom.core.quantities import plural
 from pickroom.core.records import Image
 from pickroom.images import decode, thumbnails
 from pickroom.images.scan import ListedImage
-from pickroom.sessions.duplicates.finding import Copy
+from pickroom.sessions.duplicates.finding import PICKED, Copy
 from pickroom.sessions.marking.images import look
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only
@@ -21,24 +21,23 @@ from pickroom.store.workspace import Project, Workspace
 
 Progress = Callable[[int, int], None]  # (done, of)
 # images that were set aside no longer count, and originals of crops are kept on purpose
-FOLDERS = (SELECTED, CROPPED, CROP, CROP_AUTO, "")
+FOLDERS = (*PICKED, "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Gathered:
     """The images of some projects."""
 
-    copies: tuple[Copy, ...]
-    left_out: tuple[tuple[str, str, str], ...] = ()  # (project id, path, reason) of images that are not compared
-    notes: tuple[str, ...] = ()  # lines for the user: what could not be compared, and why
+    copies: list[Copy] = field(default_factory=list)
+    # (project id, path, reason) of images that are not compared
+    left_out: list[tuple[str, str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # lines for the user: what could not be compared, and why
 
 
 def projects_of(workspace: Workspace, names: Sequence[str]) -> list[Project]:
     """The projects of these ids; when none is named, every one that has images.
 
-    Raises:
-        ProjectError: one cannot be opened.
-        UsageError: one is named twice, or there is none.
+    Raises UsageError where one is named twice or there is none, ProjectError where one cannot be opened.
     """
     if len(set(names)) < len(names):
         raise UsageError("a project is named twice", doing="looking for duplicates", subject=", ".join(names))
@@ -63,15 +62,13 @@ def gather(projects: Sequence[Project], progress: Progress | None = None, *, exa
         ProjectError: an image folder is not there.
         StoreError: a database cannot be read.
     """
-    found = [_of_project(project, progress, exact) for project in projects]
-    return Gathered(
-        tuple(copy for one in found for copy in one.copies),
-        tuple(entry for one in found for entry in one.left_out),
-        tuple(note for one in found for note in one.notes),
-    )
+    found = Gathered()
+    for project in projects:
+        _gather(project, found, progress, exact)
+    return found
 
 
-def _of_project(project: Project, progress: Progress | None, exact: bool) -> Gathered:
+def _gather(project: Project, found: Gathered, progress: Progress | None, exact: bool) -> None:
     listed = look(project, FOLDERS)
     with open_read_only(project.database) as connection:
         known, unreadable = images.known_hashes(connection), images.unreadable(connection)
@@ -81,9 +78,9 @@ def _of_project(project: Project, progress: Progress | None, exact: bool) -> Gat
     members = defaultdict(list)
     for image, group_id in ((image, group.group_id) for group in every for image in group.images):
         members[image.filename].append((image, group_id))
-    left_out = [(project.id, path, reason) for path, reason in listed.left_out]
+    found.left_out += [(project.id, path, reason) for path, reason in listed.left_out]
 
-    def content(item: ListedImage) -> tuple[str, int, int] | str:
+    def content_of(item: ListedImage) -> tuple[str, int, int] | str:
         path = project.path(item.directory, item.filename)
         seen = unreadable.get((item.directory, item.filename))
         if seen and seen[:2] == (item.file_size, item.mtime_ns):
@@ -100,28 +97,27 @@ def _of_project(project: Project, progress: Progress | None, exact: bool) -> Gat
     # handing over a file takes longer than looking up its hash
     is_known = {item for item in listed.items if exact and (item.filename, item.file_size, item.mtime_ns) in known}
     with ThreadPoolExecutor() as pool:
-        waiting = pool.map(content, (item for item in listed.items if item not in is_known))
-        contents = [(item, content(item) if item in is_known else next(waiting)) for item in listed.items]
-    left_out += [(project.id, item.path, found) for item, found in contents if isinstance(found, str)]
-    read = [(item, found) for item, found in contents if not isinstance(found, str)]
+        waiting = pool.map(content_of, (item for item in listed.items if item not in is_known))
+        contents = [(item, content_of(item) if item in is_known else next(waiting)) for item in listed.items]
+    found.left_out += [(project.id, item.path, reason) for item, reason in contents if isinstance(reason, str)]
+    read = [(item, content) for item, content in contents if not isinstance(content, str)]
     if exact:
-        copies = [Copy(project.id, item.path, *found, item.file_size, item.mtime_ns) for item, found in read]
-        return Gathered(tuple(copies), tuple(left_out))
+        found.copies += [Copy(project.id, item.path, *seen, item.file_size, item.mtime_ns) for item, seen in read]
+        return
     from pickroom.groups.image_features import fingerprints
 
-    places = {found[0]: project.root / item.path for item, found in read}
+    places = {seen[0]: project.root / item.path for item, seen in read}
     hashes = fingerprints(project.workspace, places, progress)
     vectors, encoder, notes = _vectors(project, read)
-    copies = []
     for item, (sha256, width, height) in read:
         phash, colours, flat = hashes.get(sha256, (None, None, False))
         file = (project.id, item.path, sha256, width, height, item.file_size, item.mtime_ns)
         vector = None if flat else vectors.get(item)
-        copies.append(Copy(*file, phash, vector, encoder, _group_of(item, sha256, members[item.filename]), colours))
-    flats = sum(seen.flat for seen in hashes.values())
-    if flats:
-        notes.append(f"{project.id}: {plural(flats, 'image')} of nearly one colour: only exact copies are found")
-    return Gathered(tuple(copies), tuple(left_out), tuple(notes))
+        group = _group_of(item, sha256, members[item.filename])
+        found.copies.append(Copy(*file, phash, vector, encoder, group, colours))
+    found.notes += notes
+    if flats := sum(seen.flat for seen in hashes.values()):
+        found.notes.append(f"{project.id}: {plural(flats, 'image')} of nearly one colour: only exact copies are found")
 
 
 def _group_of(item: ListedImage, sha256: str, members: Sequence[tuple[Image, str]]) -> str | None:

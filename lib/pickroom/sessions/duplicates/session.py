@@ -161,8 +161,7 @@ class DuplicatesSession(BoardSession):
     def stage_suggested(self, *, near: bool) -> tuple[dict[str, str], dict[str, str]]:
         """(path -> delete_staging, path -> why it is held back) for all suggestions, without showing each pair.
 
-        Args:
-            near: near duplicates too; else exact ones alone.
+        With `near` for near duplicates too, else for exact ones alone.
         """
         going = self._suggested(near)
         waiting = {path for path, reason in self.board.blocked.items() if reason == apply_marks.IN_A_GROUP}

@@ -26,33 +26,22 @@ class Section:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
-    """Sections one under the other, and every image's place in them, counted through from 0."""
+    """Sections one under the other; `order` has the path of every place, `places` the place of every path, from 0."""
 
-    sections: tuple[Section, ...] = ()
-    order: tuple[str, ...] = ()
-    starts: tuple[int, ...] = ()
-    places: Mapping[str, int] = field(default_factory=dict, repr=False)
-
-    @classmethod
-    def of(cls, sections: Iterable[Section]) -> Layout:
-        sections = tuple(sections)
-        order = tuple(path for section in sections for path in section.paths)
-        starts = tuple(accumulate((len(section.paths) for section in sections[:-1]), initial=0))[: len(sections)]
-        return cls(sections, order, starts, {path: i for i, path in enumerate(order)})
-
-    def section_at(self, place: int) -> int:
-        """The index of the section that a place lies in; empty sections hold none."""
-        return max(i for i, start in enumerate(self.starts) if start <= place and self.sections[i].paths)
+    def __init__(self, sections: Iterable[Section] = ()) -> None:
+        self.sections = tuple(sections)
+        self.order = tuple(path for section in self.sections for path in section.paths)
+        self.places = {path: place for place, path in enumerate(self.order)}
 
     def rows(self, columns: int) -> list[range]:
         """The rows of places on screen, `columns` wide at the most."""
-        found = []
-        for start, section in zip(self.starts, self.sections, strict=True):
-            end = start + len(section.paths)
-            found += [range(first, min(first + columns, end)) for first in range(start, end, columns)]
-        return found
+        ends = accumulate(len(section.paths) for section in self.sections)
+        return [
+            range(first, min(first + columns, end))
+            for section, end in zip(self.sections, ends, strict=True)
+            for first in range(end - len(section.paths), end, columns)
+        ]
 
 
 SIZES = (108, 152, 240)  # CSS pixels of a thumbnail's cell
@@ -97,12 +86,8 @@ class Board:
     @property
     def row(self) -> tuple[str, ...]:
         """The images of the active image's row."""
-        if not self.layout.order:
-            return ()
-        section = self.layout.section_at(self.cursor)
-        start = self.layout.starts[section]
-        first = start + (self.cursor - start) // self.columns * self.columns
-        return self.layout.order[first : min(first + self.columns, start + len(self.layout.sections[section].paths))]
+        row = next((row for row in self.layout.rows(self.columns) if self.cursor in row), range(0))
+        return self.layout.order[row.start : row.stop]
 
 
 def command(board: Board, what: Command) -> Board:
@@ -121,12 +106,9 @@ def command(board: Board, what: Command) -> Board:
 
 
 def mark(board: Board, key: str, wanted: Mapping[str, str]) -> Board:
-    """Mark images for folders, as one step; where every one of them has its mark already, the marks are cleared.
+    """Mark images (path -> folder, in the board's order) as one step; where all have these marks already, clear them.
 
     An image is not marked for the folder that it is in; a blocked image is left out, and the message says why.
-
-    Args:
-        wanted: path -> folder, in the board's order.
     """
     blocked = [path for path in wanted if path in board.blocked]
     free = {path: folder for path, folder in wanted.items() if path not in board.blocked}
@@ -191,17 +173,14 @@ def select_section(board: Board, index: int, *, add: bool = False) -> Board:
     """A click on a header: its section; with `add` to what is selected."""
     if not 0 <= index < len(board.layout.sections) or not board.layout.sections[index].paths:
         return board
-    start = board.layout.starts[index]
-    return band(board, [(start, start + len(board.layout.sections[index].paths) - 1)], add=add)
+    paths = board.layout.sections[index].paths
+    return band(board, [(board.layout.places[paths[0]], board.layout.places[paths[-1]])], add=add)
 
 
 def with_layout(board: Board, layout: Layout) -> Board:
     """Other images on the board, or another order: the cursor stays on its image, or goes to the next one left."""
-    cursor = 0
-    for path in (*board.layout.order[board.cursor :], *reversed(board.layout.order[: board.cursor])):
-        if path in layout.places:
-            cursor = layout.places[path]
-            break
+    nearest = (*board.layout.order[board.cursor :], *reversed(board.layout.order[: board.cursor]))
+    cursor = next((layout.places[path] for path in nearest if path in layout.places), 0)
     kept = frozenset(path for path in board.selected if path in layout.places)
     return replace(board, layout=layout, cursor=cursor, anchor=cursor, selected=kept)
 

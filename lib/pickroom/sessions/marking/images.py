@@ -9,13 +9,15 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from pickroom.core import naming
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError, UsageError
-from pickroom.core.naming import folder_of, join, split
+from pickroom.core.naming import filename_of, folder_of, join
 from pickroom.images import decode, metadata, scan, thumbnails
 from pickroom.images.scan import ListedImage
 from pickroom.store.images import Stat
@@ -43,8 +45,7 @@ class Listing:
     def find(self, filename: str, directory: str | None = None) -> str:
         """The path of an image given its name, and its folder where several hold the name.
 
-        Raises:
-            UsageError: there is none, or more than one.
+        Raises UsageError where there is none, or more than one.
         """
         found = [item.path for item in self.items if item.filename == filename]
         if directory is not None:
@@ -60,9 +61,7 @@ class Listing:
 def look(project: Project, folders: Sequence[str]) -> Listing:
     """List the images of these folders with their sub-folders; "" is every folder of sources.
 
-    Raises:
-        UsageError: a folder does not exist in the project's.
-        ProjectError: the image folder is not there.
+    Raises UsageError where a folder does not exist in the project's, ProjectError where the image folder is not there.
     """
     root = project.require_root()
     extensions = tuple(project.manifest.allowed_extensions)
@@ -91,8 +90,7 @@ def stamps(project: Project, bases: Sequence[str], items: Sequence[ListedImage])
 def checked(project: Project, folder: str) -> str:
     """A folder of the project as the journal spells it ("." is ""); a result folder need not exist yet.
 
-    Raises:
-        UsageError: it leads out of the project's folder, or does not exist.
+    Raises UsageError where it leads out of the project's folder, or does not exist.
     """
     plain = PurePosixPath(folder.strip() or ".")
     text = "" if str(plain) == "." else str(plain)
@@ -116,19 +114,20 @@ class BoardImages:
         self._images: list[ListedImage] = []
         self._hashes: dict[ListedImage, str] = {}
 
-    def learn(self, images: Iterable[ListedImage], known: Mapping[Stat, str]) -> None:
-        """Take over the hashes that the last scan knows (see `store/images.py:known_hashes`)."""
-        for image in images:
-            found = known.get((image.filename, image.file_size, image.mtime_ns))
-            if found is not None:
-                self._hashes.setdefault(image, found)
+    def in_time_order(
+        self, images: Iterable[ListedImage], known: Mapping[Stat, str], times: Mapping[str, str]
+    ) -> tuple[ListedImage, ...]:
+        """Images by folder, in it by capture time and name; those without a time come last. `times` is by content.
 
-    def in_time_order(self, images: Iterable[ListedImage], times: Mapping[str, str]) -> tuple[ListedImage, ...]:
-        """Images by folder, in it by capture time and name; those without a time come last. `times` is by content."""
+        The hashes of the last scan (`known`, see `store/images.py:known_hashes`) are taken over.
+        """
         late = "~"  # after every time
 
         def place(image: ListedImage) -> tuple[str, str, str]:
-            return image.directory, times.get(self._hashes.get(image, ""), late), image.filename
+            sha256 = self._hashes.get(image) or known.get((image.filename, image.file_size, image.mtime_ns), "")
+            if sha256:
+                self._hashes[image] = sha256
+            return image.directory, times.get(sha256, late), image.filename
 
         return tuple(sorted(images, key=place))
 
@@ -146,8 +145,7 @@ class BoardImages:
     def thumbnail(self, image: ListedImage, *, large: bool = False) -> bytes:
         """A JPEG of at most 256 pixels a side, or 1024; safe to call from several threads.
 
-        Raises:
-            ImageError: the file has gone, or has gone bad.
+        Raises ImageError where the file has gone, or has gone bad.
         """
         path = self.project.path(image.directory, image.filename)
         try:
@@ -160,45 +158,40 @@ class BoardImages:
             raise ImageError(path, error.strerror or str(error)) from None
 
     def texts(self, path: str) -> dict[str, str]:
-        """Field -> text of an image, given relative to the root: see `ImageTexts`."""
-        return ImageTexts(self.project.root).read(path)
+        """Field -> text of an image, given relative to the root."""
+        return read_texts(self.project.root, [path])[path]
 
 
-class ImageTexts:
-    """YAML, caption and PNG text of images of one project; each folder is listed once, however many images it has."""
+def read_texts(root: Path, paths: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Path -> field -> YAML, caption and PNG text of images, named relative to the project's root.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._companions: dict[str, Companions] = {}
+    What a crop says itself counts before its original. Each folder is listed once, however many images it has.
+    """
 
-    def list_folders(self, paths: list[str]) -> None:
-        """List the folders of these images and of their originals, before `read` is called from several threads."""
-        for path in (*paths, *filter(None, map(self._original_of, paths))):
-            self._list(folder_of(path))
+    @cache
+    def companions(folder: str) -> Companions:
+        with contextlib.suppress(OSError):
+            return Companions(os.listdir(root / folder))
+        return Companions([])
 
-    def read(self, path: str) -> dict[str, str]:
-        """Field -> text of an image, named relative to the root; what a crop says itself counts before its original."""
-        original = self._original_of(path)
-        return {**(self._of(original) if original else {}), **self._of(path)}
+    def own(path: str) -> dict[str, str]:
+        return metadata.read(root / path, companions(folder_of(path)).of(filename_of(path)))
 
-    def _original_of(self, path: str) -> str | None:
-        """Where the original of a finished crop lies, also of one that was sorted since; None without one."""
-        top, *below = path.split("/")
-        for start in range(len(below) if top == naming.CROPPED else 0):
-            original = "/".join((naming.CROP_ORIGINALS, *below[start:]))
-            if (self.root / original).is_file():
-                return original
-        return None
+    def read(path: str) -> dict[str, str]:
+        original = _original_of(root, path)
+        return {**(own(original) if original else {}), **own(path)}
 
-    def _of(self, path: str) -> dict[str, str]:
-        folder, name = split(path)
-        return metadata.read(self.root / path, self._list(folder).of(name))
+    for folder in set(map(folder_of, paths)):
+        companions(folder)  # before several threads ask for it at once
+    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        return dict(zip(paths, pool.map(read, paths), strict=True))
 
-    def _list(self, folder: str) -> Companions:
-        if folder not in self._companions:
-            try:
-                names = os.listdir(self.root / folder)
-            except OSError:
-                names = []
-            self._companions[folder] = Companions(names)
-        return self._companions[folder]
+
+def _original_of(root: Path, path: str) -> str | None:
+    """Where the original of a finished crop lies, also of one that was sorted since; None without one."""
+    top, *below = path.split("/")
+    for start in range(len(below) if top == naming.CROPPED else 0):
+        original = "/".join((naming.CROP_ORIGINALS, *below[start:]))
+        if (root / original).is_file():
+            return original
+    return None

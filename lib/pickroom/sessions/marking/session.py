@@ -96,9 +96,8 @@ class BoardSession(ProjectSession):
     def press(self, key: str) -> Board:
         """Apply one key and save what it changed; Shift+Enter on the summary moves the files.
 
-        Raises:
-            UsageError: the text is not a key.
-            LockedError, StoreError: saving or moving was refused; the board is as it was.
+        Raises UsageError where the text is not a key; LockedError and StoreError where saving or moving was refused,
+        and the board is as it was.
         """
         pressed = normalise(key)
         what = self.keys.commands.get(pressed)
@@ -142,8 +141,7 @@ class BoardSession(ProjectSession):
     def set_marks(self, wanted: Mapping[str, str], key: str = "file") -> Board:
         """Mark images (path -> folder) as one step, in place of the marks that they have.
 
-        Raises:
-            ConflictError: some have gone from the board since it was looked at; nothing is marked.
+        Raises ConflictError where some have gone from the board since it was looked at; nothing is marked then.
         """
 
         def mark(board: Board) -> Board:
@@ -217,7 +215,7 @@ class BoardSession(ProjectSession):
 
     def lay_out(self) -> None:
         """Build the board's sections again."""
-        layout = Layout.of(self.sections())
+        layout = Layout(self.sections())
         if layout.sections != self.board.layout.sections:
             self.board = machine.with_layout(self.board, layout)
         self.notes_version += 1
@@ -235,8 +233,7 @@ class BoardSession(ProjectSession):
             undo, redo = marks.steps(self._connection, self.kind)
             blocked = apply_marks.unavailable_images(self.project, self._connection, list(self._items))
             known, times = known_hashes(self._connection), captures.times(self._connection)
-        self.images.learn(self.listing.items, known)
-        self.listing = replace(self.listing, items=self.images.in_time_order(self.listing.items, times))
+        self.listing = replace(self.listing, items=self.images.in_time_order(self.listing.items, known, times))
         mine = [mark for mark in waiting if self._is_mine(mark)]
         self.held = {mark.path: mark.held_reason for mark in mine if mark.held_reason}
         self.board = replace(

@@ -184,29 +184,22 @@ class AutoSession(ReviewSession):
     def _line(self, group: Group, choice: Choice) -> files.ApprovedDecision | None:
         """The line that a choice becomes in approved_decisions.jsonl; None for one that is not written."""
         proposal = self._proposals[group.group_id]
-
-        def line(
-            action: files.Verdict, name: str | None, needs_crop: bool = False, crop: bool = False
-        ) -> files.ApprovedDecision:
-            box = proposal.crop if crop else None
-            return files.ApprovedDecision(group.group_id, action, name, needs_crop, box, "person", utc_now())
-
+        picked = choice.action in ("approve", "crop") and choice.index is not None
+        name = group.filenames[choice.index or 0] if picked else None
+        action: files.Verdict = "overridden"
+        needs_crop, crop = choice.action == "crop", False
         if choice.action == "reject":
-            return line("rejected", None)
-        if choice.action == "keep":
-            return line("overridden", None)
-        if choice.action not in ("approve", "crop") or choice.index is None:
+            action = "rejected"
+        elif choice.action != "keep" and not picked:
             return None
-        name = group.filenames[choice.index]
-        if choice.action == "crop" or name != proposal.chosen:
-            return line("overridden", name, needs_crop=choice.action == "crop")
-        if self.is_blind(group.group_id):  # a crop that was not shown is neither accepted nor requested
-            return line("approved", name)
-        crop = choice.overlay and proposal.crop is not None
-        by_hand = (
-            proposal.needs_crop is True and proposal.crop is None
-        )  # needed, but no box is proposed: for the crop desk
-        return line("approved", name, crop or by_hand, crop)
+        elif choice.action == "approve" and name == proposal.chosen:
+            action = "approved"
+            if not self.is_blind(group.group_id):  # a crop that was not shown is neither accepted nor requested
+                crop = choice.overlay and proposal.crop is not None
+                # needed, but no box is proposed: for the crop desk
+                needs_crop = crop or (proposal.needs_crop is True and proposal.crop is None)
+        box = proposal.crop if crop else None
+        return files.ApprovedDecision(group.group_id, action, name, needs_crop, box, "person", utc_now())
 
     def _lines(self) -> list[files.ApprovedDecision]:
         """What was chosen for every group that waits, whatever the filter shows."""
@@ -246,15 +239,12 @@ class AutoSession(ReviewSession):
     def _show_step(self, name: str) -> None:
         """Undo and redo act on the group of the step, also where the filter leaves it out."""
         undo, redo = self.store.steps(self._connection)
-        steps = undo if name == "undo" else redo
-        if not steps:
-            return
-        step = steps[-1]
-        if {step.from_group, step.to_group} <= {card.group_id for card in self.state.cards}:
-            return
-        for wider in ("waiting", "unseen"):
-            if wider in self._filters.get(step.from_group, ()) and wider in self._filters.get(step.to_group, ()):
-                self.show_only(wider)
+        for step in (undo if name == "undo" else redo)[-1:]:
+            both = {step.from_group, step.to_group}
+            if not both <= {card.group_id for card in self.state.cards}:
+                for wider in ("waiting", "unseen"):
+                    if all(wider in self._filters.get(group_id, ()) for group_id in both):
+                        self.show_only(wider)
 
 
 def filters_of(proposal: files.AutomationDecision, *, drawn: bool) -> frozenset[str]:

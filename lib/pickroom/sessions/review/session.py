@@ -22,7 +22,7 @@ from pickroom.learn import progress
 from pickroom.sessions.keys import REVIEW, normalise
 from pickroom.sessions.review import state as machine
 from pickroom.sessions.review import view
-from pickroom.sessions.review.state import Card, ReviewState
+from pickroom.sessions.review.state import NOTHING, Card, ReviewState
 from pickroom.sessions.review.view import DeckView, GroupView, Pace
 from pickroom.sessions.session import ProjectSession, latest
 from pickroom.store import captures, groups, recommendations, review_state
@@ -81,10 +81,10 @@ class ReviewSession(ProjectSession):
             LockedError, StoreError: saving or finalising was refused; the state is as it was.
         """
         pressed = normalise(key)
-        decides, seen = self.keys.effects.get(pressed) == "decides", self.group_at(self.state.position)
+        command, seen = self.keys.commands.get(pressed), self.group_at(self.state.position)
 
         def attempt() -> bool:
-            if decides and self.group_at(self.state.position) != seen:
+            if command and command.effect == "decides" and self.group_at(self.state.position) != seen:
                 # a second pick would clear the first, and an accept would accept something not shown
                 told = "this group has just changed, in another window or by a model: look, and press again"
                 self.state = replace(self.state, message=told)
@@ -123,18 +123,15 @@ class ReviewSession(ProjectSession):
             return False
         before, recommended = self.state, self.recommendations
         self._load(message="")
-        changed = (self.state.cards, self.state.choices) != (before.cards, before.choices)
-        changed |= self.recommendations != recommended
+        now, ids = self.state, [card.group_id for card in self.state.cards]
+        changed = (now.cards, now.choices, self.recommendations) != (before.cards, before.choices, recommended)
         # new groups alone do not change a summary
-        grown = self.state.choices == before.choices and {card.group_id for card in before.cards} <= {
-            card.group_id for card in self.state.cards
-        }
-        grown &= all(self.recommendations.get(group_id) == one for group_id, one in recommended.items())
+        grown = now.choices == before.choices and {card.group_id for card in before.cards} <= set(ids)
+        grown &= recommended.items() <= self.recommendations.items()
         here = before.card.group_id if before.card else ""
-        places = {card.group_id: place for place, card in enumerate(self.state.cards)}
         self.state = replace(
-            self.state,
-            position=places.get(here, min(self.state.position, max(len(places) - 1, 0))),
+            now,
+            position=ids.index(here) if here in ids else min(now.position, max(len(ids) - 1, 0)),
             zoom=before.zoom,
             info=before.info,
             help=before.help,
@@ -154,7 +151,8 @@ class ReviewSession(ProjectSession):
 
     def _card(self, group: Group) -> Card:
         # blind: a hidden recommendation can be neither accepted nor toggled
-        return Card.of(group, None if self.is_blind(group.group_id) else self.recommendations.get(group.group_id))
+        shown = None if self.is_blind(group.group_id) else self.recommendations.get(group.group_id)
+        return Card(group.group_id, len(group.images), shown or NOTHING)
 
     def _what_changed(self, before: ReviewState, recommended: Mapping[str, Recommendation]) -> str:
         """One line about what changed: a model's new recommendations, or choices made elsewhere."""
@@ -235,10 +233,6 @@ class ReviewSession(ProjectSession):
         unseen = {group_id for group_id, saved in self._saved.items() if not saved.crop_seen}
         in_place = self.project.manifest.in_place is not None
         return view.summary(self.groups, self.state, self.recommendations, unseen, in_place=in_place)
-
-    def destinations(self) -> dict[str, int]:
-        """Key -> place it leads to from here (see `state.destinations`)."""
-        return machine.destinations(self.state, self.keys)
 
     def candidates_info(self) -> list[InfoRow]:
         """Prompt and settings of the candidates shown, side by side."""
@@ -366,8 +360,10 @@ def pace_of(state: ReviewState, saved: Mapping[str, SavedChoice]) -> Pace:
     decided = [card for card in state.cards if card.group_id in choices and choices[card.group_id].decided]
     times = looks_s(saved[card.group_id].milliseconds for card in decided if card.group_id in saved)
     agreed = [
-        state.choice(card).index == card.ai_index
+        choices[card.group_id].index == card.recommended.selected_index
         for card in decided
-        if card.by_model and card.ai_index is not None and state.choice(card).index is not None
+        # recommended by a model, or a simulation of one; agreement with a baseline does not count
+        if card.recommended.source != "baseline"
+        if None not in (card.recommended.selected_index, choices[card.group_id].index)
     ]
     return Pace(sum(times) / len(times) if times else None, sum(agreed) / len(agreed) if agreed else None)

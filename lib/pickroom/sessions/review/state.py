@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pickroom.core.quantities import plural
-from pickroom.core.records import Action, Choice, Group, Origin, Recommendation, ReviewStep
+from pickroom.core.records import Action, Choice, Origin, Recommendation, ReviewStep
 from pickroom.groups import rounds
 from pickroom.sessions.keys import REVIEW, KeyTable, normalise
 from pickroom.sessions.session import Zoom
+
+NOTHING = Recommendation("", "baseline", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,33 +21,11 @@ class Card:
 
     group_id: str
     count: int  # number of images
-    ai_index: int | None = None  # place of the recommended image, None without one
-    has_crop: bool = False  # whether a crop was proposed for it; without one the overlay cannot be switched on
-    overlay_first: bool = False  # whether the overlay starts on (the model says a crop is needed)
-    # recommended by a model, or a simulation of one; agreement with a baseline does not count
-    by_model: bool = True
-    order: tuple[int, ...] = ()  # in which the images of a burst are shown, by the recommendation
-    keep_all: bool = False  # it is recommended to keep every image
-
-    @classmethod
-    def of(cls, group: Group, recommendation: Recommendation | None) -> Card:
-        """The card of a group with its recommendation; None where there is none, or it is hidden."""
-        card = cls(group.group_id, len(group.images))
-        if recommendation is None:
-            return card
-        return replace(
-            card,
-            ai_index=recommendation.selected_index,
-            has_crop=recommendation.offered_crop is not None,
-            overlay_first=recommendation.crop_needed is True,
-            by_model=recommendation.source != "baseline",
-            order=recommendation.ranking,
-            keep_all=recommendation.keep_all,
-        )
+    recommended: Recommendation = NOTHING  # what can be accepted: nothing where it is hidden, or there is none
 
     def places(self, choice: Choice) -> tuple[int, ...]:
         """The places in the group of the images on screen (`groups.rounds`)."""
-        return rounds.shown(self.count, choice.rounds, self.order)
+        return rounds.shown(self.count, choice.rounds, self.recommended.ranking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +73,7 @@ class ReviewState:
 
 def first_choice(card: Card) -> Choice:
     """The choice of an untouched group: undecided, with the overlay on where a crop is recommended."""
-    return Choice(overlay=card.has_crop and card.overlay_first)
+    return Choice(overlay=card.recommended.offered_crop is not None and card.recommended.crop_needed is True)
 
 
 def with_choice(state: ReviewState, group_id: str, choice: Choice) -> ReviewState:
@@ -103,9 +83,7 @@ def with_choice(state: ReviewState, group_id: str, choice: Choice) -> ReviewStat
 def press(state: ReviewState, key: str, keys: KeyTable = REVIEW) -> ReviewState:
     """The state after a key (REVIEW.md's table); a key that means nothing here only leaves a message.
 
-    Raises:
-        UsageError: the text is not a key at all.
-        KeyError: the key is bound to a command that the machine does not have.
+    Raises UsageError where the text is not a key, KeyError where the machine does not have the command bound to it.
     """
     command = keys.commands.get(normalise(key))
     state = replace(state, message="", confirmed=False)
@@ -135,17 +113,17 @@ def destinations(state: ReviewState, keys: KeyTable = REVIEW) -> dict[str, int]:
 
 
 def _choose(state: ReviewState, card: Card, key: str, name: str, index: int | None) -> ReviewState:
-    before = state.choice(card)
+    before, advice = state.choice(card), card.recommended
     places = card.places(before)
     if name == "overlay":
-        if not card.has_crop or card.ai_index not in places:
+        if advice.offered_crop is None or advice.selected_index not in places:
             return replace(state, message="no crop was proposed for this group")
         return _record(state, card, key, replace(before, overlay=not before.overlay), state.position)
     if name == "accept":
-        index = rounds.best(places, card.ai_index, card.order)
-        if index is None and not card.keep_all:
+        index = rounds.best(places, advice.selected_index, advice.ranking)
+        if index is None and not advice.keep_all:
             return replace(state, message="nothing is recommended for this group")
-        name = "keep" if card.keep_all else "pick"
+        name = "keep" if advice.keep_all else "pick"
     elif index is not None:
         if index >= len(places):
             return replace(state, message=f"this group has {len(places)} images")
@@ -168,7 +146,8 @@ def _choose(state: ReviewState, card: Card, key: str, name: str, index: int | No
         return _record(state, card, key, open_again, state.position)
     # an overlay left on in another window is not on this screen (blind, or no crop is proposed any more): picking here
     # accepts nothing unseen
-    after = replace(before, action=action, index=index, overlay=before.overlay and card.has_crop)
+    overlay = before.overlay and advice.offered_crop is not None
+    after = replace(before, action=action, index=index, overlay=overlay)
     after = replace(after, kept=()) if action == "reject" else after
     chosen = _record(state, card, key, after, min(state.position + 1, len(state.cards) - 1))
     return chosen if chosen.position != state.position else replace(chosen, message=open_before(chosen))

@@ -109,13 +109,8 @@ def group_view(
     overlay = choice.overlay and (crop_seen or way is None)
     images = tuple(
         ImageView(
-            filename=image.filename,
-            directory=group.directory,
-            number=number,
-            label=_label(image, stars.get(place, 0)),
-            sha256=image.sha256,
-            width=image.width,
-            height=image.height,
+            *(image.filename, group.directory, number, _label(image, stars.get(place, 0))),
+            *(image.sha256, image.width, image.height),
             mark=_mark(way, place, kept=place in choice.kept),
             ai_pick=shown is not None and shown.selected_index == place,
             badge=_badge(shown) if shown and shown.selected_index == place else "",

@@ -1,9 +1,7 @@
 """The sorter of one project: sends images to character folders, which are sub-folders of the sorted folder."""
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pickroom.core.errors import UsageError
@@ -16,7 +14,7 @@ from pickroom.sessions.keys import SORT as KEYS
 from pickroom.sessions.marking import board as machine
 from pickroom.sessions.marking import images
 from pickroom.sessions.marking.board import Section
-from pickroom.sessions.marking.images import RESULTS, ImageTexts
+from pickroom.sessions.marking.images import RESULTS
 from pickroom.sessions.marking.session import BoardSession, Note
 from pickroom.sessions.sorting import suggest
 from pickroom.sessions.sorting.suggest import GroupRow, Similarity, Suggestion, folder_name, same
@@ -68,8 +66,7 @@ class SortSession(BoardSession):
     def add_name(self, text: str) -> str:
         """Give the next key to a new folder; with - in front, remove an unused one. Returns one line about it.
 
-        Raises:
-            UsageError: it cannot be a folder's name.
+        Raises UsageError where it cannot be a folder's name.
         """
         away = text.strip().startswith("-")
         typed = folder_name(text.strip().removeprefix("-"))
@@ -156,11 +153,10 @@ class SortSession(BoardSession):
     def act(self, key: str, what: Command) -> None:
         """Send the targets, or the row, to a folder; accept suggestions; order, hide, clear."""
         board = self.board
+        paths = board.row if what.name.endswith(" row") else board.targets
         if what.name in ("mark", "mark row"):
-            paths = board.row if what.name == "mark row" else board.targets
             self.board = self._send(key, what.index or 0, paths)
         elif what.name in ("accept", "accept row"):
-            paths = board.row if what.name == "accept row" else board.targets
             suggested = self.suggestions([path for path in paths if path not in board.marks])
             wanted = {path: self.folder_of(found.name, path) for path, found in suggested.items()}
             told = self.similarity.missing or "nothing is suggested there yet: sort some more of each of two characters"
@@ -186,14 +182,13 @@ class SortSession(BoardSession):
         else:
             raise KeyError(what.name)
 
-    def press(self, key: str) -> machine.Board:
+    def change(self, act: Callable[[machine.Board], machine.Board]) -> machine.Board:
         """As every board does; a key that another window has given to another folder meanwhile is not applied."""
         self._on_screen = tuple(self.names)
-        return super().press(key)
+        return super().change(act)
 
     def send(self, index: int, key: str) -> None:
         """Send the targets to a folder that may have no key of its own (its button)."""
-        self._on_screen = tuple(self.names)
         self.change(lambda board: self._send(key, index, board.targets))
 
     def _send(self, key: str, index: int, paths: Sequence[str]) -> machine.Board:
@@ -214,12 +209,9 @@ class SortSession(BoardSession):
 
     def _written(self, items: Sequence[ListedImage]) -> dict[str, dict[str, str]]:
         """Path -> field -> text of these images; each is read once."""
-        missing = [item for item in items if item not in self._texts]
-        texts = ImageTexts(self.project.root)
-        texts.list_folders([item.path for item in missing])
-        with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-            found = pool.map(texts.read, (item.path for item in missing))
-            self._texts |= dict(zip(missing, found, strict=True))
+        missing = {item.path: item for item in items if item not in self._texts}
+        texts = images.read_texts(self.project.root, list(missing))
+        self._texts |= {missing[path]: found for path, found in texts.items()}
         return {item.path: self._texts[item] for item in items}
 
     def suggestions(self, paths: Iterable[str]) -> dict[str, Suggestion]:
@@ -264,11 +256,7 @@ class SortSession(BoardSession):
         self.mark_all(self.routes_by(field), f"by {field}")
 
     def assign(self, wanted: Mapping[str, str]) -> dict[str, str]:
-        """Path -> folder, for a file of path -> character name; new names get their keys.
-
-        Raises:
-            UsageError: a name cannot be a folder's.
-        """
+        """Path -> folder, for a file of path -> character name; raises UsageError where a name cannot be a folder's."""
         names = {path: same(folder_name(name), self.names) for path, name in wanted.items()}
         return {path: self.folder_of(name, path) for path, name in names.items()}
 

@@ -17,6 +17,7 @@ import numpy as np
 from pickroom.core.errors import StoreError, UsageError
 from pickroom.core.naming import OWNED_FOLDERS, filename_of, folder_meant, folder_of
 from pickroom.features.store import Vectors, load_vectors
+from pickroom.groups.similar import unit_rows
 from pickroom.store.workspace import Project
 
 LONGEST = 64  # characters
@@ -27,8 +28,7 @@ _UNSAFE = re.compile(r"[^\w .()+&'-]+")  # \w: letters and digits of every scrip
 def folder_name(text: str) -> str:
     """A name as it was typed, without spaces around it.
 
-    Raises:
-        UsageError: it cannot be a folder name on every system, or has another meaning here.
+    Raises UsageError where it cannot be a folder name on every system, or has another meaning here.
     """
     name = unicodedata.normalize("NFC", text).strip()
     problem = _problem(name)
@@ -152,7 +152,7 @@ class Neighbours:
     def __init__(self, matrix: np.ndarray, names: Sequence[str], chance: float) -> None:
         counts = Counter(names)
         kept = [i for i, name in enumerate(names) if counts[name] >= LEAST_EACH]
-        self.matrix = unit(matrix[kept]) if kept else np.zeros((0, matrix.shape[1]), np.float32)
+        self.matrix = unit_rows(matrix[kept]) if kept else np.zeros((0, matrix.shape[1]), np.float32)
         self.names = [names[i] for i in kept]
         self._places: dict[str, list[int]] = {}
         for place, name in enumerate(self.names):
@@ -166,7 +166,7 @@ class Neighbours:
         if not self.ready:
             return [None] * len(matrix)
         found = []
-        for similarities in unit(matrix) @ self.matrix.T:
+        for similarities in unit_rows(matrix) @ self.matrix.T:
             vote = self._vote(similarities, self.names)
             confidence = vote.confidence * self.reliability * self._near(self._nearest(similarities, vote.name))
             found.append(replace(vote, confidence=confidence) if confidence >= LEAST_CONFIDENCE else None)
@@ -215,19 +215,13 @@ def chance(matrix: np.ndarray) -> float:
     """The median cosine between two of (N, D) float32 images, over a sample of 300 of them; 0 for fewer than two."""
     if len(matrix) < 2:
         return 0.0
-    some = unit(matrix[np.unique(np.linspace(0, len(matrix) - 1, 300).astype(int))])
+    some = unit_rows(matrix[np.unique(np.linspace(0, len(matrix) - 1, 300).astype(int))])
     return float(np.median((some @ some.T)[np.triu_indices(len(some), 1)]))
 
 
 def by_similarity(matrix: np.ndarray, to: np.ndarray) -> np.ndarray:
     """(N,) int: the rows of (N, D) ordered by their cosine to (D,), the most similar first; ties stay in order."""
-    return np.argsort(-(unit(matrix) @ unit(to[None])[0]), kind="stable")
-
-
-def unit(matrix: np.ndarray) -> np.ndarray:
-    """(N, D) rows at unit length; a row of zeros stays."""
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return (matrix / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return np.argsort(-(unit_rows(matrix) @ unit_rows(to[None])[0]), kind="stable")
 
 
 class Similarity:
@@ -273,8 +267,7 @@ class Similarity:
     def teach(self, named: Mapping[str, str], board: Iterable[str]) -> None:
         """The images that are sorted now: path -> character.
 
-        Args:
-            board: every path of the board, to know how near two images are by chance.
+        Every path of the board tells how near two images are by chance.
         """
         known = [path for path in named if self.has(path)]
         if known and self._chance is None:
