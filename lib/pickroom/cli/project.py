@@ -188,19 +188,15 @@ def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]", he
 
 
 def status_words(entry: dict[str, Any]) -> str:
-    from pickroom.indexing.regrouping import similarity_hint
+    from pickroom.indexing.regrouping import similarity_hint, status_line
     from pickroom.integrity.whereabouts import in_words
 
     if "error" in entry:
         return f"{entry['project_id']}: {entry['error']}"
     name = entry["project_id"]
-    decided = ", ".join(f"{count} {outcome}" for outcome, count in entry["decided"].items()) or "none"
-    waiting = f"{entry['waiting']} of {entry['groups']} groups wait" if entry["groups"] else "no group yet"
-    if entry["status"] == "finished" and entry["groups"]:
-        waiting = f"{entry['waiting']} of {entry['groups']} groups were left undecided"
     there = f"images in {entry['root']}" + ("" if entry["root_exists"] else "  (NOT THERE: pickroom relocate)")
     lines = [
-        f"{name} ({entry['status']}): {waiting}; decided: {decided}",
+        status_line(entry),
         f"  {there if entry['root'] else 'registered without images'}",
     ]
     lines += [f"  {in_place_words(entry['in_place'])}"] if entry["in_place"] else []

@@ -71,6 +71,14 @@ def similarity_hint(project_id: str) -> str:
     return f"group the images by how they look: pickroom index {project_id}"
 
 
+def status_line(entry: Mapping[str, Any]) -> str:
+    """What waits and what is decided in a project, by the values of `projects.status`."""
+    decided = ", ".join(f"{count} {outcome}" for outcome, count in entry["decided"].items()) or "none"
+    verb = "were left undecided" if entry["status"] == "finished" else "wait"
+    waiting = f"{entry['waiting']} of {entry['groups']} groups {verb}" if entry["groups"] else "no group yet"
+    return f"{entry['project_id']} ({entry['status']}): {waiting}; decided: {decided}"
+
+
 def _listed(item: Ungrouped) -> dict[str, str]:
     return {"filename": item.filename, "directory": item.directory, "reason": item.reason}
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -39,31 +40,9 @@ class Page:
     nothing: Callable[[Any], str] = lambda session: ""  # why a desk's session has nothing to do, "" where it has
 
 
-def _duplicates(project: Project) -> ipywidgets.Widget:
-    # brings SciPy: the page of a review opens without
-    from pickroom.app.widgets.duplicates_desk import DuplicatesDesk
-    from pickroom.sessions.duplicates.session import DuplicatesSession
-
-    return DuplicatesDesk(DuplicatesSession(project))
-
-
-def _automate(project: Project) -> ipywidgets.Widget:
-    # brings, as the next two, Matplotlib and what learns and reports
-    from pickroom.app.widgets.automate_page import open_automate
-
-    return open_automate(project)
-
-
-def _models(project: Project) -> ipywidgets.Widget:
-    from pickroom.app.widgets.models_page import open_models
-
-    return open_models(project)
-
-
-def _reports(project: Project) -> ipywidgets.Widget:
-    from pickroom.app.widgets.reports_page import open_reports
-
-    return open_reports(project)
+def _later(opener: str) -> Callable[[Project], ipywidgets.Widget]:
+    """A page that is imported when it is opened: SciPy, Matplotlib and what learns would hold up a review."""
+    return lambda project: resolve_name(f"pickroom.app.widgets.{opener}")(project)
 
 
 # by what `desk` in the page's address says, in the order of the tabs; the first is where a project opens
@@ -86,10 +65,12 @@ PAGES = {
         lambda project: SortDesk(SortSession(project)),
         lambda s: "" if s.listing.items else "Only picked and cropped images are sorted, and there is none yet.",
     ),
-    "duplicates": Page("Duplicates", _duplicates, lambda s: "" if s.pairs else "No two images are duplicates."),
-    "automate": Page("Automate", _automate),
-    "models": Page("Models", _models),
-    "reports": Page("Reports", _reports),
+    "duplicates": Page(
+        "Duplicates", _later("duplicates_desk:new_desk"), lambda s: "" if s.pairs else "No two images are duplicates."
+    ),
+    "automate": Page("Automate", _later("automate_page:open_automate")),
+    "models": Page("Models", _later("models_page:open_models")),
+    "reports": Page("Reports", _later("reports_page:open_reports")),
 }
 
 

@@ -110,12 +110,9 @@ class AutomatePage(Page):
         target = self._target()
         self._draw_where(target)
         self.unseen.attempt(self._draw_unseen)
-        for part, show in (
-            (self.proposals, self._draw_proposals),
-            (self.taken_back, self._draw_undo),
-            (self.metrics, self._draw_metrics),
-        ):
-            part.attempt(lambda show=show: show(target))  # type: ignore[misc]  # bound now, not at the call
+        self.proposals.attempt(lambda: self._draw_proposals(target))
+        self.taken_back.attempt(lambda: self._draw_undo(target))
+        self.metrics.attempt(lambda: self._draw_metrics(target))
         self.carried.body.value = listed(["Every step is shown first. Apply does all of them, or none."])
         self.carried.enable(self.preview, target is not None and target.decisions.exists())
         self._allow()

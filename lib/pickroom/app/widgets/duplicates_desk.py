@@ -136,6 +136,11 @@ class DuplicatesDesk(StageDesk):
         return desk_html.line(desk_html.sentence(" · ".join(parts))) + desk_html.line((kind, said))
 
 
+def new_desk(project: Project) -> DuplicatesDesk:
+    """The desk of a project by itself."""
+    return DuplicatesDesk(DuplicatesSession(project))
+
+
 def open_duplicates(
     project_id: str,
     home: Home = None,

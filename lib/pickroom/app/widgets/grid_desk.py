@@ -56,15 +56,8 @@ class GridDesk(Desk):
         """Handle a button without a key; returns whether this tool has it."""
         return False
 
-    def rows(self) -> list[list[ipywidgets.Widget]]:
-        """The rows of tools over the board."""
-        return [[self.tools]]
-
     def tool_rows(self) -> Sequence[ipywidgets.Widget]:
-        boxes = [ipywidgets.HBox(row) for row in self.rows()]
-        for box in boxes:
-            box.add_class("pickroom-gridtools")
-        return boxes
+        return [tool_row(self.tools)]
 
     def columns_changed(self, columns: int) -> None:
         """A view appeared or holds another number of images side by side: show everything."""
@@ -197,6 +190,12 @@ class GridDesk(Desk):
         self.grid.show(scene, self._layout, {"names": names, "runs": marked}, whole=self._whole)
 
 
+def tool_row(*tools: ipywidgets.Widget) -> ipywidgets.HBox:
+    row = ipywidgets.HBox(tools)
+    row.add_class("pickroom-gridtools")
+    return row
+
+
 class BrowseDesk(GridDesk):
     """The widget of the notebook's second cell; `singles` is whether it shows images in no group alone."""
 
@@ -268,8 +267,8 @@ class SortDesk(GridDesk):
         for field, act in ((self.name, self._name), (self.by, self._choose), (self.only, self._filter)):
             field.observe(lambda change, act=act: self._taken(act, change["new"]), "value")
 
-    def rows(self) -> list[list[ipywidgets.Widget]]:
-        return [[self.folders, self.name, self.only, self.by], *super().rows()]
+    def tool_rows(self) -> Sequence[ipywidgets.Widget]:
+        return [tool_row(self.folders, self.name, self.only, self.by), *super().tool_rows()]
 
     def draw(self) -> None:
         targets = len(self.session.board.targets)

@@ -1,7 +1,7 @@
 """The page that ends a project: what blocks finishing it, the report, the archive; its batches, each with its undo."""
 
-from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import ipywidgets
@@ -71,6 +71,7 @@ class ReportsPage(Page):
 
     def draw(self) -> None:
         """Show the reports and the batches there are."""
+        self.finishing.enable(self.finish, not self._blocked)
         self.reporting.attempt(self._draw_reports)
         self.batches.attempt(self._draw_batches)
 
@@ -89,10 +90,10 @@ class ReportsPage(Page):
             self._blocked = bool(plan.blockers)
             return ""
 
-        self.finishing.start("Looking at the project", work, self._allow)
+        def allow() -> None:
+            self.finishing.enable(self.finish, not self._blocked)
 
-    def _allow(self) -> None:
-        self.finishing.enable(self.finish, not self._blocked)
+        self.finishing.start("Looking at the project", work, allow)
 
     def _finish(self) -> None:
         originals = self.originals.value
@@ -103,11 +104,7 @@ class ReportsPage(Page):
             done = finish.execute(project, work.count, originals=originals)
             return ". ".join(done.lines)
 
-        self.finishing.start("Finishing", work, self._finished, Work.end)
-
-    def _finished(self) -> None:
-        self._allow()
-        self.draw()
+        self.finishing.start("Finishing", work, self.draw, Work.end)
 
     def _draw_reports(self) -> None:
         """Say where the reports are; between, the reports themselves where they are asked for."""
@@ -147,7 +144,7 @@ class ReportsPage(Page):
                 blocked = f'<br><span class="reason">{escape(reason)}</span>' if reason else ""
                 row: list[ipywidgets.Widget] = [ipywidgets.HTML(f"<p>{words}{escape(said)}{blocked}</p>")]
                 if one["done"] and not reason:
-                    self.undo[batch] = button(f"Undo batch {batch}", self._undoing(batch))
+                    self.undo[batch] = button(f"Undo batch {batch}", partial(self._undo_batch, batch))
                     row.append(self.undo[batch])
                 rows.append(ipywidgets.HBox(row))
         self._rows.children = rows
@@ -155,23 +152,20 @@ class ReportsPage(Page):
         words = "Undo puts files back to their names and folders, and the choices with them."
         self.batches.body.value = listed([words if found else "Nothing has been finalised yet."])
 
-    def _undoing(self, batch: int) -> Callable[[], None]:
-        def undo() -> None:
-            self.batches.start(f"Undoing batch {batch}", lambda _: self._undone(batch), self._after_undo)
+    def _undo_batch(self, batch: int) -> None:
+        def work(_: Work) -> str:
+            project = self.project.workspace.project(self.project.id)
+            with closing(connect(project.database)) as connection:
+                outcome, words = undo_in_words(project, connection, batch)
+            for unit, reason in {**outcome.failed, **outcome.stuck}.items():
+                raise PickroomError(f"{words}; the first: {unit}: {reason}")
+            return words
 
-        return undo
+        def then() -> None:
+            self.draw()
+            self.look()
 
-    def _undone(self, batch: int) -> str:
-        project = self.project.workspace.project(self.project.id)
-        with closing(connect(project.database)) as connection:
-            outcome, words = undo_in_words(project, connection, batch)
-        for unit, reason in {**outcome.failed, **outcome.stuck}.items():
-            raise PickroomError(f"{words}; the first: {unit}: {reason}")
-        return words
-
-    def _after_undo(self) -> None:
-        self.draw()
-        self.look()
+        self.batches.start(f"Undoing batch {batch}", work, then)
 
     def _earlier(self) -> None:
         self._count += _SHOWN

@@ -65,31 +65,25 @@ class Retrain(ipywidgets.HTML):
 
     def _follow(self) -> None:
         try:
-            self._follow_one()
-            while self._again.is_set() and not self._closed.is_set():
+            while not self._closed.is_set():
+                background = self.background
+                assert background is not None
+                running = background.running  # first: what it has written when it has ended is its last word
+                status = progress.read_status(background.workspace, background.name)
+                if status is not None and status.pid != background.process.pid:  # an earlier retraining's
+                    status = None
+                if running:
+                    if status is not None:
+                        self._say(status.line)
+                    self._closed.wait(_LOOK_S)
+                    continue
+                done = status is not None and status.state == "done"
+                self._say(status.message if status and done else background.words or "It ended without a message.")
+                if not self._again.is_set():
+                    break
                 self._begin()
-                self._follow_one()
         except PickroomError as error:
             self._say(error.line)
-
-    def _follow_one(self) -> None:
-        background = self.background
-        assert background is not None
-        while background.running and not self._closed.is_set():
-            if status := self._status(background):
-                self._say(status.line)
-            self._closed.wait(_LOOK_S)
-        if self._closed.is_set():
-            return
-        status = self._status(background)
-        done = status is not None and status.state == "done"
-        self._say(status.message if status and done else background.words or "It ended without a message.")
-
-    @staticmethod
-    def _status(background: Background) -> progress.Status | None:
-        """What this retraining says of itself; None while the file is an earlier one's."""
-        status = progress.read_status(background.workspace, background.name)
-        return status if status is not None and status.pid == background.process.pid else None
 
     def _say(self, text: str) -> None:
         self.value = "<br>".join(escape(line.strip()) for line in text.splitlines())

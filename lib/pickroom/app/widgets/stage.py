@@ -40,7 +40,7 @@ import anywidget
 import traitlets
 
 from pickroom.core.errors import PickroomError
-from pickroom.sessions.session import PictureKind, Zoom
+from pickroom.sessions.session import PictureKind
 
 VIEWS_KEPT = 32  # views whose key numbers are remembered; each reload of the page makes a new one
 _APP = Path(__file__).parents[1]
@@ -188,13 +188,8 @@ class Stage(Surface):
         viewport: Viewport,
         frame: Mapping[str, Any],
         *,
-        position: int = 0,
-        count: int = 1,
         ahead: Mapping[int, Mapping[str, Any]] | None = None,
-        destinations: Mapping[str, int] | None = None,
-        steps: Mapping[str, int] | None = None,
-        zoom: Zoom = "",
-        drag: Mapping[str, Any] | None = None,
+        **moves: Any,
     ) -> None:
         """Send a scene to every view: the frame to show, and what the browser needs to go on by itself.
 
@@ -203,29 +198,17 @@ class Stage(Surface):
             frame: `token`, which names what the user sees and comes back with every key, so that a decision is never
                 applied to something that was not on screen; `cells`, one for each image; `label`, which is read aloud;
                 `captions`, the words under the images as HTML (see `StageDesk.frame`).
-            position: of the frame among `count` frames.
             ahead: position -> frame, for the neighbours: swapped to at once, and prefetched in this order.
-            destinations: key -> position it leads to from here.
-            steps: key -> relative step, for keys that always mean next or previous; empty while they do not.
-            zoom: "full" shows the image with the most pixels at 100 %, the others as large; "faces" shows the `face` of
-                each cell, where it has one.
-            drag: only while one is under way: see `drawing.drag_shape`.
+            moves: `position` of the frame among `count` frames; `destinations`, key -> position it leads to from here;
+                `steps`, key -> relative step, for keys that always mean next or previous, empty while they do not;
+                `zoom`, "full" shows the image with the most pixels at 100 %, the others as large, "faces" shows the
+                `face` of each cell, where it has one; `drag`, while one is under way, see `drawing.drag_shape`.
         """
         self._number += 1
-        self._scene = {
-            "type": "frame",
-            "number": self._number,
-            "width": viewport.width,
-            "height": viewport.height,
-            "frame": frame,
-            "position": position,
-            "count": count,
-            "ahead": list((ahead or {}).items()),  # JSON has only text keys; the order is the order of prefetching
-            "destinations": destinations or {},
-            "steps": steps or {},
-            "zoom": zoom,
-            "drag": drag,
-        }
+        scene = {"type": "frame", "number": self._number, "width": viewport.width, "height": viewport.height}
+        neighbours = list((ahead or {}).items())  # JSON has only text keys; the order is the order of prefetching
+        still = {"position": 0, "count": 1, "destinations": {}, "steps": {}, "zoom": "", "drag": None}
+        self._scene = {**scene, "frame": frame, "ahead": neighbours, **still, **moves}
         self.send_scene(self._scene)
 
     def take(self, content: Mapping[str, Any]) -> None:

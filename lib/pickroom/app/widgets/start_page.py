@@ -11,7 +11,7 @@ from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.quantities import plural
 from pickroom.groups.strategies import Similarity
 from pickroom.indexing import projects
-from pickroom.indexing.regrouping import ScanReport, similarity_hint
+from pickroom.indexing.regrouping import ScanReport, similarity_hint, status_line
 from pickroom.integrity.whereabouts import in_words
 from pickroom.store.workspace import Workspace, already_started
 
@@ -69,11 +69,9 @@ def _projects(workspace: Workspace) -> list[str]:
         except PickroomError as error:
             lines.append(f"{project_id}: {error.line}")
             continue
-        decided = ", ".join(f"{count} {outcome}" for outcome, count in entry["decided"].items()) or "none"
-        waiting = f"{entry['waiting']} of {entry['groups']} groups wait" if entry["groups"] else "no group"
         gone = entry["root"] and not entry["root_exists"]
         where = f"{entry['root'] or 'no images'}{' (not there: pickroom relocate)' if gone else ''}"
-        lines.append(f"{project_id} ({entry['status']}): {waiting}; decided: {decided}; {where}")
+        lines.append(f"{status_line(entry)}; {where}")
         lines += [f"{project_id}: {line}" for line in in_words(entry, project_id)]
         if entry["ungrouped"] and not entry["groups"]:
             lines.append(f"To have groups in {project_id}: {similarity_hint(project_id)}.")
