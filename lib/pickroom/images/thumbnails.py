@@ -110,9 +110,7 @@ def shrink(preview: bytes, side: int) -> bytes:
             return preview
         picture.draft("RGB", (side, side))
         picture.thumbnail((side, side), PillowImage.Resampling.BICUBIC, reducing_gap=2.0)
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=_SMALL_QUALITY)
-    return buffer.getvalue()
+        return decode.encode(picture, "JPEG", quality=_SMALL_QUALITY)
 
 
 def _whole(path: Path) -> bytes | None:
@@ -154,9 +152,8 @@ def _made(image: ImageFile, source: Path) -> bytes:
     shrink = LONG_SIDE / max(image.size)
     # decoded at the smallest scale that holds the preview: it has the picture's own aspect ratio
     image.draft("RGB", (max(1, int(image.width * shrink)), max(1, int(image.height * shrink))))
-    buffer = io.BytesIO()
-    to_srgb(decode.load_rgb(image, source, long_side=LONG_SIDE), profile).save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()
+    small = to_srgb(decode.load_rgb(image, source, long_side=LONG_SIDE), profile)
+    return decode.encode(small, "JPEG", quality=_QUALITY)
 
 
 def to_srgb(rgb: PillowImage.Image, profile: bytes | None) -> PillowImage.Image:
