@@ -182,7 +182,8 @@ def _one_pixel(file: IO[bytes]) -> bytes:
     before, after = [png_chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))], [png_chunk(b"IEND", b"")]
     at, chunks = len(_PNG), before
     for _ in range(_MOST_CHUNKS):
-        head = _read_at(file, at, 8)
+        file.seek(at)
+        head = file.read(8)
         length, kind = struct.unpack(">I4s", head.ljust(8, b"\0"))
         if not kind.isalpha():  # the end, or nothing that a PNG holds
             break
@@ -193,11 +194,6 @@ def _one_pixel(file: IO[bytes]) -> bytes:
             chunks.append(head + file.read(length + 4))
         at += length + 12
     return b"".join((_PNG, *before, *after[1:], after[0]))
-
-
-def _read_at(file: IO[bytes], place: int, count: int) -> bytes:
-    file.seek(place)
-    return file.read(count)
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -347,7 +343,8 @@ def _is_jpeg_in_name(path: Path) -> bool:
             return False
         at = 2
         for _ in range(_MOST_CHUNKS):
-            head = _read_at(file, at, 4)
+            file.seek(at)
+            head = file.read(4)
             if head[:1] != b"\xff":
                 gap = (head + file.read(_ENOUGH)).find(b"\xff")
                 if gap < 0:

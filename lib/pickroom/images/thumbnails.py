@@ -34,21 +34,21 @@ def thumbnail_path(folder: Path, sha256: str) -> Path:
     return folder / sha256[:2] / f"{sha256}.jpg"
 
 
-def make(folder: Path, sha256: str, source: Path) -> tuple[int, int]:
+def make(folder: Path, sha256: str, source: Path, image: ImageFile | None = None) -> tuple[int, int]:
     """Decode an image wholly, keep its preview where it needs one, and return its upright (width, height) in pixels.
 
     Decoding to the end is what finds truncated files, so a scan calls this even to no other purpose.
+
+    Args:
+        image: the file, where it is open already.
 
     Raises:
         ImageError: the image cannot be read.
         OSError: the preview cannot be written.
     """
-    with decode.open_image(source) as image:
-        return make_of(folder, sha256, source, image)
-
-
-def make_of(folder: Path, sha256: str, source: Path, image: ImageFile) -> tuple[int, int]:
-    """As `make`, of a file that is open already."""
+    if image is None:
+        with decode.open_image(source) as image:
+            return make(folder, sha256, source, image)
     target = thumbnail_path(folder, sha256)
     with decode.room_for(image):
         size = decode.upright_size(image)
@@ -72,7 +72,7 @@ def read(folder: Path, sha256: str, source: Path) -> bytes:
         with decode.open_image(source) as image:
             data = _as_own_preview(image, source)
             if data is None:
-                make_of(folder, sha256, source, image)
+                make(folder, sha256, source, image)
                 data = path.read_bytes()
     return data
 
