@@ -17,7 +17,7 @@ from pickroom.core.naming import STAGING, join, marked_name, mirrored, split
 from pickroom.core.records import FileOp
 from pickroom.files import journal, moves
 from pickroom.files.journal import AUTOMATION, HANDLERS, Outcome
-from pickroom.files.preflight import DiskSnapshot, ImageFolder, moving_files
+from pickroom.files.preflight import DiskSnapshot, HeldError, ImageFolder, held_reason, moving_files
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.storage import atomic
 from pickroom.store import decisions, operations
@@ -198,10 +198,8 @@ def plan_undo(project: Project, connection: sqlite3.Connection, batch: int, *, u
     for op in reversed(done):
         try:
             back += [_step_unread(disk, op)] if unread else _steps_back(disk, op, placed)
-        except _InTheWay as problem:
-            problems.append(str(problem))
-        except OSError as error:
-            problems.append(f"{error.filename} cannot be read: {error.strerror}")
+        except (HeldError, OSError) as error:
+            problems.append(held_reason(error))
     in_the_way = disk.reserve(back)
     problems += [in_the_way] if in_the_way else []
     if problems:
@@ -213,20 +211,16 @@ def plan_undo(project: Project, connection: sqlite3.Connection, batch: int, *, u
     return back
 
 
-class _InTheWay(Exception):
-    """Why a step cannot be undone."""
-
-
 def _step_unread(disk: DiskSnapshot, op: FileOp) -> FileOp:
     if op.op == "move" and not (disk.root / (op.destination or "")).is_file():
-        raise _InTheWay(f"{op.destination} is gone")
+        raise HeldError(f"{op.destination} is gone")
     return moves.inverse(op)
 
 
 def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) -> list[FileOp]:
     step, path = _step_unread(disk, op), disk.root / (op.destination or "")
     if op.op in ("write", "replace") and path.is_file() and atomic.sha256_of(path) != op.sha256:
-        raise _InTheWay(f"{op.destination} has been changed {'since' if path.suffix == '.xmp' else 'by hand'}")
+        raise HeldError(f"{op.destination} has been changed {'since' if path.suffix == '.xmp' else 'by hand'}")
     if op.op != "move":
         return [step]
     assert op.destination is not None and op.source is not None
@@ -235,7 +229,7 @@ def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) 
     directory, name = split(op.destination)
     is_image = name in disk.companions_in(directory).images
     if step.sha256 != op.sha256 and is_image:
-        raise _InTheWay(f"{op.destination} has been changed since")
+        raise HeldError(f"{op.destination} has been changed since")
     found = disk.companions_of(directory, name) if is_image else []
     companions = [(extra, sha256) for extra, sha256 in found if join(directory, extra) not in placed]
     if op.source.endswith(atomic.PARTIAL_SUFFIX):  # a crop was made, not moved here, and nothing is deleted outright
@@ -246,13 +240,9 @@ def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) 
         step = replace(step, destination=there)
     assert step.destination is not None
     folder, new_name = split(step.destination)
+    ends = [(join(directory, extra), join(folder, renamed(extra, name, new_name))) for extra, _ in companions]
     new = [
-        replace(
-            step,
-            source=join(directory, extra),
-            destination=join(folder, renamed(extra, name, new_name)),
-            sha256=sha256,
-        )
-        for extra, sha256 in companions
+        replace(step, source=source, destination=destination, sha256=sha256)
+        for (source, destination), (_, sha256) in zip(ends, companions, strict=True)
     ]
     return [*new, step]

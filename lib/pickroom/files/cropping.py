@@ -32,7 +32,8 @@ from pickroom.core.records import BoxSource, CropBox, Decision, FileOp
 from pickroom.files import rating, sidecars, xmp
 from pickroom.files.batch import Batch, run_batch
 from pickroom.files.journal import CROP, DROP
-from pickroom.files.preflight import DiskSnapshot
+from pickroom.files.preflight import DiskSnapshot, HeldError
+from pickroom.files.routing import digest
 from pickroom.images import crops as rendering
 from pickroom.images import decode, raw
 from pickroom.storage import atomic
@@ -90,10 +91,6 @@ class _Job:
         return next((op.sha256 for op in self.ops if op.destination == made), self.ops[0].sha256)
 
 
-class _Refused(Exception):
-    """One order cannot be carried out; the message says why."""
-
-
 def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Order]) -> CropResult:
     """Crop or drop waiting images. What is refused stays as it was, with its reason; the rest goes on.
 
@@ -112,7 +109,7 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
                     warnings += [job.warning] if job.warning else []
                     if warnings:
                         result.warnings[order.unit] = "; ".join(warnings)
-                except (_Refused, sidecars.SidecarError, rating.RatingError) as error:
+                except HeldError as error:
                     result.refused[order.unit] = str(error)
                 except ImageError as error:
                     result.refused[order.unit] = error.reason
@@ -152,7 +149,7 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
     waits = order.directory.partition("/")[0] in WAITING_FOLDERS and stays_inside(order.directory)
     is_image = waits and order.filename in disk.companions_in(order.directory).images
     if not is_image or source.is_symlink() or not source.is_file():
-        raise _Refused(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
+        raise HeldError(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
     sidecar = sidecars.read(project, connection, order.directory, order.filename)
     sha256 = atomic.sha256_of(source)
     earlier = crops.by_content(connection, *split(order.unit), sha256)
@@ -170,7 +167,7 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
         ops = crop_in_sidecar(disk, join(order.directory, order.filename), box, frame, ops)
     in_the_way = disk.reserve(ops)
     if in_the_way is not None:
-        raise _Refused(in_the_way)
+        raise HeldError(in_the_way)
     return _Job(order, group_id, box, tuple(ops), left_out and f"the crop is without its {left_out}")
 
 
@@ -180,7 +177,7 @@ def _require_size(source: Path, decision: Decision) -> None:
     picked = (decision.image_width, decision.image_height)
     if (wide, tall) != picked:
         measures = f"it measures {wide} x {tall}, but the image picked measured {picked[0]} x {picked[1]}"
-        raise _Refused(f"{measures}: a box drawn here would be logged in another frame")
+        raise HeldError(f"{measures}: a box drawn here would be logged in another frame")
 
 
 def _check_in_place(
@@ -190,7 +187,7 @@ def _check_in_place(
     source, name = project.path(order.directory, order.filename), order.filename
     waits = sidecars.from_database(project, connection, order.directory, name)
     if waits is None or (waits.decision.directory or "") != order.directory or source.is_symlink():
-        raise _Refused("no decision waits for a crop of this image")
+        raise HeldError("no decision waits for a crop of this image")
     wanted = rating.rated("rejected")
     if order.box is not None:
         _require_size(source, waits.decision)
@@ -200,7 +197,7 @@ def _check_in_place(
     op = rating.step(disk, order.directory, name, wanted, project.manifest.in_place, begun)
     in_the_way = disk.reserve([op])
     if in_the_way is not None:
-        raise _Refused(in_the_way)
+        raise HeldError(in_the_way)
     cut = {key: value for key, value in wanted.items() if key[0] == xmp.CRS}
     written = xmp.properties((op.content or "").encode(), cut) == cut
     warning = "" if written else f"{op.destination} is of a RAW file: the crop is in the database only"
@@ -236,7 +233,7 @@ def _steps(
             ops.append(FileOp(batch, kind, unit, "move", join(order.directory, file), join(away, file), content))
     if sidecar is not None and sidecar.text is not None:
         path, text = join(order.directory, sidecar_name(name)), sidecar.text
-        ops.append(FileOp(batch, kind, unit, "remove", path, None, _digest(text), content=text))
+        ops.append(FileOp(batch, kind, unit, "remove", path, None, digest(text), content=text))
     return ops
 
 
@@ -282,25 +279,21 @@ def crop_in_sidecar(
         why = f"its crop cannot be written into {written}: {error}"
         raise ImageError(disk.root / path, f"{why}; move that sidecar away", by_content=False) from None
     there = join(split(moved.destination or "")[0], written)
-    write = replace(moved, op="write", source=None, destination=there, sha256=_digest(text), content=text)
+    write = replace(moved, op="write", source=None, destination=there, sha256=digest(text), content=text)
     old = [op for op in ops if op.source == join(folder, written)]
     rest = [op for op in ops if op not in old]
     before = packet.decode() if packet is not None else ""
     return [
         write,
         *rest,
-        *(replace(op, op="remove", destination=None, sha256=_digest(before), content=before) for op in old),
+        *(replace(op, op="remove", destination=None, sha256=digest(before), content=before) for op in old),
     ]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def partial_path(batch: int, unit: str) -> str:
     """Where the crop of an image is rendered before it is journalled: on the disk of its destination, unseen."""
-    digest = hashlib.sha256(unit.encode()).hexdigest()[:16]  # the name itself may be as long as names can be
-    return join(CROPPED, f".{batch}-{digest}{PARTIAL_SUFFIX}")
+    # the name itself may be as long as names can be
+    return join(CROPPED, f".{batch}-{digest(unit)[:16]}{PARTIAL_SUFFIX}")
 
 
 def render_to(root: Path, source: Path, box: CropBox, partial: str) -> str:

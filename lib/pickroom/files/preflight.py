@@ -39,6 +39,15 @@ _NAMED = 5  # files left behind that are named in a line
 _TEMPORARY = 64  # bytes: no name that a file has while it is written is longer
 
 
+class HeldError(ValueError):
+    """Why an image, or a group, is held back or left as it is; the message says it."""
+
+
+def held_reason(error: HeldError | OSError) -> str:
+    """What a HeldError says, or which file cannot be read."""
+    return f"{error.filename} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+
+
 def left_in_words(paths: Sequence[str]) -> list[str]:
     """Files that stay when the images go whose names they begin with, in words; empty where there are none."""
     first = ", ".join(paths[:_NAMED]) + (", ..." if len(paths) > _NAMED else "")
