@@ -122,9 +122,7 @@ def plan(
             if mark.path in refused:
                 raise HeldError(refused[mark.path])
             ops = _steps(project, disk, known, mark, folder, board, batch)
-            reason = disk.reserve(ops)
-            if reason is not None:
-                raise HeldError(reason)
+            disk.require_free(ops)
             staying = () if project.manifest.in_place else disk.left_beside(mark.directory, [mark.filename])
             placements.append(Placement(mark, ops, staying=staying))
         except (HeldError, OSError) as error:

@@ -3,7 +3,6 @@
 Undo of a batch, whichever command made it, and recovery after a crash are here, too.
 """
 
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -197,7 +196,7 @@ def plan_undo(project: Project, connection: sqlite3.Connection, batch: int, *, u
     problems = []
     for op in reversed(done):
         try:
-            back += [_step_unread(disk, op)] if unread else _steps_back(disk, op, placed)
+            back += _steps_back(disk, op, placed, unread)
         except (HeldError, OSError) as error:
             problems.append(held_reason(error))
     in_the_way = disk.reserve(back)
@@ -211,17 +210,14 @@ def plan_undo(project: Project, connection: sqlite3.Connection, batch: int, *, u
     return back
 
 
-def _step_unread(disk: DiskSnapshot, op: FileOp) -> FileOp:
-    if op.op == "move" and not (disk.root / (op.destination or "")).is_file():
+def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None], unread: bool) -> list[FileOp]:
+    """The inverse of a step, and of a move those of companions that came later; raises HeldError, OSError."""
+    step, path = moves.inverse(op), disk.root / (op.destination or "")
+    if op.op == "move" and not path.is_file():
         raise HeldError(f"{op.destination} is gone")
-    return moves.inverse(op)
-
-
-def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) -> list[FileOp]:
-    step, path = _step_unread(disk, op), disk.root / (op.destination or "")
-    if op.op in ("write", "replace") and path.is_file() and atomic.sha256_of(path) != op.sha256:
+    if not unread and op.op in ("write", "replace") and path.is_file() and atomic.sha256_of(path) != op.sha256:
         raise HeldError(f"{op.destination} has been changed {'since' if path.suffix == '.xmp' else 'by hand'}")
-    if op.op != "move":
+    if unread or op.op != "move":
         return [step]
     assert op.destination is not None and op.source is not None
     # a caption edited meanwhile, or a sidecar of another program that came later, goes back too
@@ -233,16 +229,13 @@ def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) 
     found = disk.companions_of(directory, name) if is_image else []
     companions = [(extra, sha256) for extra, sha256 in found if join(directory, extra) not in placed]
     if op.source.endswith(atomic.PARTIAL_SUFFIX):  # a crop was made, not moved here, and nothing is deleted outright
-        longest = max((len(os.fsencode(extra)) for extra, _ in companions), default=0)
         staging = mirrored(STAGING, directory)  # as its crop_cropped/ was: flat where that is
-        limit = disk.name_limit(staging) - max(0, longest - len(os.fsencode(name)))
-        there = join(staging, marked_name(name, f"undone-{op.batch}", limit))
-        step = replace(step, destination=there)
+        limit = disk.name_limit(staging, name, companions)
+        step = replace(step, destination=join(staging, marked_name(name, f"undone-{op.batch}", limit)))
     assert step.destination is not None
     folder, new_name = split(step.destination)
-    ends = [(join(directory, extra), join(folder, renamed(extra, name, new_name))) for extra, _ in companions]
-    new = [
-        replace(step, source=source, destination=destination, sha256=sha256)
-        for (source, destination), (_, sha256) in zip(ends, companions, strict=True)
-    ]
-    return [*new, step]
+    back = []
+    for extra, sha256 in companions:
+        source, destination = join(directory, extra), join(folder, renamed(extra, name, new_name))
+        back.append(replace(step, source=source, destination=destination, sha256=sha256))
+    return [*back, step]

@@ -11,9 +11,10 @@ import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from pickroom.core.errors import FileOperationError, ImageError
+from pickroom.core.errors import FileOperationError, ImageError, PickroomError
 from pickroom.core.geometry import compose
 from pickroom.core.naming import (
     CROP_ORIGINALS,
@@ -30,7 +31,7 @@ from pickroom.core.naming import (
 )
 from pickroom.core.records import BoxSource, CropBox, Decision, FileOp
 from pickroom.files import rating, sidecars, xmp
-from pickroom.files.batch import Batch, run_batch
+from pickroom.files.batch import run_batch
 from pickroom.files.journal import CROP, DROP
 from pickroom.files.preflight import DiskSnapshot, HeldError
 from pickroom.files.routing import digest
@@ -97,55 +98,54 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
     Raises:
         LockedError, ProjectError, StoreError: as `run_batch`; images not yet committed have not moved.
     """
-    result = CropResult()
+    result, in_place = CropResult(), project.manifest.in_place
     with run_batch(project, connection, "cropping", sweep=True) as batch:
         disk = DiskSnapshot(project.root)
         for start in range(0, len(orders), _CHUNK):
             jobs = []
             for order in orders[start : start + _CHUNK]:
                 try:
-                    jobs.append(job := _check(project, connection, disk, order, batch.number))
-                    warnings = [NO_SIDECAR] if job.group_id is None else []
-                    warnings += [job.warning] if job.warning else []
-                    if warnings:
-                        result.warnings[order.unit] = "; ".join(warnings)
-                except HeldError as error:
-                    result.refused[order.unit] = str(error)
-                except ImageError as error:
-                    result.refused[order.unit] = error.reason
-                except OSError as error:
-                    result.refused[order.unit] = error.strerror or str(error)
-            try:
-                _submit(project, connection, batch, jobs, result)
+                    job = (_check_in_place if in_place else _check)(project, connection, disk, order, batch.number)
+                    disk.require_free(job.ops)
+                    jobs.append(job)
+                    warnings = (NO_SIDECAR if job.group_id is None else "", job.warning)
+                    if any(warnings):
+                        result.warnings[order.unit] = "; ".join(filter(None, warnings))
+                except (HeldError, ImageError, OSError) as error:
+                    result.refused[order.unit] = _reason(error)
+            try:  # render, commit and run one chunk
+                batch.folder.require()
+                if in_place is None:
+                    if any(job.order.box is not None for job in jobs):
+                        batch.folder.make(CROPPED)
+                    jobs = _render(project, jobs, result)
+                ops = [op for job in jobs for op in job.ops]
+                batch.commit(ops, partial(_write, connection, jobs, batch.number))
+                ran = batch.run()
             except (FileOperationError, OSError) as error:  # the chunks before this one are done
-                reason = error.line if isinstance(error, FileOperationError) else error.strerror or str(error)
-                result.refused |= {order.unit: reason for order in orders[start:]}
+                result.refused |= {order.unit: _reason(error) for order in orders[start:]}
                 break
+            result.done += ran.done
+            result.refused |= ran.failed
+            result.stuck = ran.stuck  # each run tries every planned step again
         result.batch = batch.number if result.done or result.stuck else None
     return result
 
 
-def _submit(
-    project: Project, connection: sqlite3.Connection, batch: Batch, jobs: Sequence[_Job], result: CropResult
-) -> None:
-    """Render, commit and run one chunk of jobs, adding to `result`."""
-    batch.folder.require()
-    if project.manifest.in_place is None:
-        if any(job.order.box is not None for job in jobs):
-            batch.folder.make(CROPPED)
-        jobs = _render(project, jobs, result)
-    batch.commit([op for job in jobs for op in job.ops], lambda: _write(connection, jobs, batch.number))
-    ran = batch.run()
-    result.done += ran.done
-    result.refused |= ran.failed
-    result.stuck = ran.stuck  # each run tries every planned step again
+def _reason(error: Exception) -> str:
+    match error:
+        case ImageError():
+            return error.reason
+        case PickroomError():
+            return error.line
+        case OSError() if error.strerror:
+            return error.strerror
+    return str(error)
 
 
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
     """Compare one order with disk and database; raises on any difference."""
     source = project.path(order.directory, order.filename)
-    if project.manifest.in_place is not None:
-        return _check_in_place(project, connection, disk, order, batch)
     waits = order.directory.partition("/")[0] in WAITING_FOLDERS and stays_inside(order.directory)
     is_image = waits and order.filename in disk.companions_in(order.directory).images
     if not is_image or source.is_symlink() or not source.is_file():
@@ -165,9 +165,6 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
     ops = _steps(disk, order, batch, sha256, sidecar, again=earlier is not None, rendered=frame is None)
     if box is not None and frame is not None:
         ops = crop_in_sidecar(disk, join(order.directory, order.filename), box, frame, ops)
-    in_the_way = disk.reserve(ops)
-    if in_the_way is not None:
-        raise HeldError(in_the_way)
     return _Job(order, group_id, box, tuple(ops), left_out and f"the crop is without its {left_out}")
 
 
@@ -195,9 +192,6 @@ def _check_in_place(
     begun = FileOp(batch, DROP if order.box is None else CROP, order.unit, "write", None, None, "")
     assert project.manifest.in_place is not None
     op = rating.step(disk, order.directory, name, wanted, project.manifest.in_place, begun)
-    in_the_way = disk.reserve([op])
-    if in_the_way is not None:
-        raise HeldError(in_the_way)
     cut = {key: value for key, value in wanted.items() if key[0] == xmp.CRS}
     written = xmp.properties((op.content or "").encode(), cut) == cut
     warning = "" if written else f"{op.destination} is of a RAW file: the crop is in the database only"

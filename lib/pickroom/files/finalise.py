@@ -126,11 +126,9 @@ def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int, project: Projec
             ops = routing.plan(item.group, item.route, companions, item.saved.shown, batch, mirror=mirror)
         elif choice is not None:
             ops = rating.steps(disk, item.group, item.route, dict(choice.stars), in_place, batch)
+        disk.require_free(ops)
     except (HeldError, OSError) as error:
         return replace(item, held=held_reason(error))
-    held = disk.reserve(ops)
-    if held is not None:
-        return replace(item, held=held)
     staying = () if in_place else disk.left_beside(item.group.directory, item.group.filenames)
     return replace(item, ops=tuple(ops), staying=staying)
 

@@ -172,10 +172,7 @@ class _Planner:
 
     def _numbered(self, folder: str, path: str) -> Iterator[str]:
         here, name = split(path)
-        size = len(name.encode())
-        # the names of its companions begin as its own does, and may end in more
-        longest = max([size, *(len(file.encode()) for file, _ in self._disk.companions_of(here, name))])
-        limit = self._disk.name_limit(folder) - (longest - size)
+        limit = self._disk.name_limit(folder, name, self._disk.companions_of(here, name))
         for number in count(1):
             mark = f"recovered-{self._batch}" + f"-{number}" * (number > 1)
             yield join(folder, marked_name(name, mark, limit))
