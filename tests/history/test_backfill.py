@@ -13,7 +13,7 @@ import pytest
 from conftest import read_tree, write_image
 from pickroom.core.errors import ProjectError
 from pickroom.files import sidecars
-from pickroom.files.sidecars import SidecarError
+from pickroom.files.preflight import HeldError
 from pickroom.history import anomalies, backfill
 from pickroom.integrity import inspect
 from pickroom.store import copies
@@ -175,7 +175,7 @@ def test_sidecars_of_every_form_are_read(old: Callable[..., Project], more: dict
 def test_invalid_sidecar_is_listed_and_not_used(old: Callable[..., Project], content: dict | str) -> None:
     project = old({"g": {}})
     lay(project, "crop_auto", names("g")[1], content)
-    with open_read_only(project.database) as connection, pytest.raises(SidecarError):
+    with open_read_only(project.database) as connection, pytest.raises(HeldError):
         sidecars.read(project, connection, "crop_auto", names("g")[1])
     planned = backfill.plan(project)
     assert planned.accepted == {}

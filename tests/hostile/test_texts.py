@@ -26,6 +26,7 @@ from pickroom.core.naming import sidecar_name
 from pickroom.core.records import CropBox
 from pickroom.features.store import read_spec
 from pickroom.files import sidecars
+from pickroom.files.preflight import HeldError
 from pickroom.groups import image_features
 from pickroom.history import vectors
 from pickroom.history.importing import read_logs
@@ -269,7 +270,7 @@ def test_a_hostile_sidecar_is_reported_never_obeyed(make_project: Callable[..., 
         with closing(connect(project.database)) as connection:
             try:
                 found = sidecars.read(project, connection, "crop", name)
-            except sidecars.SidecarError as error:
+            except HeldError as error:
                 assert str(error)
                 return "refused"
         assert found is not None and found.decision.group_id == sound["group_id"]
@@ -285,7 +286,7 @@ def test_a_sidecar_that_names_half_a_character_is_reported(make_project: Callabl
     sidecar = next((project.root / "crop").glob("*.decision"))
     sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "group_id": "\ud800"}))
     name = next(path.name for path in (project.root / "crop").glob("*.png"))
-    with closing(connect(project.database)) as connection, pytest.raises(sidecars.SidecarError, match="unknown group"):
+    with closing(connect(project.database)) as connection, pytest.raises(HeldError, match="unknown group"):
         sidecars.read(project, connection, "crop", name)
 
 

@@ -27,6 +27,7 @@ from images.pictures import (
 )
 from pickroom.core.errors import ImageError
 from pickroom.images import crops
+from pickroom.images.crops.regions import CropError
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
@@ -96,9 +97,10 @@ def test_heic_with_a_second_layer_is_refused(key: str, value: object, tmp_path: 
     """libheif's encoder writes neither, so that the header's answer is put in by hand."""
     photograph().save(tmp_path / "a.heic")
     with PillowImage.open(tmp_path / "a.heic") as image:
-        assert crops.heif.refusal(image, b"") == ""
+        assert crops.heif.check_heic(image, b"") == ("", b"")
         image.info[key] = value
-        assert "would be lost" in crops.heif.refusal(image, b"")
+        with pytest.raises(CropError, match="would be lost"):
+            crops.heif.check_heic(image, b"")
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])

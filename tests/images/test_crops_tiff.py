@@ -31,7 +31,7 @@ from images.pictures import (
 from pickroom.core.errors import ImageError
 from pickroom.core.geometry import to_pixels
 from pickroom.images import crops
-from pickroom.images.crops import directory
+from pickroom.images.crops import exif
 
 COMPRESSIONS = ["raw", "packbits", "tiff_lzw", "tiff_adobe_deflate"]
 
@@ -218,10 +218,10 @@ NOISE = np.random.default_rng(4).integers(0, 256, (48, 64), dtype=np.uint8)
 
 def values_of(data: bytes) -> dict[int, bytes]:
     """Each tag's bytes as they lie in the file, those of EXIF included."""
-    layout, offset = directory.read_header(data)
-    found = dict(directory.read(data, offset, layout).entries)
+    main = exif.read_first(data)
+    found = dict(main.entries)
     if 0x8769 in found:
-        found |= directory.read(data, directory.integers(data, found[0x8769], layout)[0], layout).entries
+        found |= exif.read(data, main.integers(0x8769)[0], main.layout).entries
     return {tag: data[entry.start : entry.start + entry.size] for tag, entry in found.items()}
 
 
@@ -325,8 +325,7 @@ def test_maker_notes_of_any_length_and_place(pixels_first: bool, size: int, tmp_
     tags = {0x927C: (7, notes[0]), 0x8769: (4, {0x927C: (7, notes[1]), 0x9003: (2, b"2025:08:03 06:00:00\0")})}
     source.write_bytes(tiff(">", False, tags, NOISE.tobytes(), pixels_first=pixels_first))
     data = crops.render(source, BOX)
-    layout, offset = directory.read_header(data)
-    main = directory.read(data, offset, layout).entries[0x927C]
+    main = exif.read_first(data).entries[0x927C]
     assert data[main.start : main.start + size] == notes[0] and values_of(data)[0x927C] == notes[1]
     if size > 4:
         assert [data.index(note) for note in notes] == [source.read_bytes().index(note) for note in notes]
@@ -386,8 +385,7 @@ def test_pixels_of_unknown_length_are_not_carried(told: int | None, tmp_path: Pa
     """Readers do without StripByteCounts: the rest of the file may be the picture, which must not follow its crop."""
     source = tmp_path / "a.tif"
     data = bytearray(tiff("<", False, {}, NOISE.tobytes(), pixels_first=False))
-    layout, offset = directory.read_header(data)
-    entry = directory.read(data, offset, layout).entries[279]
+    entry = exif.read_first(data).entries[279]
     if told is None:  # a private tag in its place
         struct.pack_into("<H", data, entry.start - 8, 65002)
     else:
@@ -402,7 +400,7 @@ def test_directories_of_other_programs_are_carried(tmp_path: Path) -> None:
     inner = {1: (2, b"a text of another program\0"), 2: (3, struct.pack(">H", 7))}
     source.write_bytes(tiff(">", False, {65001: (13, inner)}, NOISE.tobytes(), pixels_first=True))
     data = crops.render(source, BOX)
-    layout, offset = directory.read_header(data)
-    (at,) = directory.integers(data, directory.read(data, offset, layout).entries[65001], layout)
-    kept = directory.read(data, at, layout).entries
+    main = exif.read_first(data)
+    (at,) = main.integers(65001)
+    kept = exif.read(data, at, main.layout).entries
     assert data[kept[1].start : kept[1].start + kept[1].size] == inner[1][1] and kept.keys() == inner.keys()

@@ -423,12 +423,12 @@ def turned(kind: str) -> bytes:
     exif[0x0112] = 6
     raw = exif.tobytes()
     if kind == "eXIf":
-        return decode._chunk(b"eXIf", raw.removeprefix(b"Exif\0\0"))
+        return decode.png_chunk(b"eXIf", raw.removeprefix(b"Exif\0\0"))
     if kind == "zTXt":
         profile = f"\nexif\n{len(raw)}\n{raw.hex()}".encode()
-        return decode._chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile))
+        return decode.png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(profile))
     xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
-    return decode._chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
+    return decode.png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)
 
 
 @pytest.mark.parametrize("kind", ["eXIf", "zTXt", "iTXt"])
@@ -471,7 +471,7 @@ def test_size_of_a_huge_png_takes_little_memory(tmp_path: Path) -> None:
     data = b"".join(packer.compress(bytes(1 + side // 8)) for _ in range(side)) + packer.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
-    path.write_bytes(decode._PNG + b"".join(decode._chunk(*chunk) for chunk in chunks))
+    path.write_bytes(decode._PNG + b"".join(decode.png_chunk(*chunk) for chunk in chunks))
     assert in_child(_size_and_info, path, 50) == ((side, side), {})  # its pixels take 169 MB
 
 

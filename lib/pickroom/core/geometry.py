@@ -11,6 +11,7 @@ from typing import TypeVar
 from pickroom.core.records import CropBox
 
 PixelBox = tuple[int, int, int, int]
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height (Exif 2.32, table 4)
 Number = TypeVar("Number", int, float)
 
 # LESSONS.md, Cropping: the best single constant box of 7,099 real crops (mean IoU .688). It only preloads the
@@ -33,7 +34,7 @@ def to_stored(
     Source: Exif 2.32, table 4, Orientation (which stored row and column is the visual top and left side).
     """
     x1, y1, x2, y2 = box
-    if orientation in (5, 6, 7, 8):
+    if orientation in SIDEWAYS:
         x1, y1, x2, y2 = y1, x1, y2, x2
     if orientation in (2, 3, 7, 8):
         x1, x2 = size[0] - x2, size[0] - x1

@@ -24,7 +24,7 @@ from pickroom.core.records import FileOp
 from pickroom.files import rating
 from pickroom.files.batch import run_batch
 from pickroom.files.journal import BROWSE, SORT
-from pickroom.files.preflight import DiskSnapshot, left_in_words
+from pickroom.files.preflight import DiskSnapshot, HeldError, held_reason, left_in_words
 from pickroom.files.routing import RATED, Verdict
 from pickroom.storage import atomic
 from pickroom.store import groups, images, marks, operations
@@ -59,9 +59,8 @@ class PlaceResult:
     """What an apply did."""
 
     batch: int | None  # its number, for `undo --batch`; None when nothing was done
-    counts: dict[str, int] = field(
-        default_factory=dict
-    )  # destination folder -> images that went there, or were rated so
+    # destination folder -> images that went there, or were rated so
+    counts: dict[str, int] = field(default_factory=dict)
     # path -> reason, for images that stay where they are; stuck: those that `pickroom recover` must finish
     held: dict[str, str] = field(default_factory=dict)
     stuck: dict[str, str] = field(default_factory=dict)
@@ -114,25 +113,21 @@ def plan(
     mirror, sorted_into = project.is_mirrored, marks.folders(connection) if board == SORT else []
     placements = []
     for mark in wanted:
-        held, ops, staying = refused.get(mark.path), tuple[FileOp, ...](), tuple[str, ...]()
-        if held is None:
-            try:
-                folder = _mirrored(mark, sorted_into) if mirror else mark.folder
-                held, ops = _steps(project, disk, known, mark, folder, board, batch)
-                staying = () if project.manifest.in_place else disk.left_beside(mark.directory, [mark.filename])
-            except OSError as error:
-                held = f"{error.filename} cannot be read: {error.strerror}"
-            except rating.RatingError as error:
-                held = str(error)
-        placements.append(Placement(mark, held=held) if held is not None else Placement(mark, ops, staying=staying))
+        folder = mark.folder
+        if mirror:  # below it, the image's sub-folder, without the sorter's folder that it lies in so far
+            below = source_folder(mark.directory)
+            first, _, rest = below.partition("/")
+            folder = mirrored(folder, rest if first in sorted_into else below)
+        try:
+            if mark.path in refused:
+                raise HeldError(refused[mark.path])
+            ops = _steps(project, disk, known, mark, folder, board, batch)
+            disk.require_free(ops)
+            staying = () if project.manifest.in_place else disk.left_beside(mark.directory, [mark.filename])
+            placements.append(Placement(mark, ops, staying=staying))
+        except (HeldError, OSError) as error:
+            placements.append(Placement(mark, held=held_reason(error)))
     return placements
-
-
-def _mirrored(mark: Mark, sorted_into: Sequence[str]) -> str:
-    """The folder below a mark's for its image's sub-folder, without the sorter's folder that it lies in so far."""
-    below = source_folder(mark.directory)
-    first, _, rest = below.partition("/")
-    return mirrored(mark.folder, rest if first in sorted_into else below)
 
 
 def _steps(
@@ -143,28 +138,27 @@ def _steps(
     folder: str,
     board: BoardKind,
     batch: int,
-) -> tuple[str | None, tuple[FileOp, ...]]:
+) -> tuple[FileOp, ...]:
+    """The steps of one mark; raises HeldError, or OSError as `DiskSnapshot.companions_of`."""
     path = project.path(mark.directory, mark.filename)
     if path.is_symlink() or not path.is_file():
-        return "it has vanished since it was marked", ()
+        raise HeldError("it has vanished since it was marked")
     info = path.stat()
     if info.st_size != mark.file_size or not _is_same_time(info.st_mtime_ns, mark.mtime_ns):
-        return "it has changed since it was marked: look at it and mark it again", ()
+        raise HeldError("it has changed since it was marked: look at it and mark it again")
     if disk.companions_in(mark.directory).shares_stem(mark.filename):
-        return f"ambiguous stem: another image is named {stem_of(mark.filename)} too", ()
+        raise HeldError(f"ambiguous stem: another image is named {stem_of(mark.filename)} too")
     if project.manifest.in_place is not None:
         if mark.folder not in _VERDICTS:
-            return "a project that is rated in place keeps images, or sets them aside: clear its mark", ()
+            raise HeldError("a project that is rated in place keeps images, or sets them aside: clear its mark")
         wanted, begun = rating.rated(_VERDICTS[mark.folder]), FileOp(batch, board, mark.path, "write", None, None, "")
-        op = rating.step(disk, mark.directory, mark.filename, wanted, project.manifest.in_place, begun)
-        return disk.reserve([op]), (op,)
+        return (rating.step(disk, mark.directory, mark.filename, wanted, project.manifest.in_place, begun),)
     sha256 = known.get((mark.filename, info.st_size, info.st_mtime_ns)) or atomic.sha256_of(path)
     files = [(mark.filename, sha256), *disk.companions_of(mark.directory, mark.filename)]
-    ops = tuple(
+    return tuple(
         FileOp(batch, board, mark.path, "move", join(mark.directory, name), join(folder, name), content)
         for name, content in files
     )
-    return disk.reserve(ops), ops
 
 
 def _is_same_time(now: int, then: int) -> bool:

@@ -3,7 +3,6 @@
 Undo of a batch, whichever command made it, and recovery after a crash are here, too.
 """
 
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -17,7 +16,7 @@ from pickroom.core.naming import STAGING, join, marked_name, mirrored, split
 from pickroom.core.records import FileOp
 from pickroom.files import journal, moves
 from pickroom.files.journal import AUTOMATION, HANDLERS, Outcome
-from pickroom.files.preflight import DiskSnapshot, ImageFolder, moving_files
+from pickroom.files.preflight import DiskSnapshot, HeldError, ImageFolder, held_reason, moving_files
 from pickroom.files.recovery import finish_interrupted, unfinished
 from pickroom.storage import atomic
 from pickroom.store import decisions, operations
@@ -197,11 +196,9 @@ def plan_undo(project: Project, connection: sqlite3.Connection, batch: int, *, u
     problems = []
     for op in reversed(done):
         try:
-            back += [_step_unread(disk, op)] if unread else _steps_back(disk, op, placed)
-        except _InTheWay as problem:
-            problems.append(str(problem))
-        except OSError as error:
-            problems.append(f"{error.filename} cannot be read: {error.strerror}")
+            back += _steps_back(disk, op, placed, unread)
+        except (HeldError, OSError) as error:
+            problems.append(held_reason(error))
     in_the_way = disk.reserve(back)
     problems += [in_the_way] if in_the_way else []
     if problems:
@@ -213,21 +210,14 @@ def plan_undo(project: Project, connection: sqlite3.Connection, batch: int, *, u
     return back
 
 
-class _InTheWay(Exception):
-    """Why a step cannot be undone."""
-
-
-def _step_unread(disk: DiskSnapshot, op: FileOp) -> FileOp:
-    if op.op == "move" and not (disk.root / (op.destination or "")).is_file():
-        raise _InTheWay(f"{op.destination} is gone")
-    return moves.inverse(op)
-
-
-def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) -> list[FileOp]:
-    step, path = _step_unread(disk, op), disk.root / (op.destination or "")
-    if op.op in ("write", "replace") and path.is_file() and atomic.sha256_of(path) != op.sha256:
-        raise _InTheWay(f"{op.destination} has been changed {'since' if path.suffix == '.xmp' else 'by hand'}")
-    if op.op != "move":
+def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None], unread: bool) -> list[FileOp]:
+    """The inverse of a step, and of a move those of companions that came later; raises HeldError, OSError."""
+    step, path = moves.inverse(op), disk.root / (op.destination or "")
+    if op.op == "move" and not path.is_file():
+        raise HeldError(f"{op.destination} is gone")
+    if not unread and op.op in ("write", "replace") and path.is_file() and atomic.sha256_of(path) != op.sha256:
+        raise HeldError(f"{op.destination} has been changed {'since' if path.suffix == '.xmp' else 'by hand'}")
+    if unread or op.op != "move":
         return [step]
     assert op.destination is not None and op.source is not None
     # a caption edited meanwhile, or a sidecar of another program that came later, goes back too
@@ -235,24 +225,17 @@ def _steps_back(disk: DiskSnapshot, op: FileOp, placed: Collection[str | None]) 
     directory, name = split(op.destination)
     is_image = name in disk.companions_in(directory).images
     if step.sha256 != op.sha256 and is_image:
-        raise _InTheWay(f"{op.destination} has been changed since")
+        raise HeldError(f"{op.destination} has been changed since")
     found = disk.companions_of(directory, name) if is_image else []
     companions = [(extra, sha256) for extra, sha256 in found if join(directory, extra) not in placed]
     if op.source.endswith(atomic.PARTIAL_SUFFIX):  # a crop was made, not moved here, and nothing is deleted outright
-        longest = max((len(os.fsencode(extra)) for extra, _ in companions), default=0)
         staging = mirrored(STAGING, directory)  # as its crop_cropped/ was: flat where that is
-        limit = disk.name_limit(staging) - max(0, longest - len(os.fsencode(name)))
-        there = join(staging, marked_name(name, f"undone-{op.batch}", limit))
-        step = replace(step, destination=there)
+        limit = disk.name_limit(staging, name, companions)
+        step = replace(step, destination=join(staging, marked_name(name, f"undone-{op.batch}", limit)))
     assert step.destination is not None
     folder, new_name = split(step.destination)
-    new = [
-        replace(
-            step,
-            source=join(directory, extra),
-            destination=join(folder, renamed(extra, name, new_name)),
-            sha256=sha256,
-        )
-        for extra, sha256 in companions
-    ]
-    return [*new, step]
+    back = []
+    for extra, sha256 in companions:
+        source, destination = join(directory, extra), join(folder, renamed(extra, name, new_name))
+        back.append(replace(step, source=source, destination=destination, sha256=sha256))
+    return [*back, step]

@@ -11,9 +11,10 @@ import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from pickroom.core.errors import FileOperationError, ImageError
+from pickroom.core.errors import FileOperationError, ImageError, PickroomError
 from pickroom.core.geometry import compose
 from pickroom.core.naming import (
     CROP_ORIGINALS,
@@ -30,9 +31,10 @@ from pickroom.core.naming import (
 )
 from pickroom.core.records import BoxSource, CropBox, Decision, FileOp
 from pickroom.files import rating, sidecars, xmp
-from pickroom.files.batch import Batch, run_batch
+from pickroom.files.batch import run_batch
 from pickroom.files.journal import CROP, DROP
-from pickroom.files.preflight import DiskSnapshot
+from pickroom.files.preflight import DiskSnapshot, HeldError
+from pickroom.files.routing import digest
 from pickroom.images import crops as rendering
 from pickroom.images import decode, raw
 from pickroom.storage import atomic
@@ -90,69 +92,64 @@ class _Job:
         return next((op.sha256 for op in self.ops if op.destination == made), self.ops[0].sha256)
 
 
-class _Refused(Exception):
-    """One order cannot be carried out; the message says why."""
-
-
 def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Order]) -> CropResult:
     """Crop or drop waiting images. What is refused stays as it was, with its reason; the rest goes on.
 
     Raises:
         LockedError, ProjectError, StoreError: as `run_batch`; images not yet committed have not moved.
     """
-    result = CropResult()
+    result, in_place = CropResult(), project.manifest.in_place
     with run_batch(project, connection, "cropping", sweep=True) as batch:
         disk = DiskSnapshot(project.root)
         for start in range(0, len(orders), _CHUNK):
             jobs = []
             for order in orders[start : start + _CHUNK]:
                 try:
-                    jobs.append(job := _check(project, connection, disk, order, batch.number))
-                    warnings = [NO_SIDECAR] if job.group_id is None else []
-                    warnings += [job.warning] if job.warning else []
-                    if warnings:
-                        result.warnings[order.unit] = "; ".join(warnings)
-                except (_Refused, sidecars.SidecarError, rating.RatingError) as error:
-                    result.refused[order.unit] = str(error)
-                except ImageError as error:
-                    result.refused[order.unit] = error.reason
-                except OSError as error:
-                    result.refused[order.unit] = error.strerror or str(error)
-            try:
-                _submit(project, connection, batch, jobs, result)
+                    job = (_check_in_place if in_place else _check)(project, connection, disk, order, batch.number)
+                    disk.require_free(job.ops)
+                    jobs.append(job)
+                    warnings = (NO_SIDECAR if job.group_id is None else "", job.warning)
+                    if any(warnings):
+                        result.warnings[order.unit] = "; ".join(filter(None, warnings))
+                except (HeldError, ImageError, OSError) as error:
+                    result.refused[order.unit] = _reason(error)
+            try:  # render, commit and run one chunk
+                batch.folder.require()
+                if in_place is None:
+                    if any(job.order.box is not None for job in jobs):
+                        batch.folder.make(CROPPED)
+                    jobs = _render(project, jobs, result)
+                ops = [op for job in jobs for op in job.ops]
+                batch.commit(ops, partial(_write, connection, jobs, batch.number))
+                ran = batch.run()
             except (FileOperationError, OSError) as error:  # the chunks before this one are done
-                reason = error.line if isinstance(error, FileOperationError) else error.strerror or str(error)
-                result.refused |= {order.unit: reason for order in orders[start:]}
+                result.refused |= {order.unit: _reason(error) for order in orders[start:]}
                 break
+            result.done += ran.done
+            result.refused |= ran.failed
+            result.stuck = ran.stuck  # each run tries every planned step again
         result.batch = batch.number if result.done or result.stuck else None
     return result
 
 
-def _submit(
-    project: Project, connection: sqlite3.Connection, batch: Batch, jobs: Sequence[_Job], result: CropResult
-) -> None:
-    """Render, commit and run one chunk of jobs, adding to `result`."""
-    batch.folder.require()
-    if project.manifest.in_place is None:
-        if any(job.order.box is not None for job in jobs):
-            batch.folder.make(CROPPED)
-        jobs = _render(project, jobs, result)
-    batch.commit([op for job in jobs for op in job.ops], lambda: _write(connection, jobs, batch.number))
-    ran = batch.run()
-    result.done += ran.done
-    result.refused |= ran.failed
-    result.stuck = ran.stuck  # each run tries every planned step again
+def _reason(error: Exception) -> str:
+    match error:
+        case ImageError():
+            return error.reason
+        case PickroomError():
+            return error.line
+        case OSError() if error.strerror:
+            return error.strerror
+    return str(error)
 
 
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
     """Compare one order with disk and database; raises on any difference."""
     source = project.path(order.directory, order.filename)
-    if project.manifest.in_place is not None:
-        return _check_in_place(project, connection, disk, order, batch)
     waits = order.directory.partition("/")[0] in WAITING_FOLDERS and stays_inside(order.directory)
     is_image = waits and order.filename in disk.companions_in(order.directory).images
     if not is_image or source.is_symlink() or not source.is_file():
-        raise _Refused(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
+        raise HeldError(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
     sidecar = sidecars.read(project, connection, order.directory, order.filename)
     sha256 = atomic.sha256_of(source)
     earlier = crops.by_content(connection, *split(order.unit), sha256)
@@ -168,9 +165,6 @@ def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot,
     ops = _steps(disk, order, batch, sha256, sidecar, again=earlier is not None, rendered=frame is None)
     if box is not None and frame is not None:
         ops = crop_in_sidecar(disk, join(order.directory, order.filename), box, frame, ops)
-    in_the_way = disk.reserve(ops)
-    if in_the_way is not None:
-        raise _Refused(in_the_way)
     return _Job(order, group_id, box, tuple(ops), left_out and f"the crop is without its {left_out}")
 
 
@@ -180,7 +174,7 @@ def _require_size(source: Path, decision: Decision) -> None:
     picked = (decision.image_width, decision.image_height)
     if (wide, tall) != picked:
         measures = f"it measures {wide} x {tall}, but the image picked measured {picked[0]} x {picked[1]}"
-        raise _Refused(f"{measures}: a box drawn here would be logged in another frame")
+        raise HeldError(f"{measures}: a box drawn here would be logged in another frame")
 
 
 def _check_in_place(
@@ -190,7 +184,7 @@ def _check_in_place(
     source, name = project.path(order.directory, order.filename), order.filename
     waits = sidecars.from_database(project, connection, order.directory, name)
     if waits is None or (waits.decision.directory or "") != order.directory or source.is_symlink():
-        raise _Refused("no decision waits for a crop of this image")
+        raise HeldError("no decision waits for a crop of this image")
     wanted = rating.rated("rejected")
     if order.box is not None:
         _require_size(source, waits.decision)
@@ -198,9 +192,6 @@ def _check_in_place(
     begun = FileOp(batch, DROP if order.box is None else CROP, order.unit, "write", None, None, "")
     assert project.manifest.in_place is not None
     op = rating.step(disk, order.directory, name, wanted, project.manifest.in_place, begun)
-    in_the_way = disk.reserve([op])
-    if in_the_way is not None:
-        raise _Refused(in_the_way)
     cut = {key: value for key, value in wanted.items() if key[0] == xmp.CRS}
     written = xmp.properties((op.content or "").encode(), cut) == cut
     warning = "" if written else f"{op.destination} is of a RAW file: the crop is in the database only"
@@ -236,7 +227,7 @@ def _steps(
             ops.append(FileOp(batch, kind, unit, "move", join(order.directory, file), join(away, file), content))
     if sidecar is not None and sidecar.text is not None:
         path, text = join(order.directory, sidecar_name(name)), sidecar.text
-        ops.append(FileOp(batch, kind, unit, "remove", path, None, _digest(text), content=text))
+        ops.append(FileOp(batch, kind, unit, "remove", path, None, digest(text), content=text))
     return ops
 
 
@@ -282,25 +273,21 @@ def crop_in_sidecar(
         why = f"its crop cannot be written into {written}: {error}"
         raise ImageError(disk.root / path, f"{why}; move that sidecar away", by_content=False) from None
     there = join(split(moved.destination or "")[0], written)
-    write = replace(moved, op="write", source=None, destination=there, sha256=_digest(text), content=text)
+    write = replace(moved, op="write", source=None, destination=there, sha256=digest(text), content=text)
     old = [op for op in ops if op.source == join(folder, written)]
     rest = [op for op in ops if op not in old]
     before = packet.decode() if packet is not None else ""
     return [
         write,
         *rest,
-        *(replace(op, op="remove", destination=None, sha256=_digest(before), content=before) for op in old),
+        *(replace(op, op="remove", destination=None, sha256=digest(before), content=before) for op in old),
     ]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def partial_path(batch: int, unit: str) -> str:
     """Where the crop of an image is rendered before it is journalled: on the disk of its destination, unseen."""
-    digest = hashlib.sha256(unit.encode()).hexdigest()[:16]  # the name itself may be as long as names can be
-    return join(CROPPED, f".{batch}-{digest}{PARTIAL_SUFFIX}")
+    # the name itself may be as long as names can be
+    return join(CROPPED, f".{batch}-{digest(unit)[:16]}{PARTIAL_SUFFIX}")
 
 
 def render_to(root: Path, source: Path, box: CropBox, partial: str) -> str:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from pickroom.core.records import Decision, FileOp, Group, InputKind, Recommendation
 from pickroom.files import rating, routing
 from pickroom.files.batch import run_batch
-from pickroom.files.preflight import DiskSnapshot, left_in_words
-from pickroom.files.rating import RatingError
+from pickroom.files.preflight import DiskSnapshot, HeldError, held_reason, left_in_words
 from pickroom.store import decisions, groups, operations, review_state
 from pickroom.store.review_state import SavedChoice
 from pickroom.store.workspace import Project, utc_now
@@ -127,13 +126,9 @@ def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int, project: Projec
             ops = routing.plan(item.group, item.route, companions, item.saved.shown, batch, mirror=mirror)
         elif choice is not None:
             ops = rating.steps(disk, item.group, item.route, dict(choice.stars), in_place, batch)
-    except OSError as error:
-        return replace(item, held=f"{error.filename} cannot be read: {error.strerror}")
-    except RatingError as error:
-        return replace(item, held=str(error))
-    held = disk.reserve(ops)
-    if held is not None:
-        return replace(item, held=held)
+        disk.require_free(ops)
+    except (HeldError, OSError) as error:
+        return replace(item, held=held_reason(error))
     staying = () if in_place else disk.left_beside(item.group.directory, item.group.filenames)
     return replace(item, ops=tuple(ops), staying=staying)
 

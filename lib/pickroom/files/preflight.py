@@ -39,6 +39,15 @@ _NAMED = 5  # files left behind that are named in a line
 _TEMPORARY = 64  # bytes: no name that a file has while it is written is longer
 
 
+class HeldError(ValueError):
+    """Why an image, or a group, is held back or left as it is; the message says it."""
+
+
+def held_reason(error: HeldError | OSError) -> str:
+    """What a HeldError says, or which file cannot be read."""
+    return f"{error.filename} cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+
+
 def left_in_words(paths: Sequence[str]) -> list[str]:
     """Files that stay when the images go whose names they begin with, in words; empty where there are none."""
     first = ", ".join(paths[:_NAMED]) + (", ..." if len(paths) > _NAMED else "")
@@ -186,10 +195,22 @@ class DiskSnapshot:
             self._stems[directory].add(stem_of(name))
         return None
 
-    def name_limit(self, directory: str) -> int:
-        """How many bytes a name in a folder may have, given relative to the root; the folder need not exist yet."""
+    def require_free(self, ops: Iterable[FileOp]) -> None:
+        """`reserve`; raises HeldError where that says why not."""
+        reason = self.reserve(ops)
+        if reason is not None:
+            raise HeldError(reason)
+
+    def name_limit(self, directory: str, name: str, companions: Iterable[tuple[str, str]]) -> int:
+        """How many bytes an image's new name in a folder may have, given relative to the root; it need not exist yet.
+
+        Args:
+            name: of the image so far; the names of its companions begin as it does, and may end in more.
+        """
         names, paths = self._limits_of(directory)
-        return min(names, paths - len(os.fsencode(self.root / directory)) - 2)
+        size = len(os.fsencode(name))
+        longest = max([size, *(len(os.fsencode(file)) for file, _ in companions)])
+        return min(names, paths - len(os.fsencode(self.root / directory)) - 2) - (longest - size)
 
     def _is_wide(self, path: str) -> bool:
         """Whether a file's name has more bytes than its disk names as the limit: then the disk counts UTF-16 units."""

@@ -4,7 +4,6 @@ In such a project (`Manifest.in_place`) no image moves: a verdict, a label, flag
 steps of the journal.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Literal
 from pickroom.core.naming import RAW_EXTENSIONS, extension_of, join, split, stem_of
 from pickroom.core.records import CropBox, FileOp, Group
 from pickroom.files import routing, xmp
-from pickroom.files.preflight import DiskSnapshot
+from pickroom.files.preflight import DiskSnapshot, HeldError
 from pickroom.files.routing import Route, Verdict
 from pickroom.images import decode
 
@@ -28,10 +27,6 @@ RATINGS: Mapping[Verdict, tuple[int, str | None, bool | None]] = {
     "rejected": (-1, "Red", False),
 }
 _LARGEST = 16 << 20  # bytes of a sidecar that is merged into; Camera Raw's with masks have a few
-
-
-class RatingError(ValueError):
-    """A sidecar cannot say what it must; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +95,6 @@ def plan(
             if raw or (packet is not None and xmp.names_another(packet, filename, disk.names(folder))):
                 planned = replace(planned, rating_only=True)
                 wanted, other = {key: value for key, value in wanted.items() if key[0] not in (xmp.CRS, xmp.TIFF)}, None
-        if extension_of(filename) in RAW_EXTENSIONS:
-            wanted = xmp.keep_frame(packet, wanted)
         if packet is not None and other and xmp.properties(packet, other) == other:
             wanted = {**wanted, **xmp.NO_CROP}
         if extension_of(filename) in RAW_EXTENSIONS:
@@ -131,7 +124,7 @@ def step(
         op: whose batch, kind and unit the step has.
 
     Raises:
-        RatingError: the sidecar cannot be changed. OSError: the folder cannot be listed.
+        HeldError: the sidecar cannot be changed. OSError: the folder cannot be listed.
     """
     ways: tuple[Naming, ...] = ("stem", "full") if naming == "stem" else ("full", "stem")
     there = [way for way in ways if _name(filename, way) in disk.names(directory)]
@@ -140,10 +133,9 @@ def step(
         if not sidecar.rating_only:
             break
     if sidecar.after is None:
-        raise RatingError(f"{sidecar.path}: {sidecar.held}")
+        raise HeldError(f"{sidecar.path}: {sidecar.held}")
     kind: Literal["write", "replace"] = "write" if sidecar.before is None else "replace"
-    sha256 = hashlib.sha256(sidecar.after.encode()).hexdigest()
-    op = replace(op, op=kind, source=None, destination=sidecar.path, sha256=sha256)
+    op = replace(op, op=kind, source=None, destination=sidecar.path, sha256=routing.digest(sidecar.after))
     return replace(op, content=sidecar.after, content_before=sidecar.before)
 
 
@@ -156,7 +148,7 @@ def steps(
         stars: place in the group -> what the user gave; it counts where the image is kept.
 
     Raises:
-        RatingError, OSError: as `step`.
+        HeldError, OSError: as `step`.
     """
     found = []
     for place, (image, verdict) in enumerate(zip(group.images, routing.verdicts(way), strict=True)):

@@ -21,7 +21,7 @@ from pickroom.core.naming import filename_of, folder_of, join, marked_name, side
 from pickroom.core.records import FileOp
 from pickroom.files.batch import Batch, run_batch
 from pickroom.files.journal import RENAME, Outcome
-from pickroom.files.preflight import DiskSnapshot, ImageFolder
+from pickroom.files.preflight import DiskSnapshot, ImageFolder, held_reason
 from pickroom.images.scan import walk
 from pickroom.integrity.whereabouts import Whereabouts
 from pickroom.storage import atomic
@@ -143,7 +143,7 @@ class _Planner:
                     self._returned.add((filename_of(path), sha256))
                     return Return(path, ops, why)
         except OSError as error:
-            return Return(path, held=f"{error.filename} cannot be read: {error.strerror}")
+            return Return(path, held=held_reason(error))
         return Return(path, held="every place it could go to is taken")
 
     def _ways(self, path: str, sha256: str) -> Iterator[tuple[str, str]]:
@@ -172,10 +172,7 @@ class _Planner:
 
     def _numbered(self, folder: str, path: str) -> Iterator[str]:
         here, name = split(path)
-        size = len(name.encode())
-        # the names of its companions begin as its own does, and may end in more
-        longest = max([size, *(len(file.encode()) for file, _ in self._disk.companions_of(here, name))])
-        limit = self._disk.name_limit(folder) - (longest - size)
+        limit = self._disk.name_limit(folder, name, self._disk.companions_of(here, name))
         for number in count(1):
             mark = f"recovered-{self._batch}" + f"-{number}" * (number > 1)
             yield join(folder, marked_name(name, mark, limit))
@@ -241,7 +238,7 @@ def prefix_duplicates(
             files = [(entry.filename, atomic.sha256_of(project.root / unit))]
             files += disk.companions_of(here, entry.filename)
         except OSError as error:
-            held.append(f"{error.filename} cannot be read: {error.strerror}")
+            held.append(held_reason(error))
             continue
         steps = [
             FileOp(batch.number, RENAME, unit, "move", join(here, name), join(here, renamed(name, *names)), sha256)

@@ -149,6 +149,16 @@ def decision(
     )
 
 
+def digest(text: str) -> str:
+    """Hex SHA-256 of a text in UTF-8, as a step has it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_step(batch: int, kind: str, unit: str, destination: str, text: str) -> FileOp:
+    """The step that writes a small file."""
+    return FileOp(batch, kind, unit, "write", None, destination, digest(text), content=text)
+
+
 def sidecar_text(
     group_id: str, project_id: str, directory: str | None, filename: str, ai_route: str, box: CropBox | None
 ) -> str:
@@ -200,6 +210,5 @@ def plan(
         box = recommendation.offered_crop if own_pick and recommendation else None
         text = sidecar_text(group.group_id, group.project_id, group.directory, filename, way.sidecar, box)
         destination = join(folders[way.picked], sidecar_name(filename))
-        sha256 = hashlib.sha256(text.encode()).hexdigest()
-        ops.append(FileOp(batch, REVIEW, group.group_id, "write", None, destination, sha256, content=text))
+        ops.append(write_step(batch, REVIEW, group.group_id, destination, text))
     return ops

@@ -4,12 +4,12 @@ A lost sidecar is written again from its group's row; a crop, or a drop, that th
 """
 
 import errno
-import hashlib
 import json
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,11 +17,12 @@ from typing import TypeVar
 from pickroom.core import naming
 from pickroom.core.companions import Companions
 from pickroom.core.errors import LockedError, StoreError
-from pickroom.core.naming import is_text, join, sidecar_name, source_folder, split, stem_of
+from pickroom.core.naming import filename_of, is_text, join, sidecar_name, source_folder, split, stem_of
 from pickroom.core.records import CropBox, Decision, FileOp
 from pickroom.files.batch import Batch, run_batch
 from pickroom.files.journal import CROP, DROP, SIDECAR
-from pickroom.files.routing import sidecar_text
+from pickroom.files.preflight import HeldError
+from pickroom.files.routing import digest, sidecar_text, write_step
 from pickroom.storage import atomic
 from pickroom.store import crops, decisions, groups, operations
 from pickroom.store.connect import transaction
@@ -31,10 +32,6 @@ from pickroom.store.workspace import Project, utc_now
 KEYS = frozenset(("group_id", "project_id", "needs_crop", "ai_route", "ai_crop_coords", "filename"))
 Read = TypeVar("Read")
 _MOST_BYTES = 1 << 20  # it holds one line
-
-
-class SidecarError(ValueError):
-    """A sidecar that cannot be used; the message says why, and the image still waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
     """The sidecar of an image; where it has none, what the database says; None when no crop of it is waited for.
 
     Raises:
-        SidecarError: the sidecar is not a JSON object, names another file, project or group, or is unreadable; or there
+        HeldError: the sidecar is not a JSON object, names another file, project or group, or is unreadable; or there
             is none, and the image is not the one that was picked.
     """
     if project.manifest.in_place is not None:
@@ -80,26 +77,32 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:  # none can be there
             return None
-        raise SidecarError(f"its sidecar cannot be read: {error.strerror}") from None
+        raise HeldError(f"its sidecar cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise SidecarError(f"its sidecar is not valid JSON ({error})") from None
+        raise HeldError(f"its sidecar is not valid JSON ({error})") from None
     if not isinstance(values, dict):
-        raise SidecarError("its sidecar holds no JSON object")
+        raise HeldError("its sidecar holds no JSON object")
     named = values.get("filename", filename)
     if named != filename:
-        if _is_anothers(project, directory, filename, named):
+        text_name = isinstance(named, str) and is_text(named) and "/" not in named
+        # it belongs to another image of the same stem in the same folder
+        if text_name and stem_of(named) == stem_of(filename) and project.path(directory, named).is_file():
             return from_database(project, connection, directory, filename)
-        raise SidecarError(f"its sidecar names another file: {named!r}")
+        raise HeldError(f"its sidecar names another file: {named!r}")
     if values.get("project_id") not in (project.id, *project.manifest.aliases):
-        raise SidecarError(f"its sidecar names project {values.get('project_id')!r}")
+        raise HeldError(f"its sidecar names project {values.get('project_id')!r}")
     group_id = values.get("group_id")
     known = isinstance(group_id, str) and is_text(group_id)
     decision = _sound(decisions.get, connection, group_id) if known else None
     if decision is None:
-        raise SidecarError(f"its sidecar names an unknown group: {group_id!r}")
+        raise HeldError(f"its sidecar names an unknown group: {group_id!r}")
     if decision.picked != filename or source_folder(directory) not in ("", decision.directory):
-        raise SidecarError(f"its sidecar names group {group_id}, whose pick is another image")
-    return Sidecar(text, decision, _box(values), minimal=not values.keys() >= KEYS)
+        raise HeldError(f"its sidecar names group {group_id}, whose pick is another image")
+    try:
+        box = CropBox.of(values["ai_crop_coords"]) if values.get("ai_crop_coords") is not None else None
+    except (ValueError, TypeError) as error:
+        raise HeldError(f"its sidecar holds an invalid box ({error})") from None
+    return Sidecar(text, decision, box, minimal=not values.keys() >= KEYS)
 
 
 def from_database(project: Project, connection: sqlite3.Connection, directory: str, filename: str) -> Sidecar | None:
@@ -108,7 +111,7 @@ def from_database(project: Project, connection: sqlite3.Connection, directory: s
     In a mirrored project its folder says which of those of its name, else its content.
 
     Raises:
-        SidecarError: one waits for it, but the image cannot be read or is not the one that was picked.
+        HeldError: one waits for it, but the image cannot be read or is not the one that was picked.
     """
     waiting = _sound(decisions.waiting_crops, connection, filename) if is_text(filename) else []
     below = source_folder(directory)
@@ -119,7 +122,7 @@ def from_database(project: Project, connection: sqlite3.Connection, directory: s
     try:
         sha256 = None if picked == [None] else atomic.sha256_of(project.path(directory, filename))
     except OSError as error:
-        raise SidecarError(f"it cannot be read: {error.strerror}") from None
+        raise HeldError(f"it cannot be read: {error.strerror}") from None
     if len(waiting) > 1:
         waiting = [one for one, content in zip(waiting, picked, strict=True) if content == sha256]
         waiting = [one for one in waiting if one.directory == below] or waiting
@@ -129,7 +132,7 @@ def from_database(project: Project, connection: sqlite3.Connection, directory: s
     (decision,) = waiting
     # where images stay, other programs write metadata into them: the place tells which it is
     if picked not in ([None], [sha256]) and project.manifest.in_place is None:
-        raise SidecarError(
+        raise HeldError(
             f"it has no sidecar, and it is not the image that was picked in group {decision.group_id} (its content "
             "differs): put that image back here, or write its sidecar by hand"
         )
@@ -141,24 +144,7 @@ def _sound(read: Callable[..., Read], connection: sqlite3.Connection, key: objec
     try:
         return read(connection, key)
     except StoreError as error:
-        raise SidecarError(error.what) from None
-
-
-def _is_anothers(project: Project, directory: str, filename: str, named: object) -> bool:
-    """Whether a sidecar belongs to another image of the same stem in the same folder."""
-    if not isinstance(named, str) or not is_text(named) or "/" in named or stem_of(named) != stem_of(filename):
-        return False
-    return project.path(directory, named).is_file()
-
-
-def _box(values: dict[str, object]) -> CropBox | None:
-    coordinates = values.get("ai_crop_coords")
-    if coordinates is None:
-        return None
-    try:
-        return CropBox.of(coordinates)
-    except (ValueError, TypeError) as error:
-        raise SidecarError(f"its sidecar holds an invalid box ({error})") from None
+        raise HeldError(error.what) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +155,13 @@ class Fault:
     what: str  # what is wrong with it
     next: str = ""  # what the user must do where `repair` cannot
     known: Sidecar | None = None  # what its sidecar should say
-    decision: Decision | None = None
-    made: tuple[Crop, ...] = ()  # the crops that complete its decision; dropped: it was sent to delete_staging
-    dropped: bool = False
+    decision: Decision | None = None  # one that `repair` completes
+    made: tuple[Crop, ...] = ()  # by these crops; where there is none, the image was sent to delete_staging
 
     @property
     def repairable(self) -> bool:
         """Whether `repair` puts it right."""
-        return self.known is not None or self.dropped or bool(self.made)
+        return self.known is not None or self.decision is not None
 
     def to_dict(self) -> dict[str, object]:
         return {"image": self.path, "what": self.what, "repairable": self.repairable, "next": self.next}
@@ -224,9 +209,19 @@ def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
         rebuilt = _rebuild(project, connection, batch)
         done = [f"{fault.line}; it was written again from the database" for fault in rebuilt]
         for fault in _rows(project, connection):
-            if fault.repairable and fault.decision is not None:
-                with transaction(connection):
-                    done.append(_close(connection, fault, fault.decision))
+            if fault.decision is None:
+                continue
+            group_id = fault.decision.group_id
+            with transaction(connection):
+                if fault.made:
+                    for crop in fault.made:
+                        crops.set_group(connection, crop, group_id)
+                    decisions.set_crop(connection, group_id, fault.made[-1])
+                    how = f"got the crop that was made in batch {fault.made[-1].batch}"
+                else:
+                    decisions.set_dropped(connection, group_id, utc_now())
+                    how = "no longer waits: it was sent to delete_staging"
+            done.append(f"{fault.path}: group {group_id} {how}")
     return done
 
 
@@ -239,31 +234,26 @@ def _sidecars(project: Project, connection: sqlite3.Connection) -> Iterator[Faul
                 continue
             own, path = sidecar_name(name), join(directory, name)
             try:
-                found = read(project, connection, directory, name)
-                known, what = found, "its sidecar has the minimal old form"
-                if found is None or (found.text is not None and not found.minimal):
+                known, what = read(project, connection, directory, name), "its sidecar has the minimal old form"
+                if known is None or (known.text is not None and not known.minimal):
                     continue
-                if found.text is None:
+                if known.text is None:
                     if own in there:  # that of another image of this stem: the database answers for this one
                         continue
                     what = "its sidecar is missing"
                     there.add(own)
-            except SidecarError as error:
+            except HeldError as error:
                 what = str(error)
                 try:
                     known = from_database(project, connection, directory, name)
-                except SidecarError as differs:
+                except HeldError as differs:
                     known, what = None, str(differs)
                 if known is not None and _hash(folder / own) is None:
-                    what_then = f"then: pickroom check {project.id} --repair"
-                    yield Fault(path, what, f"Move {join(directory, own)} away, {what_then}")
+                    then = f"Move {join(directory, own)} away, then: pickroom check {project.id} --repair"
+                    yield Fault(path, what, then)
                     continue
-            if known is not None:
-                yield Fault(path, what, known=known)
-            elif own in there:
-                yield Fault(path, what, f"No decision waits for this image: move {join(directory, own)} away")
-            else:
-                yield Fault(path, what)
+            then = f"No decision waits for this image: move {join(directory, own)} away"
+            yield Fault(path, what, then if known is None and own in there else "", known)
 
 
 def _rebuild(project: Project, connection: sqlite3.Connection, batch: Batch) -> list[Fault]:
@@ -276,39 +266,28 @@ def _rebuild(project: Project, connection: sqlite3.Connection, batch: Batch) -> 
     done: list[str] = []
     for steps in (_set_aside, _write):
         batch, ops = Batch(connection, batch.folder), list[FileOp]()
-        for fault in faults.values():
-            try:
-                ops += steps(project, fault, batch.number)
-            except OSError:  # a folder of that name, or a file that nobody may read: the next look names it
-                continue
+        for path, fault in faults.items():
+            directory, name = split(path)
+            own = join(directory, sidecar_name(name))
+            there = (project.root / own).exists()
+            with suppress(OSError):  # a folder of that name, or a file that nobody may read: the next look names it
+                if fault.known is not None and there == (steps is _set_aside):
+                    ops.append(steps(project, path, own, fault.known.decision, batch.number))
         batch.plan(ops)
         done = batch.run().done
     return [faults[path] for path in done if path in faults]
 
 
-def _set_aside(project: Project, fault: Fault, batch: int) -> list[FileOp]:
-    own = _sidecar_of(fault)
-    if not (project.root / own).exists():
-        return []
-    name = f"replaced-{batch}-{hashlib.sha256(fault.path.encode()).hexdigest()[:16]}.decision"
+def _set_aside(project: Project, path: str, own: str, decision: Decision, batch: int) -> FileOp:
+    name = f"replaced-{batch}-{digest(path)[:16]}.decision"
     sha256 = atomic.sha256_of(project.root / own)
-    return [FileOp(batch, SIDECAR, fault.path, "move", own, join(naming.STAGING, name), sha256)]
+    return FileOp(batch, SIDECAR, path, "move", own, join(naming.STAGING, name), sha256)
 
 
-def _write(project: Project, fault: Fault, batch: int) -> list[FileOp]:
-    own = _sidecar_of(fault)
-    if fault.known is None or (project.root / own).exists():
-        return []
-    decision, name = fault.known.decision, split(fault.path)[1]
+def _write(project: Project, path: str, own: str, decision: Decision, batch: int) -> FileOp:
     route = "manual" if decision.user_action == "crop" else "suggestion"
-    text = sidecar_text(decision.group_id, decision.project_id, decision.directory, name, route, decision.own_box)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return [FileOp(batch, SIDECAR, fault.path, "write", None, own, digest, content=text)]
-
-
-def _sidecar_of(fault: Fault) -> str:
-    directory, name = split(fault.path)
-    return join(directory, sidecar_name(name))
+    named = (decision.group_id, decision.project_id, decision.directory, filename_of(path))
+    return write_step(batch, SIDECAR, path, own, sidecar_text(*named, route, decision.own_box))
 
 
 def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
@@ -334,52 +313,34 @@ def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
         originals = [_hash(project.root / naming.CROP_ORIGINALS / unit) for unit in units]
         content = moves[0].sha256 if moves else next(filter(None, originals), None)
         alone = names[name] == 1 or picked is not None
-        if content is not None and alone and picked in (None, content):
-            if moves and moves[-1].kind == DROP:
-                yield Fault(name, f"{what}and it was sent to delete_staging", decision=decision, dropped=True)
-                continue
-            if made:
-                yield Fault(name, f"{what}which was made without a sidecar", decision=decision, made=made)
-                continue
-        there = next((u for u in units if any((project.root / f / u).is_file() for f in naming.OWNED_FOLDERS)), name)
-        yield Fault(name, *_unknown(project, there, what))
+        sure = content is not None and alone and picked in (None, content)
+        if sure and moves and moves[-1].kind == DROP:
+            yield Fault(name, f"{what}and it was sent to delete_staging", decision=decision)
+        elif sure and made:
+            yield Fault(name, f"{what}which was made without a sidecar", decision=decision, made=made)
+        else:
+            yield _unknown(project, name, units, what)
 
 
-def _unknown(project: Project, name: str, what: str) -> tuple[str, str]:
-    """What is wrong with a row that nothing closes, and what the user must do.
+def _unknown(project: Project, name: str, units: Sequence[str], what: str) -> Fault:
+    """A row that nothing closes, and what the user must do.
 
     Args:
-        name: the image's path below the folder that holds it.
+        units: where the image may be below the folder that holds it.
     """
-    places = [folder for folder in naming.OWNED_FOLDERS if (project.root / folder / name).is_file()]
-    waiting = f"{naming.WAITING_FOLDERS[0]}/"
-    originals, cropped = naming.CROP_ORIGINALS, naming.CROPPED
-    if originals in places and cropped in places:
-        return (
-            f"{what}and {cropped}/ holds a crop whose box is not known",
-            f"Move {cropped}/{name} away and {originals}/{name} back to {waiting}, then crop it again",
-        )
-    if places:
-        return f"{what}and it is in {places[0]}/", f"Move it to {waiting}, then crop it"
-    return (
-        f"{what}and it is in none of the folders that Pickroom moves images to",
-        f"Put it back into {waiting}, then crop it",
-    )
+    waiting, originals, cropped = f"{naming.WAITING_FOLDERS[0]}/", naming.CROP_ORIGINALS, naming.CROPPED
+    for unit in units:
+        places = [folder for folder in naming.OWNED_FOLDERS if (project.root / folder / unit).is_file()]
+        if originals in places and cropped in places:
+            then = f"Move {cropped}/{unit} away and {originals}/{unit} back to {waiting}, then crop it again"
+            return Fault(name, f"{what}and {cropped}/ holds a crop whose box is not known", then)
+        if places:
+            return Fault(name, f"{what}and it is in {places[0]}/", f"Move it to {waiting}, then crop it")
+    nowhere = f"{what}and it is in none of the folders that Pickroom moves images to"
+    return Fault(name, nowhere, f"Put it back into {waiting}, then crop it")
 
 
 def _hash(path: Path) -> str | None:
-    try:
+    with suppress(OSError):
         return atomic.sha256_of(path)
-    except OSError:
-        return None
-
-
-def _close(connection: sqlite3.Connection, fault: Fault, decision: Decision) -> str:
-    if fault.dropped:
-        decisions.set_dropped(connection, decision.group_id, utc_now())
-        return f"{fault.path}: group {decision.group_id} no longer waits: it was sent to delete_staging"
-    for crop in fault.made:
-        crops.set_group(connection, crop, decision.group_id)
-    latest = fault.made[-1]
-    decisions.set_crop(connection, decision.group_id, latest)
-    return f"{fault.path}: group {decision.group_id} got the crop that was made in batch {latest.batch}"
+    return None

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from pickroom.core.geometry import round_half_up, to_stored
+from pickroom.core.geometry import SIDEWAYS, round_half_up, to_stored
 from pickroom.core.naming import extension_of
 from pickroom.core.records import CropBox
 from pickroom.images.crops.rdf import RDF, Node, Packet, PacketError
@@ -28,7 +28,6 @@ DIGIKAM = "http://www.digikam.org/ns/1.0/"
 _PREFIXES = {XMP: "xmp", CRS: "crs", TIFF: "tiff", XMP_DM: "xmpDM", DIGIKAM: "digiKam"}
 _COLOURS = {"Red": "1", "Yellow": "3", "Green": "4"}  # digiKam's numbers
 _ENCODING = re.compile(r"""\s*<\?xml\s[^>]*?\bencoding\s*=\s*["']([^"']*)["']""")
-_SIDEWAYS = (5, 6, 7, 8)  # Exif 2.32, table 4: orientations that swap width and height
 
 Properties = Mapping[tuple[str, str], str]  # (namespace, name) -> value
 # which file a sidecar is of: its extension (Lightroom, Bridge), its name (Camera Raw)
@@ -77,7 +76,7 @@ def crop(box: CropBox, frame: StoredFrame) -> dict[tuple[str, str], str]:
     left, top, right, bottom = to_stored((box.x1, box.y1, box.x2, box.y2), (1.0, 1.0), frame.orientation)
     edges = {"CropTop": top, "CropLeft": left, "CropBottom": bottom, "CropRight": right}
     size = (frame.width, frame.height)
-    width, height = size[::-1] if frame.orientation in _SIDEWAYS else size
+    width, height = size[::-1] if frame.orientation in SIDEWAYS else size
     return {
         **{(CRS, name): _number(value) for name, value in edges.items()},
         (CRS, "CropAngle"): "0",

@@ -14,7 +14,7 @@ from pathlib import Path
 from pickroom.core.naming import CROP_AUTO, SELECTED, sidecar_name
 from pickroom.core.records import Decision
 from pickroom.files import sidecars
-from pickroom.files.preflight import project_lock
+from pickroom.files.preflight import HeldError, project_lock
 from pickroom.store import copies, decisions
 from pickroom.store.connect import backup, connect, open_read_only, transaction
 from pickroom.store.workspace import Project
@@ -123,6 +123,6 @@ def _of_files(project: Project, connection: sqlite3.Connection, row: Decision) -
         return NO_FILE
     try:
         sidecar = sidecars.read(project, connection, CROP_AUTO, name)
-    except sidecars.SidecarError as error:
+    except HeldError as error:
         return str(error)
     return True if sidecar is not None else NO_SIDECAR

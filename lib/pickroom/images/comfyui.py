@@ -7,6 +7,7 @@ meaning is not known, the text is unknown, never a part of it.
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 Node = dict[str, Any]
@@ -92,17 +93,23 @@ class _Graph:
 
     def _next_samplers(self, end: str) -> list[str]:
         """Those fewest nodes away; a detailer, which paints single faces again, only where no other exists."""
-        level, seen, detailers = [end], {end}, list[str]()
-        while level:
+        detailers: list[str] = []
+        for level in self._levels(end):
             found = [key for key in level if self._is_sampler(self.nodes[key])]
             detailing = [key for key in found if "detailer" in str(self.nodes[key].get("class_type")).lower()]
             if len(found) > len(detailing):
                 return [key for key in found if key not in detailing]
             detailers += detailing
+        return detailers[:1]
+
+    def _levels(self, start: str) -> Iterator[list[str]]:
+        """A node, the nodes that it takes something from, those that these do, ...: each node once."""
+        level, seen = [start], {start}
+        while level:
+            yield level
             level = [key for at in level for key in self._links(self.nodes[at]) if key in self.nodes]
             level = [key for key in dict.fromkeys(level) if key not in seen]
             seen.update(level)
-        return detailers[:1]
 
     @staticmethod
     def _is_sampler(node: Node) -> bool:
@@ -142,9 +149,8 @@ class _Graph:
         inputs, kind, way = node["inputs"], str(node.get("class_type")), (*way, key)
         if "zeroout" in kind.lower():
             return ""
-        if _link(inputs.get("positive")) and _link(
-            inputs.get("negative")
-        ):  # both sides pass through, or go into a pipe
+        # both sides pass through, or go into a pipe
+        if _link(inputs.get("positive")) and _link(inputs.get("negative")):
             return self._text(inputs[side], side, way)
         if len(way) > 1 and _CHANGING.search(kind):
             return None
@@ -172,16 +178,11 @@ class _Graph:
 
     def setting(self, sampler: str, names: tuple[str, ...]) -> str | int | float | None:
         """The value nearest to a sampler among its own inputs and those of the nodes before it, texts aside."""
-        level, seen = [sampler], {sampler}
-        while level:
-            for key in level:
-                for name in names:
-                    value = self.nodes[key]["inputs"].get(name)
-                    if isinstance(value, str | int | float) and not isinstance(value, bool):
-                        return value
-            level = [key for at in level for key in self._links(self.nodes[at]) if key in self.nodes]
-            level = [key for key in dict.fromkeys(level) if key not in seen]
-            seen.update(level)
+        for key in chain.from_iterable(self._levels(sampler)):
+            for name in names:
+                value = self.nodes[key]["inputs"].get(name)
+                if isinstance(value, str | int | float) and not isinstance(value, bool):
+                    return value
         return None
 
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pillow_heif
@@ -16,6 +16,7 @@ from PIL import ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from pickroom.core import quiet
 from pickroom.core.errors import ImageError
+from pickroom.core.geometry import SIDEWAYS
 from pickroom.core.naming import RAW_EXTENSIONS, extension_of
 from pickroom.images import raw
 from pickroom.storage import atomic
@@ -117,7 +118,7 @@ def content_hash(path: Path) -> str:
 
 def upright_size(image: PillowImage.Image) -> tuple[int, int]:
     """(width, height) in pixels after EXIF orientation, without decoding."""
-    sideways = image.format not in TURNED_WHEN_OPENED and orientation(image) in (5, 6, 7, 8)
+    sideways = image.format not in TURNED_WHEN_OPENED and orientation(image) in SIDEWAYS
     return (image.height, image.width) if sideways else (image.width, image.height)
 
 
@@ -178,15 +179,16 @@ def _small_png(image: PillowImage.Image) -> Iterator[PillowImage.Image]:
 
 def _one_pixel(file: IO[bytes]) -> bytes:
     """A PNG file (third edition, section 5) with one pixel in place of its own, and nothing that depends on them."""
-    before, after = [_chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))], [_chunk(b"IEND", b"")]
+    before, after = [png_chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))], [png_chunk(b"IEND", b"")]
     at, chunks = len(_PNG), before
     for _ in range(_MOST_CHUNKS):
-        head = _read_at(file, at, 8)
+        file.seek(at)
+        head = file.read(8)
         length, kind = struct.unpack(">I4s", head.ljust(8, b"\0"))
         if not kind.isalpha():  # the end, or nothing that a PNG holds
             break
         if kind == b"IDAT" and chunks is before:
-            before.append(_chunk(kind, zlib.compress(b"\0\0")))
+            before.append(png_chunk(kind, zlib.compress(b"\0\0")))
             chunks = after
         elif kind in _PNG_EXIF:
             chunks.append(head + file.read(length + 4))
@@ -194,12 +196,8 @@ def _one_pixel(file: IO[bytes]) -> bytes:
     return b"".join((_PNG, *before, *after[1:], after[0]))
 
 
-def _read_at(file: IO[bytes], place: int, count: int) -> bytes:
-    file.seek(place)
-    return file.read(count)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk as it stands in a PNG file."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -345,7 +343,8 @@ def _is_jpeg_in_name(path: Path) -> bool:
             return False
         at = 2
         for _ in range(_MOST_CHUNKS):
-            head = _read_at(file, at, 4)
+            file.seek(at)
+            head = file.read(4)
             if head[:1] != b"\xff":
                 gap = (head + file.read(_ENOUGH)).find(b"\xff")
                 if gap < 0:
@@ -362,22 +361,30 @@ def _unreadable(path: Path, error: Exception) -> ImageError:
     # the system's errors carry a number, a decoder's do not
     if isinstance(error, OSError) and error.errno is not None:
         return ImageError(path, f"unreadable: {error.strerror}", by_content=False)
-    return ImageError(path, f"unreadable: {_short(error)}", by_content=not isinstance(error, MemoryError))
+    return ImageError(path, f"unreadable: {short(error)}", by_content=not isinstance(error, MemoryError))
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
+    """What an error says, in at most one line of 120 characters."""
     return (str(error) or type(error).__name__).splitlines()[0][:120]
+
+
+def encode(image: PillowImage.Image, kind: str, **options: Any) -> bytes:
+    """The image as the bytes of a file.
+
+    Args:
+        kind: Pillow's name of the format; options: as it takes them.
+    """
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 def encode_jpeg(image: PillowImage.Image) -> bytes:
     """The image as JPEG bytes of high quality: for showing, and for sets that hold their pictures."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return buffer.getvalue()
+    return encode(image, "JPEG", quality=_JPEG_QUALITY)
 
 
 def encode_png(image: PillowImage.Image) -> bytes:
     """The image as PNG bytes, lightly compressed: for showing, not for keeping."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return encode(image, "PNG", compress_level=1)

@@ -20,6 +20,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from threadpoolctl import threadpool_limits
 
 from pickroom.core.errors import ImageError, MissingExtraError, require_extra
+from pickroom.core.geometry import SIDEWAYS
 from pickroom.core.naming import RAW_EXTENSIONS, extension_of
 
 FORMAT = "RAW"
@@ -33,7 +34,6 @@ _MOST_DIRECTORIES = 50
 _NO_YEAR = 1970  # of a time that LibRaw has not found
 # LibRaw's flip -> EXIF orientation
 _ORIENTATIONS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
-_SIDEWAYS = (5, 6, 7, 8)
 # EXIF orientation -> what makes the picture upright (Exif 2.32, table 4)
 TURNS = {
     2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
@@ -118,7 +118,7 @@ class RawFile(ImageFile.ImageFile):
             self._box = _frame(sizes)
             self.orientation = _ORIENTATIONS.get(sizes.flip, 1)
             width, height = self._box[2] - self._box[0], self._box[3] - self._box[1]
-            self._mode, self._size = "RGB", (height, width) if self.orientation in _SIDEWAYS else (width, height)
+            self._mode, self._size = "RGB", (height, width) if self.orientation in SIDEWAYS else (width, height)
             try:
                 preview = _picture(raw.extract_thumb())
             except (self._rawpy.LibRawNoThumbnailError, self._rawpy.LibRawUnsupportedThumbnailError):
@@ -148,7 +148,7 @@ class RawFile(ImageFile.ImageFile):
             return False
         own = preview.getexif().get(_ORIENTATION)
         for turn in (own if own in TURNS or own == 1 else self.orientation, self.orientation, 1):
-            wide, high = preview.size[::-1] if turn in _SIDEWAYS else preview.size
+            wide, high = preview.size[::-1] if turn in SIDEWAYS else preview.size
             if abs(math.log(wide / high * self.size[1] / self.size[0])) < _OTHER_SHAPE:
                 self._turn = turn
                 return True
@@ -169,7 +169,7 @@ class RawFile(ImageFile.ImageFile):
             else:
                 picture, size = self._preview, self._wanted
                 if size:
-                    picture.draft("RGB", size[::-1] if self._turn in _SIDEWAYS else size)
+                    picture.draft("RGB", size[::-1] if self._turn in SIDEWAYS else size)
                 turn = TURNS.get(self._turn)
                 picture = picture.convert("RGB") if turn is None else picture.convert("RGB").transpose(turn)
             self.im, self._size, self._preview, self._loaded = picture.im, picture.size, None, True

@@ -7,10 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
 
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError
@@ -48,6 +47,7 @@ _UNREAD = {
 Progress = Callable[[int, int], None]  # (done, of)
 # (directory, filename) -> (file size in bytes, mtime in ns, why it cannot be read)
 Unreadable = Mapping[tuple[str, str], tuple[int, int, str]]
+_place = attrgetter("directory", "filename")
 _AT_ONCE = 2_000  # files handed to the threads at a time: each one waiting costs memory
 _CHUNK = 8  # files that a thread takes at once: to hand over each by itself took a sixth of a scan of small ones
 
@@ -62,8 +62,12 @@ class ListedImage:
     mtime_ns: int
 
     @property
+    def place(self) -> tuple[str, str]:
+        return self.directory, self.filename
+
+    @property
     def path(self) -> str:
-        return join(self.directory, self.filename)
+        return join(*self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,53 +126,52 @@ def scan(
     """
     entries, left_out = walk(root, tuple(extensions), avoid)
     # RAW files that were read before stay images without the extra
-    entries = [one for one in entries if raw.can_read(one.filename) or (one.directory, one.filename) in known]
+    entries = [one for one in entries if raw.can_read(one.filename) or one.place in known]
     left_out += _same_stems(entries)
-    refused = {(item.directory, item.filename) for item in left_out}
+    refused = set(map(_place, left_out))
     images, unread, misnamed, captures = [], [], list[str](), dict[str, Capture]()
     before_unreadable, now_unreadable = unreadable or {}, dict[tuple[str, str], tuple[int, int, str]]()
     for entry in entries:
-        path = entry.directory, entry.filename
+        path = entry.place
         before = known.get(path)
         if path in refused:
             continue
-        if before and (before.file_size, before.mtime_ns) == (entry.file_size, entry.mtime_ns):
+        same, seen = (entry.file_size, entry.mtime_ns), before_unreadable.get(path)
+        if before and (before.file_size, before.mtime_ns) == same:
             images.append(before)
-        elif (
-            (seen := before_unreadable.get(path))
-            and seen[:2] == (entry.file_size, entry.mtime_ns)
-            and not seen[2].startswith("mislabelled")  # what it holds may be a format that is read since
-        ):
+        # what a mislabelled file holds may be a format that is read since
+        elif seen and seen[:2] == same and not seen[2].startswith("mislabelled"):
             now_unreadable[path] = seen
             left_out.append(Ungrouped(*path, seen[2]))
         else:
             unread.append(entry)
 
-    unread.sort(key=lambda entry: (entry.directory, entry.filename))
+    unread.sort(key=_place)
     pending = len(unread[at_most:]) if at_most is not None else 0
     unread = unread[:at_most]
+
+    def examine(entries: Sequence[ListedImage]) -> list[tuple[Image, Capture, str] | ImageError]:
+        return [_examine(root, thumbnail_folder, entry) for entry in entries]
+
     # threads, not processes: Pillow and hashlib free the interpreter lock while they work
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        done = 0
         for start in range(0, len(unread), _AT_ONCE):
             some = unread[start : start + _AT_ONCE]
             chunks = [some[at : at + _CHUNK] for at in range(0, len(some), _CHUNK)]
-            results = chain.from_iterable(pool.map(partial(_examine_all, root, thumbnail_folder), chunks))
-            for entry, result in zip(some, results, strict=True):
-                if isinstance(result, _Read):
-                    images.append(result.image)
-                    captures[result.image.sha256] = result.capture
-                    misnamed += [f"{join(entry.directory, entry.filename)} ({result.held})"] if result.held else []
-                else:
+            results = chain.from_iterable(pool.map(examine, chunks))
+            for done, (entry, result) in enumerate(zip(some, results, strict=True), start=start + 1):
+                if isinstance(result, ImageError):
                     left_out.append(Ungrouped(entry.directory, entry.filename, result.reason))
                     if result.by_content:
-                        stat_of = (entry.file_size, entry.mtime_ns)
-                        now_unreadable[entry.directory, entry.filename] = (*stat_of, result.reason)
-                done += 1
+                        now_unreadable[entry.place] = (entry.file_size, entry.mtime_ns, result.reason)
+                else:
+                    image, captures[image.sha256], held = result
+                    images.append(image)
+                    misnamed += [f"{entry.path} ({held})"] if held else []
                 if progress:
                     progress(done, len(unread))
-    images.sort(key=lambda i: (i.directory, i.filename))
-    left_out.sort(key=lambda u: (u.directory, u.filename))
+    images.sort(key=_place)
+    left_out.sort(key=_place)
     skipped = count_skipped(root, extensions, avoid, known)
     return ScanResult(
         tuple(images), tuple(left_out), entries, now_unreadable, captures, skipped, tuple(misnamed), pending
@@ -274,7 +277,7 @@ def list_images(project: Project) -> tuple[list[ListedImage], list[Ungrouped]]:
         # A RAW file is its own original: its crop is in its XMP sidecar
         entries += [one for one in inside if folder != CROPPED or extension_of(one.filename) in RAW_EXTENSIONS]
         left_out += refused
-    return sorted(entries, key=lambda e: (e.directory, e.filename)), left_out
+    return sorted(entries, key=_place), left_out
 
 
 def _unfit(item: os.DirEntry[str]) -> str:
@@ -311,20 +314,9 @@ def repeated(entries: Sequence[ListedImage], key: Callable[[ListedImage], Hashab
     return list(found.values())
 
 
-class _Read(NamedTuple):
-    """An image file as a scan reads it."""
-
-    image: Image
-    capture: Capture
-    held: str  # the format it holds where its extension is another's, else ""
-
-
-def _examine_all(root: Path, thumbnail_folder: Path, entries: Sequence[ListedImage]) -> list[_Read | ImageError]:
-    return [_examine(root, thumbnail_folder, entry) for entry in entries]
-
-
-def _examine(root: Path, thumbnail_folder: Path, entry: ListedImage) -> _Read | ImageError:
-    path = root / entry.directory / entry.filename
+def _examine(root: Path, thumbnail_folder: Path, entry: ListedImage) -> tuple[Image, Capture, str] | ImageError:
+    """A file's image, what it says of when it was taken, and the format it holds where its extension is another's."""
+    path = root / entry.path
     try:
         with decode.open_image(path) as opened:
             held = (opened.format or "") if decode.says_otherwise(path, opened) else ""
@@ -333,7 +325,7 @@ def _examine(root: Path, thumbnail_folder: Path, entry: ListedImage) -> _Read | 
             except OSError as error:
                 return ImageError(path, f"unreadable: {error.strerror}", by_content=False)
             said = capture.read(opened)
-            width, height = thumbnails.make_of(thumbnail_folder, sha256, path, opened)
+            width, height = thumbnails.make(thumbnail_folder, sha256, path, opened)
     except ImageError as error:
         return error
     name = parse_name(entry.filename)
@@ -348,7 +340,7 @@ def _examine(root: Path, thumbnail_folder: Path, entry: ListedImage) -> _Read | 
         file_size=entry.file_size,
         mtime_ns=entry.mtime_ns,
     )
-    return _Read(image, said, held)
+    return image, said, held
 
 
 def read_captures(root: Path, images: Sequence[Image]) -> dict[str, Capture]:

@@ -34,21 +34,21 @@ def thumbnail_path(folder: Path, sha256: str) -> Path:
     return folder / sha256[:2] / f"{sha256}.jpg"
 
 
-def make(folder: Path, sha256: str, source: Path) -> tuple[int, int]:
+def make(folder: Path, sha256: str, source: Path, image: ImageFile | None = None) -> tuple[int, int]:
     """Decode an image wholly, keep its preview where it needs one, and return its upright (width, height) in pixels.
 
     Decoding to the end is what finds truncated files, so a scan calls this even to no other purpose.
+
+    Args:
+        image: the file, where it is open already.
 
     Raises:
         ImageError: the image cannot be read.
         OSError: the preview cannot be written.
     """
-    with decode.open_image(source) as image:
-        return make_of(folder, sha256, source, image)
-
-
-def make_of(folder: Path, sha256: str, source: Path, image: ImageFile) -> tuple[int, int]:
-    """As `make`, of a file that is open already."""
+    if image is None:
+        with decode.open_image(source) as image:
+            return make(folder, sha256, source, image)
     target = thumbnail_path(folder, sha256)
     with decode.room_for(image):
         size = decode.upright_size(image)
@@ -68,7 +68,7 @@ def read(folder: Path, sha256: str, source: Path) -> bytes:
         with decode.open_image(source) as image:
             data = _as_own_preview(image, source)
             if data is None:
-                make_of(folder, sha256, source, image)
+                make(folder, sha256, source, image)
                 data = path.read_bytes()
     return data
 
@@ -105,9 +105,7 @@ def shrink(preview: bytes, side: int) -> bytes:
             return preview
         picture.draft("RGB", (side, side))
         picture.thumbnail((side, side), PillowImage.Resampling.BICUBIC, reducing_gap=2.0)
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=_SMALL_QUALITY)
-    return buffer.getvalue()
+        return decode.encode(picture, "JPEG", quality=_SMALL_QUALITY)
 
 
 def _keep(path: Path, preview: bytes) -> None:
@@ -156,9 +154,8 @@ def _made(image: ImageFile, source: Path) -> bytes:
     shrink = LONG_SIDE / max(image.size)
     # decoded at the smallest scale that holds the preview: it has the picture's own aspect ratio
     image.draft("RGB", (max(1, int(image.width * shrink)), max(1, int(image.height * shrink))))
-    buffer = io.BytesIO()
-    to_srgb(decode.load_rgb(image, source, long_side=LONG_SIDE), profile).save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()
+    small = to_srgb(decode.load_rgb(image, source, long_side=LONG_SIDE), profile)
+    return decode.encode(small, "JPEG", quality=_QUALITY)
 
 
 def to_srgb(rgb: PillowImage.Image, profile: bytes | None) -> PillowImage.Image:

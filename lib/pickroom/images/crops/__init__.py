@@ -13,32 +13,36 @@ one. A box that is the whole image gives the file's own bytes. A file whose exte
 """
 
 import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from PIL import Image as PillowImage
 from PIL import ImageFile
 
 from pickroom.core.errors import ImageError
-from pickroom.core.geometry import to_pixels, to_stored
+from pickroom.core.geometry import PixelBox, to_pixels, to_stored
 from pickroom.core.records import CropBox
 from pickroom.images import decode, raw
-from pickroom.images.crops import avif, bmp, heif, jpeg, png, tiff, trailers, webp, xmp
+from pickroom.images.crops import bmp, heif, jpeg, png, tiff, trailers, webp, xmp
 from pickroom.images.crops.rdf import PacketError
-from pickroom.images.crops.regions import Cut
+from pickroom.images.crops.regions import CropError, Cut
 
-# Each has `refusal(image, data) -> str`, "" when a crop loses nothing, asked before any pixel is read;
-# `left_out(data) -> str`, what no crop can have; `trailer(image, data) -> bytes`, what lies behind the picture; and
-# `encode(image, box, cut, data) -> bytes`, the box in pixels of `image` as Pillow decodes it.
-_FORMATS: dict[str, ModuleType] = {
-    "PNG": png,
-    "JPEG": jpeg,
-    "MPO": jpeg,
-    "WEBP": webp,
-    "TIFF": tiff,
-    "BMP": bmp,
-    "AVIF": avif,
-    "HEIF": heif,
+Check = Callable[[Any, bytes], tuple[str, bytes]]
+Encode = Callable[[Any, PixelBox, Cut, bytes], bytes]
+# Format -> (check, encode). `check(image, data)` is asked before any pixel is read, and raises CropError where a crop
+# would lose something; it returns what no crop can have ("" for nothing), and what lies behind the picture.
+# `encode(image, box, cut, data)` gives the crop's file; the box is in pixels of `image` as Pillow decodes it.
+_FORMATS: dict[str | None, tuple[Check, Encode]] = {
+    "PNG": (png.check, png.encode),
+    "JPEG": (jpeg.check, jpeg.encode),
+    "MPO": (jpeg.check, jpeg.encode),
+    "WEBP": (webp.check, webp.encode),
+    "TIFF": (tiff.check, tiff.encode),
+    "BMP": (bmp.check, bmp.encode),
+    "AVIF": (heif.check_avif, heif.encode_avif),
+    "HEIF": (heif.check_heic, heif.encode_heic),
 }
 
 
@@ -53,8 +57,8 @@ def check_croppable(source: Path) -> str:
     """
     with decode.open_image(source) as image:
         data = source.read_bytes()
-        _refuse(image, source, data)
-        left_out: str = _FORMATS[image.format or ""].left_out(data)
+        with _reasons(source):
+            left_out, _ = _checked(image, data)
         return ", ".join(filter(None, (left_out, *xmp.left_out(data))))
 
 
@@ -70,8 +74,8 @@ def render(source: Path, box: CropBox) -> bytes:
     """
     with decode.open_image(source) as image, decode.room_for(image):
         data = source.read_bytes()
-        trailer = _refuse(image, source, data)
-        try:
+        with _reasons(source):
+            _, trailer = _checked(image, data)
             orientation, size = decode.orientation(image), decode.upright_size(image)
             pixels = to_pixels(box, *size)
             wide, high = pixels[2] - pixels[0], pixels[3] - pixels[1]
@@ -85,44 +89,37 @@ def render(source: Path, box: CropBox) -> bytes:
             if image.format not in decode.TURNED_WHEN_OPENED:
                 pixels = to_stored(pixels, image.size, orientation)
             size = pixels[2] - pixels[0], pixels[3] - pixels[1]
-            crop: bytes = _FORMATS[image.format or ""].encode(image, pixels, cut, data)
+            crop = _FORMATS[image.format][1](image, pixels, cut, data)
             if trailer:
                 crop += trailers.after_crop(trailer, len(data) - len(trailer), len(crop), size)
-            _verify(crop, image, size, source)
-        except ImageError:
-            raise
-        except (trailers.NoRoomError, PacketError) as error:
-            raise ImageError(source, f"cannot be cropped: {error}") from error
-        except MemoryError as error:  # or a length that a damaged file claims
-            raise ImageError(source, "there is not enough memory to crop it") from error
-        except Exception as error:  # decoders and encoders raise almost anything on damaged data
-            raise ImageError(source, _reason(error)) from error
+            # an encoder's surprise must show before the original moves
+            with PillowImage.open(io.BytesIO(crop)) as made:
+                if (made.format, made.size) != ("JPEG" if image.format == "MPO" else image.format, size):
+                    raise ImageError(source, f"crop came out as {made.format} of {made.width} x {made.height}")
     return crop
 
 
-def _refuse(image: ImageFile.ImageFile, source: Path, data: bytes) -> bytes:
-    """What lies behind the picture; raises ImageError where a crop would lose something."""
-    if image.format == raw.FORMAT:
-        raise ImageError(source, "cannot be cropped: a RAW file has its crop in its XMP sidecar")
+@contextmanager
+def _reasons(source: Path) -> Iterator[None]:
+    """Every failure as an ImageError that says why."""
     try:
-        module = _FORMATS[image.format or ""]
-        trailer: bytes = module.trailer(image, data)
-        reason = module.refusal(image, data) or trailers.refusal(trailer)
-    except Exception as error:  # headers of hostile files
-        raise ImageError(source, _reason(error)) from error
-    if reason:
-        raise ImageError(source, f"cannot be cropped: {reason}")
-    return trailer
+        yield
+    except ImageError:
+        raise
+    except (CropError, PacketError) as error:
+        raise ImageError(source, f"cannot be cropped: {error}") from error
+    except MemoryError as error:  # or a length that a damaged file claims
+        raise ImageError(source, "there is not enough memory to crop it") from error
+    except Exception as error:  # decoders and encoders raise almost anything on damaged data
+        text = decode.short(error)
+        raise ImageError(source, "truncated" if "truncated" in text.lower() else f"unreadable: {text}") from error
 
 
-def _verify(data: bytes, image: ImageFile.ImageFile, size: tuple[int, int], source: Path) -> None:
-    """Read the header of what was made: an encoder's surprise must show before the original moves."""
-    with PillowImage.open(io.BytesIO(data)) as crop:
-        written = "JPEG" if image.format == "MPO" else image.format
-        if (crop.format, crop.size) != (written, size):
-            raise ImageError(source, f"crop came out as {crop.format} of {crop.width} x {crop.height}")
-
-
-def _reason(error: Exception) -> str:
-    text = (str(error) or type(error).__name__).splitlines()[0][:120]
-    return "truncated" if "truncated" in text.lower() else f"unreadable: {text}"
+def _checked(image: ImageFile.ImageFile, data: bytes) -> tuple[str, bytes]:
+    """As the format's `check`, which raises CropError; also where the bytes behind the picture would not be true."""
+    if image.format == raw.FORMAT:
+        raise CropError("a RAW file has its crop in its XMP sidecar")
+    left_out, trailer = _FORMATS[image.format][0](image, data)
+    if reason := trailers.refusal(trailer):
+        raise CropError(reason)
+    return left_out, trailer

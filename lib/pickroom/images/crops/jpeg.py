@@ -1,17 +1,16 @@
 """JPEG: the source's own segments, quantisation tables and subsampling around newly coded pixels."""
 
-import io
 import re
 import struct
 from typing import Any
 
-from PIL import Image as PillowImage
-from PIL import ImageFile, JpegImagePlugin, MpoImagePlugin
+from PIL import JpegImagePlugin, MpoImagePlugin
 
 from pickroom.core.geometry import PixelBox
-from pickroom.images.crops import metadata, photoshop, xmp
+from pickroom.images import decode
+from pickroom.images.crops import exif, photoshop, xmp
 from pickroom.images.crops.rdf import PacketError
-from pickroom.images.crops.regions import Cut
+from pickroom.images.crops.regions import CropError, Cut
 from pickroom.images.jpeg_segments import APP0, APP14, APP15, COM, Segment, segments, written
 
 # ITU-T T.81, table B.1
@@ -30,39 +29,42 @@ _MOST_PADDING = 1 << 16  # zeros between the picture and a preview
 _JUMBF = b"jumb"  # boxes of APP11 that hold signatures (C2PA), which are true of the uncropped picture alone
 _RGB_IDS = [ord(letter) for letter in "RGB"]
 _NO_CHROMA_LOST = 0  # 4:4:4
+_LEFT = {  # marker -> how segments begin that a crop does not have
+    APP0: b"JFXX\0",  # a thumbnail
+    _APP2: b"MPF\0",  # offsets of pictures that are not carried
+    _APP11: b"JP",  # boxes bound to the coded picture: signatures (C2PA), JPEG XT layers
+}
 
 
-def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
-    """Why a crop would lose something, "" when it would not."""
-    assert isinstance(image, JpegImagePlugin.JpegImageFile)
+def check(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[str, bytes]:
+    pictures = []  # behind the first one of an MPO file
     if isinstance(image, MpoImagePlugin.MpoImageFile):
         assert image.mpinfo is not None  # else Pillow would have taken it for a plain JPEG
-        # CIPA DC-007, 5.2.3.3: cameras store larger previews as further pictures; those a crop makes untrue
-        kinds = [str(entry["Attribute"]["MPType"]) for entry in image.mpinfo[0xB002][1:]]
-        if not all(kind.startswith("Large Thumbnail") for kind in kinds):
-            return f"holds {len(kinds) + 1} pictures (MPO), of which only one would be cropped"
+        pictures = image.mpinfo[0xB002][1:]
+    # CIPA DC-007, 5.2.3.3: cameras store larger previews as further pictures; those a crop makes untrue
+    if not all(str(entry["Attribute"]["MPType"]).startswith("Large Thumbnail") for entry in pictures):
+        raise CropError(f"holds {len(pictures) + 1} pictures (MPO), of which only one would be cropped")
     if any(name == "APP1" and b"hdrgm:Version" in content for name, content in image.applist):
-        return "holds an HDR gain map, which would be lost"
+        raise CropError("holds an HDR gain map, which would be lost")
     if not image.quantization:
-        return "lossless JPEG, which would become lossy"
+        raise CropError("lossless JPEG, which would become lossy")
     layers = [content for name, content in image.applist if name == "APP11" and content[:2] == b"JP"]
     if any(content[12:16] != _JUMBF for content in layers):
-        return "holds layers of JPEG XT, which would be lost"
-    return "" if image.mode in ("L", "RGB", "CMYK") else f"JPEG of mode {image.mode}"
-
-
-def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
-    """What lies behind the end of the picture, but for the larger previews of a camera."""
-    end = segments(data)[2]
+        raise CropError("holds layers of JPEG XT, which would be lost")
+    if image.mode not in ("L", "RGB", "CMYK"):
+        raise CropError(f"JPEG of mode {image.mode}")
+    head, _, end = segments(data)
+    signed = any(marker == _APP11 and content[12:16] == _JUMBF for marker, content in head)
+    # what lies behind the end of the picture, but for the larger previews of a camera
     previews = {start: stop for start, stop, _ in _previews(data, end)}
     index = _PICTURE_INDEX.search(data, 0, end)
-    if index and isinstance(image, MpoImagePlugin.MpoImageFile) and image.mpinfo is not None:
-        places = [(index.end() + entry["DataOffset"], entry["Size"]) for entry in image.mpinfo[0xB002][1:]]
-        previews |= {start: max(start + length, previews.get(start, 0)) for start, length in places if start >= end}
+    places = [(index.end() + entry["DataOffset"], entry["Size"]) for entry in pictures] if index else []
+    previews |= {start: max(start + length, previews.get(start, 0)) for start, length in places if start >= end}
     behind = bytearray(data[end:])
     for start in sorted(previews, reverse=True):
         del behind[start - end : previews[start] - end]
-    return bytes(behind) if not previews or behind.strip(b"\0") else b""
+    trailer = bytes(behind) if not previews or behind.strip(b"\0") else b""
+    return exif.SIGNATURE if signed else "", trailer
 
 
 def _previews(data: bytes, end: int) -> list[tuple[int, int, list[bytes]]]:
@@ -89,106 +91,74 @@ def _previews(data: bytes, end: int) -> list[tuple[int, int, list[bytes]]]:
     return found
 
 
-def left_out(data: bytes) -> str:
-    """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
-    signed = any(marker == _APP11 and content[12:16] == _JUMBF for marker, content in segments(data)[0])
-    return metadata.SIGNATURE if signed else ""
-
-
-def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
+def encode(image: JpegImagePlugin.JpegImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop at the source's quality: same tables, subsampling and progression; metadata verbatim.
 
     Where the subsampling is one that Pillow cannot write (4:4:0, 4:1:1, a CMYK file's), chroma is not subsampled at
     all, which loses nothing.
     """
-    assert isinstance(image, JpegImagePlugin.JpegImageFile)
     head, _, end = segments(data)
+    # the colour transform of Adobe's APP14 (Adobe TN #5116, section 18)
+    adobe = (content for marker, content in head if marker == APP14 and content.startswith(b"Adobe"))
+    transform = next((content[11] for content in adobe if len(content) >= 12), None)
+    ycck = image.layers == 4 and transform == 2
+    # three components are RGB, not YCbCr, by the rules of libjpeg (jdapimin.c, default_decompress_parms)
+    rgb = transform == 0 if transform is not None else [layer[0] for layer in image.layer] == _RGB_IDS
+    rgb = rgb and image.layers == 3
+    rgb = rgb and not any(marker == APP0 and content.startswith(b"JFIF\0") for marker, content in head)
+    tables = [layer[3] for layer in image.layer]  # one for each component, in their order
+    if ycck:
+        # libjpeg turns YCCK into CMYK: the inks each get the table of luma, the finer one
+        tables[1:3] = tables[:1] * 2
+    while len(tables) > 1 and tables[-1] == tables[-2]:
+        tables.pop()  # Pillow gives the last table to all further components
     sampling = JpegImagePlugin.get_sampling(image)
+    options = {
+        "qtables": [image.quantization[table] for table in tables],
+        "subsampling": _NO_CHROMA_LOST if sampling < 0 else sampling,
+        "keep_rgb": rgb,
+    }
     crop = image.crop(box)
     crop.info.clear()
-    new = _coded(
-        crop,
-        "progressive" in image.info,
-        qtables=_tables(image, head),
-        subsampling=_NO_CHROMA_LOST if sampling < 0 else sampling,
-        keep_rgb=_is_rgb(image, head),
-    )
-    coded, scans_at, _ = segments(new)
-    gone = [number for _, _, numbers in _previews(data, end) for number in numbers]
-    kept = _kept(head, cut, gone, ycck=_is_ycck(image, head))
-    # APP0 and APP14 say how to read the components: the source's own are true of the crop too
-    kept += [segment for segment in coded if not APP0 <= segment[0] <= APP15]
-    return b"\xff\xd8" + b"".join(written(segment) for segment in kept) + new[scans_at:]
-
-
-def _coded(crop: PillowImage.Image, progressive: bool, **options: Any) -> bytes:
-    buffer = io.BytesIO()
+    progressive = "progressive" in image.info
     try:
-        crop.save(buffer, "JPEG", progressive=progressive, **options)
+        new = decode.encode(crop, "JPEG", progressive=progressive, **options)
     except OSError:
         if not progressive:
             raise
         # Pillow gives a progressive file two bytes a pixel, too few for noise at full quality; sequential ones
         # have no such limit, and the same pixels
-        return _coded(crop, False, **options)
-    return buffer.getvalue()
-
-
-def _tables(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> list[list[int]]:
-    """One quantisation table for each component, in the order of the components."""
-    numbers = [layer[3] for layer in image.layer]
-    if _is_ycck(image, head):
-        # libjpeg turns YCCK into CMYK: the inks each get the table of luma, the finer one
-        numbers[1:3] = numbers[:1] * 2
-    while len(numbers) > 1 and numbers[-1] == numbers[-2]:
-        numbers.pop()  # Pillow gives the last table to all further components
-    return [image.quantization[number] for number in numbers]
-
-
-def _transform(head: list[Segment]) -> int | None:
-    """The colour transform of Adobe's APP14 (Adobe TN #5116, section 18), None without one."""
-    for marker, data in head:
-        if marker == APP14 and data.startswith(b"Adobe") and len(data) >= 12:
-            return data[11]
-    return None
-
-
-def _is_rgb(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> bool:
-    """Whether three components are RGB, not YCbCr, by the rules of libjpeg (jdapimin.c, default_decompress_parms)."""
-    if image.layers != 3 or any(marker == APP0 and data.startswith(b"JFIF\0") for marker, data in head):
-        return False
-    transform = _transform(head)
-    return transform == 0 if transform is not None else [layer[0] for layer in image.layer] == _RGB_IDS
-
-
-def _is_ycck(image: JpegImagePlugin.JpegImageFile, head: list[Segment]) -> bool:
-    return image.layers == 4 and _transform(head) == 2
+        new = decode.encode(crop, "JPEG", **options)
+    coded, scans_at, _ = segments(new)
+    gone = [number for _, _, numbers in _previews(data, end) for number in numbers]
+    kept = _kept(head, cut, gone, ycck=ycck)
+    # APP0 and APP14 say how to read the components: the source's own are true of the crop too
+    kept += [segment for segment in coded if not APP0 <= segment[0] <= APP15]
+    return b"\xff\xd8" + b"".join(map(written, kept)) + new[scans_at:]
 
 
 def _kept(head: list[Segment], cut: Cut, gone: list[bytes], *, ycck: bool) -> list[Segment]:
     """The source's metadata as it is true of the crop; numbers of EXIF that tell of what is gone become 0."""
 
-    def exif_after_crop(exif: bytes) -> bytes:
+    def exif_after_crop(block: bytes) -> bytes:
         for number in gone:
-            exif = exif.replace(number, bytes(len(number)), 1)
-        return metadata.exif_after_crop(exif, cut)
+            block = block.replace(number, bytes(len(number)), 1)
+        return exif.after_crop(block, cut)
 
-    head = _changed(head, _APP1, metadata.EXIF_PREFIX, exif_after_crop)
+    head = _changed(head, _APP1, exif.PREFIX, exif_after_crop)
     head = _changed(head, _APP13, _PHOTOSHOP, lambda resources: photoshop.after_crop(resources, cut))
-    head = _without_previews(_with_xmp(head, cut))
-    kept = []
-    for marker, data in head:
+    kept, preview = [], False
+    for marker, data in _with_xmp(head, cut):
+        if _APP2 <= marker <= _APP5 and (_PREVIEW.match(data) or (preview and not _NAMED.match(data))):
+            preview = b"\xff\xd9" not in data[-16:]  # else it goes on in the segments behind
+            continue
+        preview = False
         if marker == APP0 and data.startswith(b"JFIF\0"):
-            kept.append((marker, data[:12] + b"\0\0"))  # JFIF 1.02: version and density, without its thumbnail
-        elif marker == APP0 and data.startswith(b"JFXX\0"):
-            continue  # a thumbnail
-        elif marker == _APP2 and data.startswith(b"MPF\0"):
-            continue  # offsets of pictures that are not carried
-        elif marker == _APP11 and data.startswith(b"JP"):
-            continue  # boxes bound to the coded picture: signatures (C2PA), JPEG XT layers
+            data = data[:12] + b"\0\0"  # JFIF 1.02: version and density, without its thumbnail
         elif marker == APP14 and ycck:
-            kept.append((marker, data[:11] + b"\0" + data[12:]))  # written as CMYK
-        elif APP0 <= marker <= APP15 or marker == COM:
+            data = data[:11] + b"\0" + data[12:]  # written as CMYK
+        left = marker in _LEFT and data.startswith(_LEFT[marker])
+        if (APP0 <= marker <= APP15 or marker == COM) and not left:
             kept.append((marker, data))
     return kept
 
@@ -238,17 +208,3 @@ def _extension(head: list[Segment], prefix: bytes) -> bytes:
     }
     whole = b"".join(parts[place] for place in sorted(parts, key=lambda place: place[1]))
     return whole if {length for length, _ in parts} == {len(whole)} else b""
-
-
-def _without_previews(head: list[Segment]) -> list[Segment]:
-    """Segments but for whole previews in APP2 to APP5, which may go on in the segments behind."""
-    kept: list[Segment] = []
-    preview = False
-    for marker, data in head:
-        begins = _APP2 <= marker <= _APP5 and _PREVIEW.match(data) is not None
-        if begins or (preview and _APP2 <= marker <= _APP5 and not _NAMED.match(data)):
-            preview = b"\xff\xd9" not in data[-16:]
-        else:
-            preview = False
-            kept.append((marker, data))
-    return kept

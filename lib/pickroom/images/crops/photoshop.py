@@ -71,12 +71,11 @@ def _moved_guides(content: bytes, cut: Cut) -> bytes:
     count = int.from_bytes(content[12:16])
     if len(content) != 16 + 5 * count:
         return content
-    (width, height), crop = cut.frames(upright=False)
     guides = []
     for place, direction in struct.iter_unpack(">iB", content[16:]):
         axis = 0 if direction == 0 else 1
-        fraction = place / _PER_PIXEL / (width, height)[axis]
+        fraction = place / _PER_PIXEL / cut.source_size[axis]
         moved = cut.point(fraction, fraction, clip=False)[axis]
         if 0 <= moved <= 1:
-            guides.append(struct.pack(">iB", round(moved * crop[axis] * _PER_PIXEL), direction))
+            guides.append(struct.pack(">iB", round(moved * cut.stored_size[axis] * _PER_PIXEL), direction))
     return content[:12] + struct.pack(">I", len(guides)) + b"".join(guides)

@@ -1,6 +1,5 @@
 """PNG: the source's own chunks around newly compressed pixels."""
 
-import io
 import struct
 import zlib
 from collections.abc import Iterator
@@ -8,8 +7,9 @@ from collections.abc import Iterator
 from PIL import ImageFile
 
 from pickroom.core.geometry import PixelBox
-from pickroom.images.crops import metadata, photoshop, xmp
-from pickroom.images.crops.regions import Cut
+from pickroom.images import decode
+from pickroom.images.crops import exif, photoshop, xmp
+from pickroom.images.crops.regions import CropError, Cut
 
 _SIGNATURE_LENGTH = 8  # PNG (third edition), section 5.2
 # Chunks whose name forbids a copy by an editor that does not know them (section 5.4, safe-to-copy bit), and that are
@@ -28,33 +28,22 @@ _LONGEST_TEXT = 1 << 26  # bytes of a text that is unpacked
 _SAFE_TO_COPY = 0x20  # bit 5 of the fourth letter
 
 
-def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
-    """Why a crop would lose something, "" when it would not."""
+def check(image: ImageFile.ImageFile, data: bytes) -> tuple[str, bytes]:
     if getattr(image, "n_frames", 1) > 1:
-        return "animated PNG"
+        raise CropError("animated PNG")
     depth, colour = _header(data)
     if depth == 16 and colour != 0:
         # Pillow decodes these to 8 bits
-        return "16-bit colour PNG, which would be cut to 8 bits"
-    for kind, _ in _chunks(data):
-        if not (kind in _PIXELS or kind in _KNOWN or kind in _UNTRUE or kind[3] & _SAFE_TO_COPY or kind == b"eXIf"):
-            return f"holds a chunk bound to its pixels ({kind.decode('latin-1')}), which would be lost"
-    return ""
-
-
-def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
-    """What lies behind the last chunk."""
-    at = _SIGNATURE_LENGTH
+        raise CropError("16-bit colour PNG, which would be cut to 8 bits")
+    left_out, end = "", _SIGNATURE_LENGTH
     for kind, chunk in _chunks(data):
-        at += len(chunk)
+        if not (kind in _PIXELS or kind in _KNOWN or kind in _UNTRUE or kind[3] & _SAFE_TO_COPY or kind == b"eXIf"):
+            raise CropError(f"holds a chunk bound to its pixels ({kind.decode('latin-1')}), which would be lost")
+        left_out = exif.SIGNATURE if kind in (b"caBX", b"dSIG") else left_out
+        end += len(chunk)
         if kind == b"IEND":
-            return data[at:]
-    return b""
-
-
-def left_out(data: bytes) -> str:
-    """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
-    return metadata.SIGNATURE if any(kind in (b"caBX", b"dSIG") for kind, _ in _chunks(data)) else ""
+            return left_out, data[end:]
+    return left_out, b""
 
 
 def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
@@ -66,9 +55,22 @@ def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> 
         # as many entries as the depth allows makes Pillow keep the depth; the palette written is the source's own
         palette = crop.getpalette() or []
         crop.putpalette(palette + [0] * (3 * (1 << depth) - len(palette)))
-    buffer = io.BytesIO()
-    crop.save(buffer, "PNG", bits=min(depth, 8), compress_level=_COMPRESS_LEVEL)
-    return _combine(data, buffer.getvalue(), cut)
+    encoded = decode.encode(crop, "PNG", bits=min(depth, 8), compress_level=_COMPRESS_LEVEL)
+    new: dict[bytes, list[bytes]] = {}
+    for kind, chunk in _chunks(encoded):
+        new.setdefault(kind, []).append(chunk)
+    parts = [data[:_SIGNATURE_LENGTH]]
+    for kind, chunk in _chunks(data):
+        if kind in _PIXELS:
+            parts += new.pop(kind, [])  # all pixels at the place of the first IDAT
+        elif kind == b"eXIf":
+            parts.append(decode.png_chunk(kind, exif.after_crop(chunk[8:-4], cut)))
+        elif kind in _TEXT:
+            parts.append(_text_after_crop(kind, chunk, cut))
+        elif kind not in _UNTRUE:
+            parts.append(chunk)
+    parts += new.get(b"IEND", [])  # a source that ends without one is decoded all the same
+    return b"".join(parts)
 
 
 def _header(data: bytes) -> tuple[int, int]:
@@ -86,24 +88,6 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         if kind == b"IEND":
             return
         at += 12 + length
-
-
-def _combine(source: bytes, encoded: bytes, cut: Cut) -> bytes:
-    new: dict[bytes, list[bytes]] = {}
-    for kind, chunk in _chunks(encoded):
-        new.setdefault(kind, []).append(chunk)
-    parts = [source[:_SIGNATURE_LENGTH]]
-    for kind, chunk in _chunks(source):
-        if kind in _PIXELS:
-            parts += new.pop(kind, [])  # all pixels at the place of the first IDAT
-        elif kind == b"eXIf":
-            parts.append(_chunk(kind, metadata.exif_after_crop(chunk[8:-4], cut)))
-        elif kind in _TEXT:
-            parts.append(_text_after_crop(kind, chunk, cut))
-        elif kind not in _UNTRUE:
-            parts.append(chunk)
-    parts += new.get(b"IEND", [])  # a source that ends without one is decoded all the same
-    return b"".join(parts)
 
 
 def _text_after_crop(kind: bytes, chunk: bytes, cut: Cut) -> bytes:
@@ -128,7 +112,7 @@ def _text_after_crop(kind: bytes, chunk: bytes, cut: Cut) -> bytes:
     changed = xmp.after_crop(text, cut) if keyword == _XMP else _profile_after_crop(text, cut)
     if changed == text:
         return chunk
-    return _chunk(kind, keyword + b"\0" + head + (zlib.compress(changed) if packed else changed))
+    return decode.png_chunk(kind, keyword + b"\0" + head + (zlib.compress(changed) if packed else changed))
 
 
 def _profile_after_crop(text: bytes, cut: Cut) -> bytes:
@@ -139,8 +123,8 @@ def _profile_after_crop(text: bytes, cut: Cut) -> bytes:
     except ValueError:
         return text
     mark = xmp.PREFIX if profile.startswith(xmp.PREFIX) else b""
-    if profile.startswith((metadata.EXIF_PREFIX, b"II*\0", b"MM\0*")):
-        changed = metadata.exif_after_crop(profile, cut)
+    if profile.startswith((exif.PREFIX, b"II*\0", b"MM\0*")):
+        changed = exif.after_crop(profile, cut)
     elif profile.startswith(b"8BIM"):
         changed = photoshop.after_crop(profile, cut)
     else:
@@ -150,7 +134,3 @@ def _profile_after_crop(text: bytes, cut: Cut) -> bytes:
     digits = changed.hex().encode()
     rows = (digits[at : at + 72] for at in range(0, len(digits), 72))
     return b"\n".join((start, name, b"%8d" % len(changed), *rows, b""))
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

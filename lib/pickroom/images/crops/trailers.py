@@ -12,6 +12,8 @@ import re
 import struct
 from collections.abc import Iterator
 
+from pickroom.images.crops.regions import CropError
+
 _JPEG = b"\xff\xd8\xff"
 # names of blocks of Samsung's trailer that hold depth maps and further pictures
 _SAMSUNG_PICTURES = re.compile(rb"DepthMap_\d|DualShot_\d|FlipPhoto_\d")
@@ -21,10 +23,6 @@ _WHOLE_CROPS = ((0, 0, 0, 0), (0, 0, 100_000, 100_000))  # FotoStation's left, t
 # Photo Mechanic's soft crops, as IPTC data sets of record 2: left, top, right, bottom, fractions as parts of 65536
 _MECHANIC_CROPS = (*range(209, 213), *range(217, 221), *range(236, 240))
 _ZIP_END, _ZIP_END_SIZE, _ZIP64 = b"PK\x05\x06", 22, b"PK\x06\x07"
-
-
-class NoRoomError(ValueError):
-    """A trailer must stay at its place in the file, and the crop's picture takes it, or a part of it has to go."""
 
 
 def refusal(trailer: bytes) -> str:
@@ -59,7 +57,7 @@ def after_crop(trailer: bytes, at: int, new_at: int, size: tuple[int, int]) -> b
         size: stored (width, height) of the crop in pixels.
 
     Raises:
-        NoRoomError: it counts from the file's beginning, and the crop's picture reaches beyond its place.
+        CropError: it counts from the file's beginning, and the crop's picture reaches beyond its place.
     """
     kept, rest = b"", len(trailer)
     for kind, start, end in _known(trailer):
@@ -73,7 +71,7 @@ def after_crop(trailer: bytes, at: int, new_at: int, size: tuple[int, int]) -> b
     if not _counts_from_beginning(trailer, at):
         return kept
     if new_at > at or len(kept) < len(trailer):
-        raise NoRoomError("what lies behind the picture must keep its place, which the crop cannot leave free")
+        raise CropError("what lies behind the picture must keep its place, which the crop cannot leave free")
     return bytes(at - new_at) + kept
 
 

@@ -3,15 +3,15 @@
 Source of the container: RFC 9649, sections 2.3 to 2.7.
 """
 
-import io
 import struct
 from collections.abc import Iterator
 
 from PIL import ImageFile
 
 from pickroom.core.geometry import PixelBox
-from pickroom.images.crops import metadata, xmp
-from pickroom.images.crops.regions import Cut
+from pickroom.images import decode
+from pickroom.images.crops import exif, xmp
+from pickroom.images.crops.regions import CropError, Cut
 
 LOSSY_QUALITY = 96  # of 100: see the test that holds the second generation to a small error
 _LOSSY_METHOD = 2  # of 6: half of libwebp's usual time, with the error of its 95 and 9 % more bytes
@@ -23,30 +23,41 @@ _FLAGS = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}  # of VP8X
 _ALPHA = 0x10
 
 
-def refusal(image: ImageFile.ImageFile, data: bytes) -> str:
-    """Why a crop would lose something, "" when it would not."""
-    return "animated WebP" if getattr(image, "n_frames", 1) > 1 else ""
-
-
-def trailer(image: ImageFile.ImageFile, data: bytes) -> bytes:
-    """What lies behind the length that the RIFF header states."""
-    return data[_end(data) :]
-
-
-def left_out(data: bytes) -> str:
-    """What only the uncropped picture can have, for the user to be told; "" when there is nothing of the kind."""
-    return metadata.SIGNATURE if any(kind == b"C2PA" for kind, _ in _chunks(data)) else ""
+def check(image: ImageFile.ImageFile, data: bytes) -> tuple[str, bytes]:
+    if getattr(image, "n_frames", 1) > 1:
+        raise CropError("animated WebP")
+    return exif.SIGNATURE if any(kind == b"C2PA" for kind, _ in _chunks(data)) else "", data[_end(data) :]
 
 
 def encode(image: ImageFile.ImageFile, box: PixelBox, cut: Cut, data: bytes) -> bytes:
     """The crop among the source's other chunks; the colours under transparent pixels too if lossless."""
     lossless = any(kind == b"VP8L" for kind, _ in _chunks(data))
     crop = image.crop(box)
-    buffer = io.BytesIO()
     crop.info.clear()
     options = _LOSSLESS if lossless else {"quality": LOSSY_QUALITY, "method": _LOSSY_METHOD}
-    crop.save(buffer, "WEBP", **options)
-    return _combine(data, buffer.getvalue(), cut)
+    encoded = list(_chunks(decode.encode(crop, "WEBP", **options)))
+    pixels = [chunk for chunk in encoded if chunk[0] in _PIXELS]
+    kept: list[tuple[bytes, bytes]] = []
+    for kind, content in _chunks(data):
+        if kind in _PIXELS:
+            kept += pixels  # at the place of the first
+            pixels = []
+        elif kind == b"EXIF":
+            kept.append((kind, exif.after_crop(content, cut)))
+        elif kind == b"XMP ":
+            kept.append((kind, xmp.after_crop(content, cut)))
+        elif kind not in _LEFT:
+            kept.append((kind, content))
+    header = any(kind == b"VP8X" for kind, _ in encoded)
+    if header or any(kind not in _PIXELS for kind, _ in kept):
+        # the encoder's lossless pixels say by themselves whether there is alpha, in bit 28 behind their signature
+        alpha = header or any(kind == b"VP8L" and content[4] & 0x10 for kind, content in kept)
+        flags = sum({_FLAGS.get(kind, 0) for kind, _ in kept}) | (_ALPHA if alpha else 0)
+        canvas = b"".join((side - 1).to_bytes(3, "little") for side in cut.stored_size)
+        kept.insert(0, (b"VP8X", bytes((flags, 0, 0, 0)) + canvas))
+    parts = (kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2) for kind, content in kept)
+    body = b"WEBP" + b"".join(parts)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def _end(data: bytes) -> int:
@@ -62,30 +73,3 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield kind, data[at + 8 : min(at + 8 + size, end)]
         # a frame begins with 16 bytes of its own, then its pixels' chunks
         at += 8 + (16 if kind == b"ANMF" else size + (size & 1))
-
-
-def _combine(source: bytes, encoded: bytes, cut: Cut) -> bytes:
-    pixels = [chunk for chunk in _chunks(encoded) if chunk[0] in _PIXELS]
-    kept: list[tuple[bytes, bytes]] = []
-    for kind, content in _chunks(source):
-        if kind in _PIXELS:
-            kept += pixels  # at the place of the first
-            pixels = []
-        elif kind == b"EXIF":
-            kept.append((kind, metadata.exif_after_crop(content, cut)))
-        elif kind == b"XMP ":
-            kept.append((kind, xmp.after_crop(content, cut)))
-        elif kind not in _LEFT:
-            kept.append((kind, content))
-    header = [content for kind, content in _chunks(encoded) if kind == b"VP8X"]
-    if header or any(kind not in _PIXELS for kind, _ in kept):
-        # the encoder's lossless pixels say by themselves whether there is alpha, in bit 28 behind their signature
-        alpha = bool(header) or any(kind == b"VP8L" and content[4] & 0x10 for kind, content in kept)
-        flags = sum({_FLAGS.get(kind, 0) for kind, _ in kept}) | (_ALPHA if alpha else 0)
-        size = cut.stored_size
-        canvas = struct.pack("<I", size[0] - 1)[:3] + struct.pack("<I", size[1] - 1)[:3]
-        kept.insert(0, (b"VP8X", bytes((flags, 0, 0, 0)) + canvas))
-    body = b"".join(
-        kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2) for kind, content in kept
-    )
-    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body

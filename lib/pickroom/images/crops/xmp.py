@@ -113,7 +113,7 @@ def guid(extension: bytes) -> str:
 
 def _change(packet: Packet, cut: Cut, *, applied: bool) -> None:
     properties = packet.properties()
-    upright = regions.are_upright(properties, cut)
+    frame = regions.frame_of(properties, cut)
     for node in properties:
         namespace = node.name.rpartition(" ")[0]
         if node.name in _SIZES:
@@ -132,7 +132,7 @@ def _change(packet: Packet, cut: Cut, *, applied: bool) -> None:
                 if _is_box(inner, applied):
                     packet.remove(inner)
         else:
-            regions.move(packet, node, cut, upright)
+            regions.move(packet, node, cut, frame)
 
 
 def _is_box(node: Node, applied: bool) -> bool:

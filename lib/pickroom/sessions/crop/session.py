@@ -15,6 +15,7 @@ from pickroom.files import cropping, sidecars
 from pickroom.files.batch import undo_batch
 from pickroom.files.cropping import CropResult, Order
 from pickroom.files.journal import CROP, DROP
+from pickroom.files.preflight import HeldError
 from pickroom.images import decode
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop import state as machine
@@ -236,7 +237,7 @@ class CropSession(ProjectSession):
                     yield self._examine(directory, name)
                 except ImageError as error:
                     self.problems[join(directory, name)] = error.reason
-                except sidecars.SidecarError as error:
+                except HeldError as error:
                     self.problems[join(directory, name)] = str(error)
 
     def _examine(self, directory: str, name: str) -> CropCard:
