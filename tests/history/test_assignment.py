@@ -257,7 +257,7 @@ def test_dates_divide_rows_that_name_no_project(workspace: Workspace, unnamed: P
     )
     assert report.projects == {"mojo1": {"crops": 3}, "mojo2": {"crops": 4}}
     assert dict(report.skipped) == {skip_reasons.FOLDER_ONLY: 1, skip_reasons.NO_PROJECT: 2}  # mojo9 is no mojo1
-    assert report.assignment.days == (("2025-11-03", "2025-11-03", 2),)
+    assert report.assignment.days == [{"first": "2025-11-03", "last": "2025-11-03", "rows": 2}]
     assert {row.evidence for row in report.assignment.folders if row.project in ("mojo1", "mojo2")} == {DATES}
     assert not workspace.root.exists()
     rest = run_import(workspace, unnamed, project="mojo3", dates=["mojo1=..2025-10-11"], folders={"mojo9": "mojo9"})
@@ -267,12 +267,12 @@ def test_dates_divide_rows_that_name_no_project(workspace: Workspace, unnamed: P
 
 def test_days_of_the_rows_are_shown_to_be_divided(workspace: Workspace, unnamed: Path) -> None:
     report = run_import(workspace, unnamed, project=None, write=False)
-    assert report.assignment.days == (
+    assert [tuple(days.values()) for days in report.assignment.days] == [
         ("2025-10-01", "2025-10-01", 2),
         ("2025-10-11", "2025-10-12", 3),  # mojo9's row is not among them
         ("2025-10-20", "2025-10-20", 2),
         ("2025-11-03", "2025-11-03", 2),
-    )
+    ]
     assert "  2025-10-11..2025-10-12  3 rows" in report.lines()
 
 

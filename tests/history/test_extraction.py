@@ -15,7 +15,8 @@ from PIL import Image as PillowImage
 from conftest import read_tree, stage_name, write_series
 from pickroom.core.errors import ProjectError, UsageError
 from pickroom.history import extraction, pairing, skip_reasons
-from pickroom.history.extraction import Extraction, read_pair
+from pickroom.history.extraction import read_pair
+from pickroom.history.staging import StagedImport
 from pickroom.store.workspace import Workspace
 
 from .logs import SELECTION, content, rows_of, run_import, selection, write_log
@@ -58,7 +59,7 @@ def keep(before: Path, after: Path, name: str, box: tuple[int, int, int, int] | 
     return target
 
 
-def compare(workspace: Workspace, before: Path, after: Path, *, write: bool = True) -> Extraction:
+def compare(workspace: Workspace, before: Path, after: Path, *, write: bool = True) -> StagedImport:
     with read_pair(workspace, before, after, "mojo1") as found:
         assert found.report.rows == found.report.imported + found.report.skipped.total()
         if write:

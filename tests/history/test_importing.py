@@ -15,7 +15,7 @@ from pickroom.files.preflight import project_lock
 from pickroom.history import skip_reasons
 from pickroom.history.importing import read_logs
 from pickroom.history.report import EXAMPLES
-from pickroom.history.staging import Staging
+from pickroom.history.staging import StagedImport
 from pickroom.indexing import projects
 from pickroom.storage import atomic
 from pickroom.store import legacy
@@ -253,7 +253,7 @@ def test_staging_leaves_no_file_behind(
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     run_import(workspace, log)
-    monkeypatch.setattr(Staging, "resolve", lambda *_: 1 / 0)
+    monkeypatch.setattr(StagedImport, "finish", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         read_logs(workspace, [log], "mojo1")
     assert os.listdir(temporary) == []

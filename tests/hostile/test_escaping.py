@@ -149,8 +149,7 @@ FORMULAS = ("=cmd|' c calc'!A1.png", "+1.png", "-1.png", "@SUM(1).png", "\t=1.pn
 def test_no_cell_of_an_exported_table_is_a_formula(workspace: Workspace, name: str) -> None:
     others = (f"{name}2.png",)
     pick = anomalies.Pick("p", f"{name}:3", name, others, "2025-08-03T06:00:00Z", "=1+1.db")
-    case = anomalies.Case(pick, 1.0, 2.0)
-    written, _ = anomalies.write(workspace, anomalies.Summary({}), [case])
+    written, _ = anomalies.write(workspace, anomalies.Summary({}), [(pick, 1.0, 2.0)])
     for row in csv.reader(io.StringIO(written.read_text())):
         assert not [cell for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n")]
     # and an import reads it back

@@ -14,7 +14,7 @@ folders of the folder viewer                marking.listing.checked
 character folders, values of a field        sorting.fields.folder_name and folder_for
 CSV and legacy logs: every path             logged_paths.split_path: a file name and a project, never opened
 legacy cache: embedding_file                embeddings.legacy._places: below the cache's own folder
-zips of a history: member names             history.pairing.ZipSource: unpacked under a name of our own
+zips of a history: member names             history.pairing.ImageSource: unpacked under a name of our own
 archive: names of databases                 reporting.archive.verified: plain names
 models: name, version                       learn.checkpoints: names are the program's own, versions whole numbers
 """

@@ -192,7 +192,7 @@ def test_legacy_vector_cache_reads_nothing_outside_its_folder(
         try:
             cache = vectors._Cache(folder / "cache.jsonl", [text], vectors.ProjectNames({"p": ()}))
             found: tuple[str, Any] | str = cache._vector(text, "p", {}, 512)
-        except vectors._Skipped as skipped:
+        except vectors.Skip as skipped:
             found = str(skipped)
         return "refused" if isinstance(found, str) else "taken"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -35,6 +34,11 @@ COLUMNS = (
     "timestamp",
 )
 _LEGEND = "(1<2: stage 1 was picked although stage 2 was in the group)"
+# what the machine decided is not what the user decided (DESIGN.md, invariant 11)
+_DECIDED = """SELECT d.rowid, d.project_id, d.group_id, d.images, d.user_selected_index, d.timestamp
+    FROM ai_decisions AS d LEFT JOIN decision_context AS c USING (group_id)
+    WHERE d.user_action <> 'reject' AND c.input IS NOT 'auto'
+    ORDER BY d.timestamp, d.group_id"""
 _KEEP = "#0072b2"  # the blue of Okabe and Ito's palette, which is safe for colour-blind people
 
 
@@ -50,13 +54,8 @@ class Pick:
     source: str  # the database of its row
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One anomaly: a pick of `chosen_stage` although `max_rejected_stage` was there."""
-
-    pick: Pick
-    chosen_stage: float
-    max_rejected_stage: float
+# one anomaly: a pick, its stage, and the highest stage that was not picked
+Case = tuple[Pick, float, float]
 
 
 @dataclass(slots=True)
@@ -85,13 +84,13 @@ class Summary:
 
     @property
     def total(self) -> Rates:
-        found = Rates()
-        for rates in self.projects.values():
-            found.decisions += rates.decisions
-            found.with_stages += rates.with_stages
-            found.anomalies += rates.anomalies
-            found.pairs += rates.pairs
-        return found
+        every = self.projects.values()
+        return Rates(
+            sum(rates.decisions for rates in every),
+            sum(rates.with_stages for rates in every),
+            sum(rates.anomalies for rates in every),
+            sum((rates.pairs for rates in every), Counter()),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         projects = {name: rates.to_dict() for name, rates in self.projects.items()}
@@ -100,7 +99,14 @@ class Summary:
     def lines(self) -> list[str]:
         """One line a project, and one for all of them."""
         rows = [*self.projects.items(), *((("together", self.total),) if len(self.projects) > 1 else ())]
-        lines = [_line(name, rates) for name, rates in rows]
+        lines = []
+        for name, rates in rows:
+            if rates.rate is None:
+                lines.append(f"{name}: {rates.decisions:,} picks, none with stages to compare")
+                continue
+            of, share = f"{rates.anomalies:,} of {rates.with_stages:,} picks with stages", f"{rates.rate:.1%}"
+            kinds = ", ".join(f"{count:,} x {pair}" for pair, count in rates.pairs.most_common())
+            lines.append(f"{name}: {of} ({share}) chose a lower one" + (f": {kinds}" if kinds else ""))
         return lines + ([_LEGEND] if self.total.pairs else [])
 
 
@@ -125,15 +131,14 @@ def find(workspace: Workspace, project_ids: Sequence[str] = ()) -> tuple[Summary
         rates = projects[project_id] = Rates()
         for pick in picks(workspace, project_id):
             rates.decisions += 1
-            stages = compare(pick)
-            if stages is None:
+            if (stages := compare(pick)) is None:
                 continue
             rates.with_stages += 1
             chosen, highest = stages
             if chosen < highest:
                 rates.anomalies += 1
                 rates.pairs[f"{chosen:g}<{highest:g}"] += 1
-                cases.append(Case(pick, chosen, highest))
+                cases.append((pick, chosen, highest))
     return Summary(projects), cases
 
 
@@ -151,28 +156,17 @@ def picks(workspace: Workspace, project_id: str) -> Iterator[Pick]:
     """Every pick of the user in a project: its own, those in imported decisions, and imported selections."""
     for database in legacy.databases(workspace, project_id):
         with open_read_only(database) as connection:
-            yield from _decided(connection, database.name)
+            unsound = find_unsound(connection)
+            for row, owner, group_id, images, index, timestamp in connection.execute(_DECIDED):
+                if row not in unsound.decisions:
+                    names = json.loads(images)
+                    chosen = names.pop(index)
+                    yield Pick(owner, group_id, chosen, tuple(names), timestamp, database.name)
             if database != legacy.legacy_path(workspace, project_id):
                 continue
-            for row in legacy.selections(connection, find_unsound(connection).rows["legacy_selections"]):
-                place = row.source_file if row.source_line is None else f"{row.source_file}:{row.source_line}"
-                yield Pick(row.project_id, place, row.chosen, row.others, row.timestamp, database.name)
-
-
-def _decided(connection: sqlite3.Connection, source: str) -> Iterator[Pick]:
-    # what the machine decided is not what the user decided (DESIGN.md, invariant 11)
-    unsound = find_unsound(connection).decisions
-    rows = connection.execute(
-        """SELECT d.rowid, d.project_id, d.group_id, d.images, d.user_selected_index, d.timestamp
-        FROM ai_decisions AS d LEFT JOIN decision_context AS c USING (group_id)
-        WHERE d.user_action <> 'reject' AND c.input IS NOT 'auto'
-        ORDER BY d.timestamp, d.group_id"""
-    )
-    for row, project_id, group_id, images, index, timestamp in rows:
-        if row not in unsound:
-            names = json.loads(images)
-            others = tuple(name for place, name in enumerate(names) if place != index)
-            yield Pick(project_id, group_id, names[index], others, timestamp, source)
+            for one in legacy.selections(connection, unsound.rows["legacy_selections"]):
+                place = one.source_file if one.source_line is None else f"{one.source_file}:{one.source_line}"
+                yield Pick(one.project_id, place, one.chosen, one.others, one.timestamp, database.name)
 
 
 def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list[Path]:
@@ -185,14 +179,14 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for case in cases:
-        pick = case.pick
-        stages = f"{case.chosen_stage:g}", f"{case.max_rejected_stage:g}"
+    for pick, *stages in cases:
         rejected = json.dumps(pick.others, ensure_ascii=False)
         # a name may look like a formula; written as a path it is plain text for a spreadsheet
         chosen = pick.chosen if _plain(pick.chosen) == pick.chosen else f"./{pick.chosen}"
         said = (_plain(pick.source), _plain(pick.set_id), _plain(pick.project_id))
-        writer.writerow((*said, *stages, chosen, rejected, pick.timestamp and _plain(pick.timestamp)))
+        writer.writerow(
+            (*said, *(f"{stage:g}" for stage in stages), chosen, rejected, pick.timestamp and _plain(pick.timestamp))
+        )
     described = json.dumps({"generated_at": utc_now(), **summary.to_dict()}, indent=2) + "\n"
     made = []
     try:
@@ -226,23 +220,9 @@ def figure(summary: Summary) -> Figure:
         return drawn
     percents = [100 * (rates.rate or 0) for _, rates in shown]
     bars = axes.barh([name for name, _ in shown], percents, color=_KEEP)
-    labels = [
-        f"{p:.1f} %  ({rates.anomalies:,} of {rates.with_stages:,})"
-        for p, (_, rates) in zip(percents, shown, strict=True)
-    ]
-    axes.bar_label(bars, labels, padding=4)
-    longest = max(*percents, 1)
+    counts = [f"{rates.anomalies:,} of {rates.with_stages:,}" for _, rates in shown]
+    axes.bar_label(bars, [f"{p:.1f} %  ({of})" for p, of in zip(percents, counts, strict=True)], padding=4)
     axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= 100])
-    axes.set_xlim(0, longest * 1.4)  # room for the labels
+    axes.set_xlim(0, max(*percents, 1) * 1.4)  # room for the labels
     axes.invert_yaxis()
     return drawn
-
-
-def _line(name: str, rates: Rates) -> str:
-    if rates.rate is None:
-        return f"{name}: {rates.decisions:,} picks, none with stages to compare"
-    kinds = ", ".join(f"{count:,} x {pair}" for pair, count in rates.pairs.most_common())
-    text = (
-        f"{name}: {rates.anomalies:,} of {rates.with_stages:,} picks with stages ({rates.rate:.1%}) chose a lower one"
-    )
-    return text + (f": {kinds}" if kinds else "")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import Any, NamedTuple, NoReturn
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import is_project_id
@@ -48,29 +49,8 @@ class Key(NamedTuple):
     day: str = ""
 
 
-class Surveyed(Skip):
+class Surveyed(Exception):
     """The row was counted, and is not yet converted."""
-
-
-@dataclass(slots=True)
-class Survey:
-    """The first reading: how many rows have which key."""
-
-    rows: Counter[Key] = field(default_factory=Counter)
-
-    def __call__(self, key: Key) -> NoReturn:
-        """Count a row; always raises Surveyed."""
-        self.rows[key] += 1
-        raise Surveyed(skip_reasons.EMPTY)
-
-
-@dataclass(frozen=True, slots=True)
-class Dates:
-    """Days of UTC, both included, whose rows without a project belong to this one."""
-
-    project: str
-    first: date
-    last: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +58,8 @@ class Clues:
     """Evidence for the project of rows that name none."""
 
     owners: Mapping[str, frozenset[str]] = field(default_factory=dict)  # file name -> the projects that know it
-    dates: Sequence[Dates] = ()  # ranges that do not overlap
+    # (project, first, last): days of UTC, both included, that do not overlap; rows of these without a project are its
+    dates: Sequence[tuple[str, date, date]] = ()
 
     def key(
         self,
@@ -92,7 +73,7 @@ class Clues:
         # a directory may be relative to anything: it counts where it names a known project, or is the only folder
         found = tuple(dict.fromkeys(filter(None, folders))) or ((directory,) if directory else ())
         day = time[:10] if time else ""
-        dated = next((d.project for d in self.dates if d.first.isoformat() <= day <= d.last.isoformat()), None)
+        dated = next((who for who, *ends in self.dates if ends[0].isoformat() <= day <= ends[1].isoformat()), None)
         known = [owners for name in names if (owners := self.owners.get(name))]
         named = frozenset.intersection(*known) or frozenset.union(*known) if known else frozenset()
         if dated is not None and all(dated in owners for owners in known) and known:
@@ -181,8 +162,7 @@ class Assignment:
         table = [replace(verdict, rows=count) for verdict, count in counts.items()]
         table.sort(key=lambda row: (-row.rows, row.folder, row.project or "", row.evidence))
         found = self._folders
-        told = (tuple(found.common), tuple(found.outside), tuple(found.doubtful))
-        return AssignmentReport(tuple(table), *told, days=tuple(_runs(days)))
+        return AssignmentReport(table, found.common, found.outside, found.doubtful, list(_runs(days)))
 
     def _decide(self, key: Key) -> FolderRow:
         projects: set[str] = set()
@@ -235,34 +215,23 @@ class Assignment:
         folder, name = min((one.folder, one.name) for one in proposed)
         if len({one.name for one in proposed}) > 1 or not key.named <= {name}:
             return FolderRow(folder, 0, None, FOLDER, skip_reasons.CONFLICT)
-        bad = None if is_project_id(name) else skip_reasons.BAD_FOLDER
-        verdict = self._one_of([name], folder, FOLDER)
-        verdict = replace(verdict, project=None if bad else name)
-        if verdict.reason is None and (bad or (not self._by_folder and self._given is None)):
-            return replace(verdict, reason=bad or skip_reasons.FOLDER_ONLY)
-        return verdict
+        verdict, is_bad = self._one_of([name], folder, FOLDER), not is_project_id(name)
+        accepted = self._by_folder or self._given is not None
+        why = skip_reasons.BAD_FOLDER if is_bad else None if accepted else skip_reasons.FOLDER_ONLY
+        return replace(verdict, project=None if is_bad else name, reason=verdict.reason or why)
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentReport:
     """The part of an import's report about projects."""
 
-    folders: tuple[FolderRow, ...] = ()
+    folders: list[FolderRow] = field(default_factory=list)
     # common, outside, doubtful: see `ProjectFolders`
-    common: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
-    doubtful: tuple[str, ...] = ()
-    # (first day, last day, rows) of the rows that no evidence gives a project, a few days' pause between
-    days: tuple[tuple[str, str, int], ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "folders": [asdict(row) for row in self.folders],
-            "common": list(self.common),
-            "outside": list(self.outside),
-            "doubtful": list(self.doubtful),
-            "days": [{"first": first, "last": last, "rows": rows} for first, last, rows in self.days],
-        }
+    common: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
+    # first and last day, rows: of the rows that no evidence gives a project, a few days' pause between
+    days: list[dict[str, str | int]] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The folders in words, a line each."""
@@ -283,7 +252,7 @@ class AssignmentReport:
         ]
         if self.days:
             lines.append("The days of the rows without a project (divide them with --dates PROJECT=FIRST..LAST):")
-            lines += [f"  {first}..{last}  {rows:,} rows" for first, last, rows in self.days[:_SHOWN]]
+            lines += [f"  {one['first']}..{one['last']}  {one['rows']:,} rows" for one in self.days[:_SHOWN]]
         return lines
 
     def require_agreement(self, given: str | None, hint: str = "") -> None:
@@ -303,14 +272,11 @@ class AssignmentReport:
         )
 
 
-def _runs(days: Mapping[date, int]) -> Iterable[tuple[str, str, int]]:
+def _runs(days: Mapping[date, int]) -> Iterator[dict[str, str | int]]:
     """Join consecutive days into ranges; a pause of two days or less does not end a range."""
-    first = last = None
-    rows = 0
-    for day in sorted(days):
-        if last is not None and first is not None and day - last > timedelta(days=3):
-            yield first.isoformat(), last.isoformat(), rows
-            first, rows = None, 0
-        first, last, rows = first or day, day, rows + days[day]
-    if first is not None and last is not None:
-        yield first.isoformat(), last.isoformat(), rows
+    waiting = sorted(days)
+    while waiting:
+        ends = (n for n, (one, other) in enumerate(pairwise(waiting), 1) if other - one > timedelta(days=3))
+        count = next(ends, len(waiting))
+        run, waiting = waiting[:count], waiting[count:]
+        yield {"first": run[0].isoformat(), "last": run[-1].isoformat(), "rows": sum(days[day] for day in run)}

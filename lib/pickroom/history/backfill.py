@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pickroom.core.naming import CROP_AUTO, SELECTED, sidecar_name
-from pickroom.core.records import Decision
 from pickroom.files import sidecars
 from pickroom.files.preflight import HeldError, project_lock
 from pickroom.store import copies, decisions
@@ -57,21 +56,15 @@ def plan(project: Project) -> Backfill:
     project.require_root()
     found = Backfill({}, Counter(), {})
     with open_read_only(project.database) as connection:
-        for row in connection.execute("SELECT group_id FROM ai_decisions ORDER BY group_id").fetchall():
-            decision = _read(connection, row["group_id"])
-            if isinstance(decision, str):
-                accepted: bool | str = decision
-            elif decision.ai_crop_accepted is not None:
-                accepted = KNOWN
-            else:
-                accepted = _of_files(project, connection, decision)
+        for (group_id,) in connection.execute("SELECT group_id FROM ai_decisions ORDER BY group_id").fetchall():
+            accepted = _accepted(project, connection, group_id)
             if isinstance(accepted, bool):
-                found.accepted[row["group_id"]] = accepted
+                found.accepted[group_id] = accepted
                 continue
             found.left[accepted] += 1
             shown = found.examples.setdefault(accepted, [])
             if accepted not in (KNOWN, NOT_ASKED) and len(shown) < 3:
-                shown.append(repr(row["group_id"]))
+                shown.append(repr(group_id))
     return found
 
 
@@ -98,22 +91,19 @@ def apply(project: Project, planned: Backfill) -> Path | None:
     return copy
 
 
-def _read(connection: sqlite3.Connection, group_id: str) -> Decision | str:
+def _accepted(project: Project, connection: sqlite3.Connection, group_id: str) -> bool | str:
+    """The value that follows from the place of the picked image, or the reason why none does."""
     try:
-        decision = decisions.get(connection, group_id)
-        assert decision is not None
-        _ = decision.images[decision.user_selected_index]
+        row = decisions.get(connection, group_id)
+        assert row is not None
+        name = row.images[row.user_selected_index]
     except (ValueError, TypeError, IndexError) as error:
         return f"the row is damaged: {type(error).__name__}"
-    return decision
-
-
-def _of_files(project: Project, connection: sqlite3.Connection, row: Decision) -> bool | str:
-    """The value that follows from the place of the picked image, or the reason why none does."""
+    if row.ai_crop_accepted is not None:
+        return KNOWN
     asked = row.user_action == "approve" and row.ai_crop_coords is not None
     if not asked or row.ai_selected_index != row.user_selected_index:
         return NOT_ASKED
-    name = row.images[row.user_selected_index]
     cropped, selected = (project.path(folder, name).is_file() for folder in (CROP_AUTO, SELECTED))
     if cropped and selected:
         return BOTH

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pickroom.core.errors import UsageError
 from pickroom.core.records import UserAction
 from pickroom.history import skip_reasons
 from pickroom.history.assignment import Assignment, Clues
 from pickroom.history.logged_paths import ProjectNames, given_project
-from pickroom.history.pairing import ComparedPair, ImageSource, Pairing, Progress, compare_all, open_source, pair
-from pickroom.history.parsed_rows import LoggedCrop, LoggedPick, ParsedRows
-from pickroom.history.report import FileReport, ImportReport
+from pickroom.history.pairing import ComparedPair, ImageSource, Progress, compare_all, open_source, pair
+from pickroom.history.parsed_rows import ParsedRows
+from pickroom.history.report import FileReport
 from pickroom.history.skip_reasons import Skip
-from pickroom.history.staging import StagedImport, Staging
+from pickroom.history.staging import StagedImport
 from pickroom.store import legacy
 from pickroom.store.connect import open_read_only
 from pickroom.store.legacy import Match
@@ -32,7 +31,7 @@ UNREADABLE = "one of the two images cannot be read"
 NOTHING_TO_LEARN = "in no group, and not cropped: nothing to learn"
 LARGER = "larger than its original: what was done to it is not known"
 NO_BOX = "an image was cropped, but where is not known: its coordinates are NULL"
-_ACTIONS: dict[str, UserAction | None] = {"same": "approve", "smaller": "crop", "larger": None}
+_ACTIONS: dict[str | None, UserAction] = {"same": "approve", "smaller": "crop"}
 # the picked image of every decision; a row damaged long ago has none, and a rejected group either
 _PICKED = """SELECT images,
     CASE WHEN json_valid(images) AND typeof(user_selected_index) = 'integer' AND user_selected_index >= 0
@@ -42,37 +41,9 @@ FROM ai_decisions WHERE user_action <> 'reject' AND chosen IS NOT NULL"""
 UNDECIDED = "a group of ORIGINAL has no final image: it stays undecided"
 
 
-class Extraction(StagedImport):
-    """Two folders that were compared.
-
-    Attributes:
-        report: rows are the final images; `matches`: those that were searched in their original's pixels.
-    """
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report, and every crop with an unknown place."""
-        unknown = [match for match in self.matches if match.box is None]
-        return {
-            **self.report.to_dict(),
-            "boxes": {"found": len(self.matches) - len(unknown), "null": len(unknown)},
-            "listed": [{"filename": m.filename, "score": m.score, "reason": m.reason} for m in unknown],
-        }
-
-    def lines(self) -> list[str]:
-        """The report in words."""
-        unknown = [match for match in self.matches if match.box is None]
-        lines = self.report.lines()
-        if self.matches:
-            lines.append(f"Crop boxes: {len(self.matches) - len(unknown):,} found, {len(unknown):,} unknown (NULL)")
-            lines += [f"  {match.filename}: {match.reason}" for match in unknown[:20]]
-            if len(unknown) > 20:
-                lines.append(f"  ... and {len(unknown) - 20:,} more (--json lists them all)")
-        return lines
-
-
 def read_pair(
     workspace: Workspace, original: Path, final: Path, project: str, progress: Progress | None = None
-) -> Extraction:
+) -> StagedImport:
     """Compare the original images with those that were kept. The caller closes the result.
 
     Args:
@@ -87,24 +58,37 @@ def read_pair(
     given = given_project(workspace, project)
     names = ProjectNames.of(workspace, [given])
     originals, finals = _open_both(workspace, original, final, given, names)
-    staging = Staging()
-    try:
+    with closing(originals), closing(finals), ExitStack() as until_read:
+        matches: list[Match] = []
+        staged = until_read.enter_context(StagedImport(workspace, matches=matches))
+        pairs, unpaired, undecided = pair(originals, finals)
+        rows = Counter(Clues().key((each.original.directory, each.final.directory)) for each in pairs)
+        assignment = Assignment(names, rows, given=given, only_siblings=True)
+        assignment.described().require_agreement(given, "compare the folders of one project at a time")
         report = FileReport(finals.name, f"final images of {originals.name}")
-        with closing(originals), closing(finals):
-            pairing = pair(originals, finals)
-            assignment = _assignment(names, pairing, given)
-            parsed = ParsedRows(assignment, staging.add_file(finals.name, numbered=False), notes=report.notes)
-            contents: dict[str, str] = {}
-            matches = _read(workspace, (originals, finals), pairing, given, parsed, report, contents, progress)
-        staging.store(parsed.drain())
-        staging.resolve(workspace, parsed.projects)
-        staging.add_left_out(parsed.file, report, numbered=False)
-        unregistered = staging.unregistered(workspace, parsed.projects)
-        found = ImportReport((report,), staging.kept(), assignment.described(), unregistered)
-        return Extraction(workspace, staging, found, matches=matches, contents=contents)
-    except BaseException:
-        staging.close()
-        raise
+        report.rows = len(finals.items) + len(finals.left_out)
+        for left in finals.left_out:
+            report.skip(UNREADABLE, repr(f"{left.directory}/{left.filename}: {left.reason}"))
+        for item, reason in unpaired:
+            report.skip(reason, repr(item.path))
+        if undecided:
+            report.notes[UNDECIDED] = undecided
+        parsed = ParsedRows(assignment, staged.add_file(finals.name, numbered=False), report)
+        known = _known_of(workspace, given)
+        compared = compare_all(originals, finals, pairs, given, frozenset(known.boxed), progress)
+        for line, found in enumerate(compared, start=1):
+            staged.contents |= found.contents
+            if found.match is not None:
+                matches.append(found.match)
+            try:
+                _add(found, parsed, known, line)
+            except Skip as skip:
+                what = found.pair.final.path + (f": {found.problem}" if found.problem else "")
+                report.skip(skip.reason, repr(what))
+        staged.store(parsed.drain())
+        staged.finish([parsed], assignment.described())
+        until_read.pop_all()
+    return staged
 
 
 def _open_both(
@@ -128,48 +112,6 @@ def _open_both(
     return first, second
 
 
-def _assignment(names: ProjectNames, pairing: Pairing, given: str) -> Assignment:
-    """The project of the pairs; raises UsageError when some are in folders of other projects."""
-    rows = Counter(Clues().key((pair.original.directory, pair.final.directory)) for pair in pairing.pairs)
-    assignment = Assignment(names, rows, given=given, only_siblings=True)
-    assignment.described().require_agreement(given, "compare the folders of one project at a time")
-    return assignment
-
-
-def _read(
-    workspace: Workspace,
-    sources: tuple[ImageSource, ImageSource],
-    pairing: Pairing,
-    given: str,
-    parsed: ParsedRows,
-    report: FileReport,
-    contents: dict[str, str],
-    progress: Progress | None,
-) -> list[Match]:
-    """Add the rows of every pair; count every final image that gives none."""
-    originals, finals = sources
-    report.rows = len(finals.items) + len(finals.left_out)
-    for left in finals.left_out:
-        report.skip(UNREADABLE, repr(f"{left.directory}/{left.filename}: {left.reason}"))
-    for item, reason in pairing.unpaired:
-        report.skip(reason, repr(item.path))
-    if pairing.undecided:
-        parsed.notes[UNDECIDED] = pairing.undecided
-    known = _known_of(workspace, given)
-    matches = []
-    compared = compare_all(originals, finals, pairing.pairs, given, frozenset(known.boxed), progress)
-    for line, found in enumerate(compared, start=1):
-        contents |= found.contents
-        if found.match is not None:
-            matches.append(found.match)
-        try:
-            _add(found, parsed, known, line)
-        except Skip as skip:
-            what = found.pair.final.path + (f": {found.problem}" if found.problem else "")
-            report.skip(skip.reason, repr(what))
-    return matches
-
-
 def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> None:
     """Add the rows of one pair; raises Skip when it gives none, or none that is new."""
     original, final = found.pair.original, found.pair.final
@@ -179,17 +121,16 @@ def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> N
     cropped, name, moment = found.change == "smaller", original.filename, final.modified
     box = found.match.box if found.match else None
     if found.pair.group:
-        images, index = [item.filename for item in found.pair.group], found.pair.index
+        images, index = [item.filename for item in found.pair.group], found.pair.group.index(original)
         reason = known.picks.get((name, frozenset(images) - {name}))
         if reason is None:
-            action = _ACTIONS[found.change]
+            action = _ACTIONS.get(found.change)
             if action is None:
-                parsed.notes[LARGER] += 1
+                parsed.report.notes[LARGER] += 1
             elif cropped and box is None:
-                parsed.notes[NO_BOX] += 1
+                parsed.report.notes[NO_BOX] += 1
             crop_time = moment if cropped else None
-            pick = LoggedPick(project, images, index, action, found.size, moment, line, box, crop_time)
-            parsed.add_pick(pick)
+            parsed.add_pick(project, images, index, action, found.size, moment, line, box, crop_time)
             return
         if box is None:
             raise Skip(reason)
@@ -197,7 +138,7 @@ def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> N
         raise Skip(NOTHING_TO_LEARN)
     elif name in known.boxed:
         raise Skip(skip_reasons.IMPORTED)
-    parsed.add_crop(LoggedCrop(project, name, box, found.size, moment, line))
+    parsed.add_crop(project, name, box, found.size, moment, line)
 
 
 @dataclass(slots=True)

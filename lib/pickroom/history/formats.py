@@ -8,16 +8,7 @@ from pickroom.core.naming import is_image_name
 from pickroom.core.records import MAX_GROUP, CropBox, UserAction
 from pickroom.history import skip_reasons, values
 from pickroom.history.logged_paths import split_path
-from pickroom.history.parsed_rows import (
-    AI_UNUSABLE,
-    BAD_BATCH,
-    BAD_DIRECTORY,
-    Advice,
-    LoggedCrop,
-    LoggedPick,
-    ParsedRows,
-    Size,
-)
+from pickroom.history.parsed_rows import AI_UNUSABLE, BAD_BATCH, BAD_DIRECTORY, ParsedRows, Size
 from pickroom.history.skip_reasons import Skip
 
 Row = Mapping[str, str]  # column -> cell; a column that the file does not have is missing
@@ -85,7 +76,7 @@ def _read_historical_crop(row: Row, line: int, parsed: ParsedRows) -> None:
     cropped = values.timestamp(row.get("final_mtime") or row.get("mtime", "")) or time
     column, directory = row.get("project", ""), _folder(row.get("directory", ""))
     project = parsed.project([folder], column, directory, [filename], cropped)
-    parsed.add_crop(LoggedCrop(project, filename, None, (None, None), time, line, stage=row["chosen_stage"]))
+    parsed.add_crop(project, filename, None, (None, None), time, line, stage=row["chosen_stage"])
 
 
 def _read_training_crop(row: Row, line: int, parsed: ParsedRows) -> None:
@@ -97,7 +88,7 @@ def _read_training_crop(row: Row, line: int, parsed: ParsedRows) -> None:
     box = parsed.box([row[name] for name in _BOX], *size, drawn=False)
     if box is None:
         _require_pixels(row)
-    parsed.add_crop(LoggedCrop(project, filename, box, size, time, line))
+    parsed.add_crop(project, filename, box, size, time, line)
 
 
 def _read_select_crop(row: Row, line: int, parsed: ParsedRows) -> None:
@@ -121,12 +112,12 @@ def _read_select_crop(row: Row, line: int, parsed: ParsedRows) -> None:
     if index is not None and len(names) > 1:
         # without a box the log does not say whether the pick was approved as it is
         action: UserAction | None = None if box is None else "crop"
-        parsed.add_pick(LoggedPick(project, names, index, action, size, time, line, box=box, crop_timestamp=time))
+        parsed.add_pick(project, names, index, action, size, time, line, box, time)
         return
     if box is None:
         _require_pixels(row)
     stage = "" if index is None else row.get(f"image_{places[index]}_stage", "")
-    parsed.add_crop(LoggedCrop(project, filename, box, size, time, line, stage=stage))
+    parsed.add_crop(project, filename, box, size, time, line, stage=stage)
 
 
 def _chosen_index(names: Sequence[str], chosen: str, index: int | None) -> int | None:
@@ -171,20 +162,18 @@ def _read_decision(row: Row, line: int, parsed: ParsedRows) -> None:
     edges = [row.get(f"final_crop_{edge}", "") for edge in EDGES]
     box = parsed.box(edges, *size, drawn=crop_time is not None and action == "crop")
     confidence = _within(values.number, row.get("ai_confidence", ""), 0, 1, AI_UNUSABLE, parsed)
-    advice = Advice(confidence=confidence)
     ai_box = _advice_box(row, size if ai_index == index else (None, None), parsed)
-    if ai_index is not None:
-        advice = Advice(ai_index, ai_box, confidence, _FLAGS.get(row.get("crop_match", "").strip().lower()))
     parsed.add_pick(
-        LoggedPick(
-            *(project, names, index, action, size, time, line),
-            box=None if action == "reject" else box,
-            crop_timestamp=crop_time if box is not None else None,
-            group_id=row.get("group_id", "").strip() or None,
-            directory=_directory(row.get("directory", ""), parsed),
-            batch_number=_within(values.whole, row.get("batch_number", ""), 0, _LARGEST, BAD_BATCH, parsed),
-            advice=advice,
-        )
+        *(project, names, index, action, size, time, line),
+        box=None if action == "reject" else box,
+        crop_timestamp=crop_time if box is not None else None,
+        group_id=row.get("group_id", "").strip() or None,
+        directory=_directory(row.get("directory", ""), parsed),
+        batch_number=_within(values.whole, row.get("batch_number", ""), 0, _LARGEST, BAD_BATCH, parsed),
+        ai_index=ai_index,
+        ai_box=None if ai_index is None else ai_box,
+        ai_confidence=confidence,
+        crop_match=None if ai_index is None else _FLAGS.get(row.get("crop_match", "").strip().lower()),
     )
 
 
@@ -195,10 +184,10 @@ def _within(
     try:
         value = read(text)
     except Skip:
-        parsed.notes[note] += 1
+        parsed.report.notes[note] += 1
         return None
     if value is not None and not least <= value <= most:
-        parsed.notes[note] += 1
+        parsed.report.notes[note] += 1
         return None
     return value
 
@@ -208,7 +197,7 @@ def _advice_box(row: Row, size: Size, parsed: ParsedRows) -> CropBox | None:
     try:
         box = parsed.box([row.get(f"ai_crop_{edge}", "") for edge in EDGES], *size, drawn=False)
     except Skip:
-        parsed.notes[AI_UNUSABLE] += 1
+        parsed.report.notes[AI_UNUSABLE] += 1
         return None
     return None if box is None or values.is_full_frame(box) else box
 
@@ -219,7 +208,7 @@ def _directory(text: str, parsed: ParsedRows) -> str | None:
     if values.is_missing(text):
         return None
     if folder.startswith(("/", "~")) or folder[1:2] == ":" or ".." in folder.split("/"):
-        parsed.notes[BAD_DIRECTORY] += 1
+        parsed.report.notes[BAD_DIRECTORY] += 1
         return None
     return "" if folder == "." else folder
 

@@ -1,20 +1,22 @@
 """Import old CSV logs: read and report first, write only when told to, never touch the source."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 from pickroom.core.errors import UsageError
 from pickroom.history import skip_reasons
-from pickroom.history.assignment import Assignment, Clues, Dates, Survey, Surveyed
-from pickroom.history.formats import CROP_TRAINING, TRAINING_COLUMNS, format_of, is_training_row
+from pickroom.history.assignment import Assignment, Clues, Key, Surveyed
+from pickroom.history.formats import CROP_TRAINING, TRAINING_COLUMNS, Format, format_of, is_training_row
 from pickroom.history.logged_paths import ProjectNames, given_project
 from pickroom.history.parsed_rows import TRAINING_ROW, ParsedRows
-from pickroom.history.report import FileReport, ImportReport
+from pickroom.history.report import FileReport
 from pickroom.history.skip_reasons import Skip
-from pickroom.history.staging import StagedImport, Staging
+from pickroom.history.staging import StagedImport
 from pickroom.history.tables import Record, Table, read_header
 from pickroom.integrity import vectors_on_disk
 from pickroom.store import legacy
@@ -60,40 +62,37 @@ def read_logs(
         mapped[given_project(workspace, meant)].append(folder)
     names = ProjectNames.of(workspace, [*mapped, *([given] if given else [])])
     clues = Clues(_owners(workspace) if by_name else {}, _dates(workspace, dates))
-    tables = [read_header(path, lambda header: format_of(header) is not None) for path in files]
-    survey = Survey()
+    tables = [read_header(path, format_of) for path in files]
+    survey: Counter[Key] = Counter()
+
+    def count(key: Key) -> NoReturn:
+        survey[key] += 1
+        raise Surveyed
+
     for table in tables:  # a project is found by its place among the folders of all rows
-        reader = _Reader(table, ParsedRows(survey, 0, clues))
+        parsed = ParsedRows(count, 0, FileReport(table.path.name, table.kind.name), clues)
         for record in table.records():
-            reader.take(record)
-    mapping = ProjectNames(mapped, ids=False)
-    assignment = Assignment(names, survey.rows, given=given, by_folder=by_folder, mapped=mapping)
+            _take(record, table, parsed)
+    assignment = Assignment(names, survey, given=given, by_folder=by_folder, mapped=ProjectNames(mapped, ids=False))
     assignment.require_used(folders or {})
-    staging = Staging()
-    try:
-        readers, rows = [], 0
+    with ExitStack() as until_read:
+        staged = until_read.enter_context(StagedImport(workspace, given))
+        imported, rows = [], 0
         for table in tables:
-            parsed = ParsedRows(assignment, staging.add_file(table.path.name), clues)
-            reader = _Reader(table, parsed)
+            report = FileReport(table.path.name, table.kind.name)
+            parsed = ParsedRows(assignment, staged.add_file(table.path.name), report, clues)
             for record in table.records():
-                reader.take(record)
+                _take(record, table, parsed)
                 rows += 1
                 if rows % _BATCH == 0:
-                    staging.store(parsed.drain())
+                    staged.store(parsed.drain())
                     if progress:
                         progress(rows, None)
-            staging.store(parsed.drain())
-            readers.append(reader)
-        met = {project for reader in readers for project in reader.parsed.projects}
-        staging.resolve(workspace, met)
-        for reader in readers:
-            staging.add_left_out(reader.parsed.file, reader.report)
-        reports, unregistered = tuple(reader.report for reader in readers), staging.unregistered(workspace, met)
-        report = ImportReport(reports, staging.kept(), assignment.described(), unregistered)
-    except BaseException:
-        staging.close()
-        raise
-    return StagedImport(workspace, staging, report, given)
+            staged.store(parsed.drain())
+            imported.append(parsed)
+        staged.finish(imported, assignment.described())
+        until_read.pop_all()
+    return staged
 
 
 def _owners(workspace: Workspace) -> dict[str, frozenset[str]]:
@@ -107,7 +106,7 @@ def _owners(workspace: Workspace) -> dict[str, frozenset[str]]:
     return owners
 
 
-def _dates(workspace: Workspace, texts: Sequence[str]) -> list[Dates]:
+def _dates(workspace: Workspace, texts: Sequence[str]) -> list[tuple[str, date, date]]:
     found = []
     for text in texts:
         name, _, days = text.partition("=")
@@ -118,24 +117,19 @@ def _dates(workspace: Workspace, texts: Sequence[str]) -> list[Dates]:
                 raise ValueError("this is not a range of days")
             if not days:
                 first, last = _own_days(workspace, project)
-            found.append(
-                Dates(
-                    project,
-                    date.fromisoformat(first) if first.strip() else date.min,
-                    date.fromisoformat(last) if last.strip() else date.max,
-                )
-            )
+            begin = date.fromisoformat(first) if first.strip() else date.min
+            found.append((project, begin, date.fromisoformat(last) if last.strip() else date.max))
         except ValueError as error:
             hint = "as in: --dates mojo1=2025-10-01..2025-10-11"
             raise UsageError(str(error), doing="reading --dates", subject=text, hint=hint) from None
-    found.sort(key=lambda dates: dates.first)
-    for one, other in pairwise(found):
-        if one.last >= other.first:
-            what = f"the days of {one.project} and {other.project} overlap on {other.first}"
+    found.sort(key=lambda dates: dates[1])
+    for (one, _, end), (other, begin, _) in pairwise(found):
+        if end >= begin:
+            what = f"the days of {one} and {other} overlap on {begin}"
             raise UsageError(what, doing="reading --dates", hint="a day belongs to one project")
-    for dates in found:
-        if dates.first > dates.last:
-            raise UsageError("the range ends before it begins", doing="reading --dates", subject=dates.project)
+    for project, begin, end in found:
+        if begin > end:
+            raise UsageError("the range ends before it begins", doing="reading --dates", subject=project)
     return found
 
 
@@ -154,69 +148,50 @@ def _own_days(workspace: Workspace, project_id: str) -> tuple[str, str]:
     return first[:10], last[:10]
 
 
-class _Reader:
-    """Adds the records of one file to its parsed rows, and counts those that cannot be used."""
+def _take(record: Record, table: Table[Format], parsed: ParsedRows) -> None:
+    """Read and count one record, whatever is in it."""
+    parsed.report.rows += 1
+    try:
+        if record.problem:
+            raise Skip(record.problem)
+        _read(record, table, parsed)
+    except Surveyed:
+        pass
+    except Skip as skip:
+        what = record.text if record.problem else record.fields
+        parsed.report.skip(skip.reason, f"line {record.line}: {what!r}"[:_SHOWN])
 
-    def __init__(self, table: Table, parsed: ParsedRows) -> None:
-        known = format_of(table.header)
-        assert known is not None  # read_header asked
-        self.report = FileReport(table.path.name, known.name, notes=parsed.notes)
-        self.parsed = parsed
-        self._header, self._format = list(table.header), known
 
-    def take(self, record: Record) -> None:
-        """Read and count one record, whatever is in it."""
-        self.report.rows += 1
+def _read(record: Record, table: Table[Format], parsed: ParsedRows) -> None:
+    """Read a row of this layout, with more or fewer empty cells at its end, or of another tool's layout."""
+    fields, missing, reason = record.fields, len(table.header) - len(record.fields), skip_reasons.SHIFTED
+
+    def add(fields: Sequence[str], kind: Format = table.kind, header: Sequence[str] = table.header) -> None:
+        kind.read(dict(zip(header, fields, strict=True)), record.line, parsed)
+
+    if missing == 0:
         try:
-            if record.problem:
-                raise Skip(record.problem)
-            self._read(record)
-        except Surveyed:
-            pass
+            return add(fields)
         except Skip as skip:
-            what = record.text if record.problem else record.fields
-            self.report.skip(skip.reason, f"line {record.line}: {what!r}"[:_SHOWN])
-
-    def _add(self, fields: list[str], line: int) -> None:
-        self._format.read(dict(zip(self._header, fields, strict=True)), line, self.parsed)
-
-    def _read(self, record: Record) -> None:
-        """Read a row of this layout, with more or fewer empty cells at its end, or of another tool's layout."""
-        fields, missing = record.fields, len(self._header) - len(record.fields)
-        if missing == 0:
-            try:
-                self._add(fields, record.line)
-                return
-            except Surveyed:
-                raise
-            except Skip as skip:
-                reason = skip.reason
-        else:
-            reason = skip_reasons.SHIFTED
-        filled = list(fields)
-        while filled and not filled[-1].strip():
-            filled.pop()
-        if not any(field.strip() for field in filled):
-            raise Skip(skip_reasons.EMPTY)
-        if [field.strip().lower() for field in filled] == self._header:
-            raise Skip(skip_reasons.HEADER_AGAIN)
-        if self._format is not CROP_TRAINING and is_training_row(filled):
-            # another tool appended its 9 columns under this header (LESSONS.md: 5,431 rows)
-            CROP_TRAINING.read(dict(zip(TRAINING_COLUMNS, filled, strict=True)), record.line, self.parsed)
-            self.parsed.notes[TRAINING_ROW] += 1
-        elif missing > 0:
-            self._add_short(fields + [""] * missing, record.line)
-        elif missing < 0 and len(filled) <= len(self._header):
-            self._add(fields[:missing], record.line)
-        else:
-            raise Skip(reason)
-
-    def _add_short(self, fields: list[str], line: int) -> None:
-        """Read a row without its empty last cells; if it then cannot be used, it counts as shifted."""
+            reason = skip.reason
+    filled = list(fields)
+    while filled and not filled[-1].strip():
+        filled.pop()
+    if not any(field.strip() for field in filled):
+        raise Skip(skip_reasons.EMPTY)
+    if tuple(field.strip().lower() for field in filled) == table.header:
+        raise Skip(skip_reasons.HEADER_AGAIN)
+    if table.kind is not CROP_TRAINING and is_training_row(filled):
+        # another tool appended its 9 columns under this header (LESSONS.md: 5,431 rows)
+        add(filled, CROP_TRAINING, TRAINING_COLUMNS)
+        parsed.report.notes[TRAINING_ROW] += 1
+    elif missing > 0:
         try:
-            self._add(fields, line)
-        except Surveyed:
-            raise
-        except Skip as skip:
+            add(fields + [""] * missing)
+        except Skip as skip:  # without its empty last cells it cannot be used: it counts as shifted
             own = skip.reason in (*skip_reasons.OF_THE_PROJECT, skip_reasons.PLACEHOLDER)
             raise skip if own else Skip(skip_reasons.SHIFTED) from None
+    elif missing < 0 and len(filled) <= len(table.header):
+        add(fields[:missing])
+    else:
+        raise Skip(reason)

@@ -29,10 +29,8 @@ def split_path(text: str) -> tuple[str, str]:
     >>> split_path("PROJECT_ROOT/training data/mojo1/a.png")
     ('PROJECT_ROOT/training data/mojo1', 'a.png')
     """
-    text = text.strip()
-    if "\\" in text:
-        # a backslash inside a POSIX file name is possible, but in these logs it is always a Windows path
-        text = text.replace("\\", "/")
+    # a backslash inside a POSIX file name is possible, but in these logs it is always a Windows path
+    text = text.strip().replace("\\", "/")
     if text.startswith("file://"):
         text = unquote(text[7:])
     folder, _, filename = text.rpartition("/")

@@ -13,8 +13,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -23,7 +24,7 @@ import numpy as np
 from pickroom.core.errors import ImageError, UsageError
 from pickroom.core.geometry import from_pixels, to_pixels
 from pickroom.core.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS, is_image_name, join, parse_name
-from pickroom.core.records import CropBox, Ungrouped
+from pickroom.core.records import Ungrouped
 from pickroom.groups.stages import group_by_stage
 from pickroom.history.logged_paths import split_path
 from pickroom.history.template import MAX_DIFFERENCE, find_crop
@@ -67,7 +68,7 @@ def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> ImageSource
     if not path.exists():
         raise UsageError("no such folder or zip", doing=doing, subject=path, hint="check its spelling")
     try:
-        source = FolderSource(path.resolve(), avoid) if path.is_dir() else ZipSource(path)
+        source = ImageSource(path, avoid)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         what = f"neither a folder nor a zip that can be read ({error})"
         raise UsageError(what, doing=doing, subject=path) from None
@@ -77,51 +78,23 @@ def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> ImageSource
 
 
 class ImageSource:
-    """A source of images.
+    """The images under a folder, at any depth, or in a zip.
 
     Attributes:
         name: of the folder or the zip, without its path.
         items: every image that can be opened; left_out: all others, with the reason.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.name, self._root = path.name, path
+    def __init__(self, path: Path, avoid: frozenset[Path]) -> None:
+        self._root = path.resolve() if path.is_dir() else path
+        self.name = self._root.name
         self.items: list[SourceImage] = []
         self.left_out: list[Ungrouped] = []
-
-    @contextmanager
-    def as_file(self, item: SourceImage) -> Iterator[Path]:
-        """The item as a file while the context lasts; raises ImageError when it cannot be read."""
-        yield self._root / item.directory / item.filename
-
-    def close(self) -> None:
-        """Nothing more is read."""
-
-
-class FolderSource(ImageSource):
-    """The images under a folder, at any depth."""
-
-    def __init__(self, root: Path, avoid: frozenset[Path]) -> None:
-        super().__init__(root)
-        # scan.walk skips the folders that Pickroom owns; here they count as any other
-        for top in ("", *(name for name in OWNED_FOLDERS if (root / name).is_dir())):
-            if root / top in avoid:
-                continue
-            entries, left_out = scan.walk(root, IMAGE_EXTENSIONS, avoid, base=top)
-            self.left_out += left_out
-            for entry in entries:
-                modified = datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
-                self.items.append(_item(entry.directory, entry.filename, entry.file_size, modified))
-
-
-class ZipSource(ImageSource):
-    """The images in a zip; each is unpacked by itself into a temporary file while it is read."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._zip = zipfile.ZipFile(path)
         self._members: dict[tuple[str, str], zipfile.ZipInfo] = {}
-        for info in self._zip.infolist():
+        self._zip = None if path.is_dir() else zipfile.ZipFile(path)
+        if self._zip is None:
+            self._list_folder(avoid)
+        for info in self._zip.infolist() if self._zip else ():
             directory, filename = split_path(info.filename)
             parts = [part for part in (*directory.split("/"), filename) if part not in (".", "..")]
             hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
@@ -136,8 +109,23 @@ class ZipSource(ImageSource):
             self._members[directory, filename] = info
             self.items.append(_item(directory, filename, info.file_size, _modified(info)))
 
+    def _list_folder(self, avoid: frozenset[Path]) -> None:
+        # scan.walk skips the folders that Pickroom owns; here they count as any other
+        for top in ("", *(name for name in OWNED_FOLDERS if (self._root / name).is_dir())):
+            if self._root / top in avoid:
+                continue
+            entries, left_out = scan.walk(self._root, IMAGE_EXTENSIONS, avoid, base=top)
+            self.left_out += left_out
+            for entry in entries:
+                modified = datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
+                self.items.append(_item(entry.directory, entry.filename, entry.file_size, modified))
+
     @contextmanager
     def as_file(self, item: SourceImage) -> Iterator[Path]:
+        """The item as a file while the context lasts: of a zip a temporary one. ImageError when it cannot be read."""
+        if self._zip is None:
+            yield self._root / item.directory / item.filename
+            return
         with leftovers.Folder("pickroom-zip-") as folder:
             target = folder / f"image{PurePosixPath(item.filename).suffix}"
             try:
@@ -149,7 +137,9 @@ class ZipSource(ImageSource):
             yield target
 
     def close(self) -> None:
-        self._zip.close()
+        """Nothing more is read."""
+        if self._zip is not None:
+            self._zip.close()
 
 
 def _modified(info: zipfile.ZipInfo) -> datetime:
@@ -188,100 +178,52 @@ class ImagePair:
     original: SourceImage
     group: tuple[SourceImage, ...]  # the original's group in stage order, empty when it is in none
 
-    @property
-    def index(self) -> int:
-        """The original's place in its group."""
-        return self.group.index(self.original)
 
-
-@dataclass(frozen=True, slots=True)
-class Pairing:
-    """Every final image, paired or not."""
-
-    pairs: tuple[ImagePair, ...]  # by folder and name of the final image; at most one of each group
-    unpaired: tuple[tuple[SourceImage, str], ...]  # the others, each with its reason
-    undecided: int  # how many groups have no final image
-
-
-def pair(originals: ImageSource, finals: ImageSource) -> Pairing:
-    """ImagePair every final image with its original, by name and, where that is not enough, by content.
+def pair(originals: ImageSource, finals: ImageSource) -> tuple[list[ImagePair], list[tuple[SourceImage, str]], int]:
+    """Pair every final image with its original, by name and, where that is not enough, by content.
 
     An image is a pick only when no other of its group is among the final ones.
+
+    Returns:
+        the pairs by folder and name of the final image, at most one of each group; the other final images, each with
+        its reason; how many groups have no final image.
     """
     groups, _ = group_by_stage(originals.items)
-    group_of = {id(item): group for group in groups for item in group}
-    finder = _Finder(originals, finals)
-    by_original: dict[int, list[ImagePair]] = defaultdict(list)
+    group_of = {item: group for group in groups for item in group}
+    by_name: dict[str, list[SourceImage]] = defaultdict(list)
+    by_size: dict[int, list[SourceImage]] = defaultdict(list)
+    for item in originals.items:
+        by_name[item.filename].append(item)
+        by_size[item.file_size].append(item)
+    content = cache(content_of)  # asked for only where names are not enough, since that reads whole files
+    by_original: dict[SourceImage, list[SourceImage]] = defaultdict(list)
     unpaired: list[tuple[SourceImage, str]] = []
     for final in sorted(finals.items, key=lambda item: item.path):
-        original, reason = finder.original_of(final)
-        if original is None:
-            unpaired.append((final, reason))
+        named = by_name.get(final.filename, [])
+        found = named
+        if len(named) != 1:
+            alike = [one for one in named or by_size.get(final.file_size, []) if one.file_size == final.file_size]
+            found = [one for one in alike if (own := content(finals, final)) and own == content(originals, one)]
+        if len(found) == 1:
+            by_original[found[0]].append(final)
         else:
-            group = group_of.get(id(original), ())
-            by_original[id(original)].append(ImagePair(final, original, group))
+            unpaired.append((final, SEVERAL_ORIGINALS if named or found else NO_ORIGINAL))
 
-    by_group: dict[int, list[ImagePair]] = defaultdict(list)
-    for pairs in by_original.values():
-        first, *again = pairs
-        if again and not finder.all_alike([each.final for each in pairs]):
-            unpaired += [(each.final, TWICE) for each in pairs]
+    by_group: dict[tuple[SourceImage, ...], list[ImagePair]] = defaultdict(list)
+    for original, several in by_original.items():
+        contents = {content(finals, final) for final in several} if len(several) > 1 else {""}
+        if len(contents) > 1 or None in contents:  # an unreadable file equals no other
+            unpaired += [(final, TWICE) for final in several]
         else:
-            unpaired += [(each.final, AGAIN) for each in again]
-            by_group[id(first.group) if first.group else id(first.original)].append(first)
-    kept: list[ImagePair] = []
-    for pairs in by_group.values():
-        if len(pairs) == 1:
-            kept += pairs
-        else:
-            unpaired += [(each.final, SEVERAL_FINALS) for each in pairs]
-    touched = {id(group_of[original]) for original in by_original if original in group_of}
-    return Pairing(
-        tuple(sorted(kept, key=lambda each: each.final.path)),
-        tuple(sorted(unpaired, key=lambda each: each[0].path)),
-        len(groups) - len(touched),
+            unpaired += [(final, AGAIN) for final in several[1:]]
+            group = group_of.get(original, ())
+            by_group[group or (original,)].append(ImagePair(several[0], original, group))
+    unpaired += [(each.final, SEVERAL_FINALS) for pairs in by_group.values() if len(pairs) > 1 for each in pairs]
+    return (
+        sorted((pairs[0] for pairs in by_group.values() if len(pairs) == 1), key=lambda each: each.final.path),
+        sorted(unpaired, key=lambda each: each[0].path),
+        len(groups) - len({group_of[original] for original in by_original if original in group_of}),
     )
-
-
-class _Finder:
-    """Finds originals by name, and by content only where names are not enough, since that reads whole files."""
-
-    def __init__(self, originals: ImageSource, finals: ImageSource) -> None:
-        self._originals, self._finals = originals, finals
-        self._hashes: dict[int, str | None] = {}
-        self._by_name: dict[str, list[SourceImage]] = defaultdict(list)
-        self._by_size: dict[int, list[SourceImage]] = defaultdict(list)
-        for item in originals.items:
-            self._by_name[item.filename].append(item)
-            self._by_size[item.file_size].append(item)
-
-    def original_of(self, final: SourceImage) -> tuple[SourceImage | None, str]:
-        """(original, "") or (None, the reason)."""
-        named = self._by_name.get(final.filename, [])
-        if len(named) == 1:
-            return named[0], ""
-        candidates = named or self._by_size.get(final.file_size, [])
-        alike = [item for item in candidates if self._same(item, final)]
-        if len(alike) == 1:
-            return alike[0], ""
-        return None, SEVERAL_ORIGINALS if named or alike else NO_ORIGINAL
-
-    def all_alike(self, finals: Sequence[SourceImage]) -> bool:
-        """Whether several final images are the same bytes."""
-        hashes = {self._hash(self._finals, item) for item in finals}
-        return len(hashes) == 1 and None not in hashes
-
-    def _same(self, original: SourceImage, final: SourceImage) -> bool:
-        if original.file_size != final.file_size:
-            return False
-        digest = self._hash(self._finals, final)
-        return digest is not None and digest == self._hash(self._originals, original)
-
-    def _hash(self, source: ImageSource, item: SourceImage) -> str | None:
-        """The content's SHA-256; None for an unreadable file, which equals no other."""
-        if id(item) not in self._hashes:
-            self._hashes[id(item)] = content_of(source, item)
-        return self._hashes[id(item)]
 
 
 def content_of(source: ImageSource, item: SourceImage) -> str | None:
@@ -298,14 +240,11 @@ class ComparedPair:
     """The result of comparing the pixels of one pair."""
 
     pair: ImagePair
-    # "same" size, "smaller" (cropped), "larger" in a side, or "unreadable" for the reason `problem`
-    change: Literal["same", "smaller", "larger", "unreadable"]
-    # (width, height) in pixels of the upright original, None when it cannot be read
-    size: tuple[int, int] | None = None
+    contents: Mapping[str, str]  # name -> SHA-256 of every image of the original's group, as far as they can be read
+    problem: str = ""  # why one of the two cannot be read; the other fields are then unknown
+    change: Literal["same", "smaller", "larger"] | None = None  # "same" size, "smaller" (cropped), "larger" in a side
+    size: tuple[int, int] | None = None  # (width, height) in pixels of the upright original
     match: Match | None = None  # the result of template matching, for a smaller image that was searched
-    problem: str = ""
-    # name -> SHA-256 of every image of the original's group, as far as they can be read
-    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare_all(
@@ -323,9 +262,21 @@ def compare_all(
     """
 
     def compare(pair: ImagePair) -> ComparedPair:
-        found = _compare(originals, finals, pair, project_id, search=pair.original.filename not in boxed)
         known = {item.filename: sha256 for item in pair.group if (sha256 := content_of(originals, item)) is not None}
-        return replace(found, contents=known)
+        try:
+            with originals.as_file(pair.original) as original, finals.as_file(pair.final) as final:
+                size, final_size = _size_of(original), _size_of(final)
+                if size == final_size:
+                    return ComparedPair(pair, known, change="same", size=size)
+                if final_size[0] > size[0] or final_size[1] > size[1]:
+                    return ComparedPair(pair, known, change="larger", size=size)
+                name = pair.original.filename
+                match = None if name in boxed else match_files(original, final, project_id, name)
+                return ComparedPair(pair, known, change="smaller", size=size, match=match)
+        except ImageError as error:
+            return ComparedPair(pair, known, error.reason)
+        except OSError as error:
+            return ComparedPair(pair, known, error.strerror or str(error))
 
     # NumPy and Pillow free the interpreter lock; each pair at work holds some 150 MB at 3,000 x 3,000 pixels
     with ThreadPoolExecutor(min(os.cpu_count() or 2, 8)) as pool:
@@ -335,60 +286,26 @@ def compare_all(
                 progress(done, len(pairs))
 
 
-def _compare(
-    originals: ImageSource, finals: ImageSource, pair: ImagePair, project_id: str, *, search: bool
-) -> ComparedPair:
-    try:
-        with originals.as_file(pair.original) as original, finals.as_file(pair.final) as final:
-            size, final_size = _size_of(original), _size_of(final)
-            if size == final_size:
-                return ComparedPair(pair, "same", size)
-            if final_size[0] > size[0] or final_size[1] > size[1]:
-                return ComparedPair(pair, "larger", size)
-            if not search:
-                return ComparedPair(pair, "smaller", size)
-            return ComparedPair(pair, "smaller", size, match_files(original, final, project_id, pair.original.filename))
-    except ImageError as error:
-        return ComparedPair(pair, "unreadable", problem=error.reason)
-    except OSError as error:
-        return ComparedPair(pair, "unreadable", problem=error.strerror or str(error))
-
-
 def match_files(original: Path, final: Path, project_id: str, filename: str) -> Match:
     """Find a cropped file in its original by template matching, and check the box by cropping again.
 
     Raises:
         ImageError: the pixels of one of them cannot be read.
     """
-    whole, part = _grey(original), _grey(final)
+    whole, part = (np.asarray(decode.read_rgb(path).convert("L")) for path in (original, final))  # (H, W) uint8
     found = find_crop(whole, part)
     box, difference, reason = None, found.difference, found.reason
     if found.pixels is not None:
         size = whole.shape[1], whole.shape[0]
-        candidate = from_pixels(found.pixels, *size)
-        difference = _difference(whole, part, candidate)
+        box = from_pixels(found.pixels, *size)
+        x1, y1, x2, y2 = to_pixels(box, *size)
+        again = whole[y1:y2, x1:x2]
+        difference = float(np.abs(again.astype(np.int16) - part).mean()) if again.shape == part.shape else None
         if difference is None or difference > MAX_DIFFERENCE:
-            reason = "the original cropped anew is not this picture"
-        else:
-            box = candidate
+            box, reason = None, "the original cropped anew is not this picture"
     return Match(project_id, filename, box, found.score, found.runner_up, difference, reason, utc_now())
-
-
-def _difference(original: np.ndarray, final: np.ndarray, box: CropBox) -> float | None:
-    """Mean absolute difference, 8-bit units, of the final image from its original cropped to the box; None if the
-    crop comes out in another size."""
-    x1, y1, x2, y2 = to_pixels(box, original.shape[1], original.shape[0])
-    again = original[y1:y2, x1:x2]
-    if again.shape != final.shape:
-        return None
-    return float(np.abs(again.astype(np.int16) - final).mean())
 
 
 def _size_of(path: Path) -> tuple[int, int]:
     with decode.open_image(path) as image:
         return decode.upright_size(image)
-
-
-def _grey(path: Path) -> np.ndarray:
-    """(H, W) uint8, upright."""
-    return np.asarray(decode.read_rgb(path).convert("L"))

@@ -5,7 +5,6 @@ crop, or both (FORMATS.md, `<project>_legacy.db`).
 """
 
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from pickroom.core.geometry import corners_match
 from pickroom.core.records import MAX_GROUP, MIN_GROUP, CropBox, UserAction
 from pickroom.history import skip_reasons, values
 from pickroom.history.assignment import Clues, Key
+from pickroom.history.report import FileReport
 from pickroom.history.skip_reasons import Skip
 
 Size = tuple[int | None, int | None]  # (width, height) in pixels
@@ -34,60 +34,17 @@ BAD_DIRECTORY = "folder that is not relative to the project: unknown"
 TRAINING_ROW = "row of crop_training_data.csv under this header"
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """The AI's recommendation for a logged group; never used as the user's choice."""
-
-    index: int | None = None
-    box: CropBox | None = None
-    confidence: float | None = None
-    crop_match: bool | None = None  # as it was logged; used where one of the two boxes is unknown
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedPick:
-    """What the user did with a group."""
-
-    project: str
-    images: Sequence[str]
-    index: int
-    action: UserAction | None  # None when the log does not say whether the pick was approved or cropped
-    size: Size  # of the image at `index`
-    timestamp: str | None
-    line: int  # in the file, or the row's number where it has no lines
-    box: CropBox | None = None
-    crop_timestamp: str | None = None
-    group_id: str | None = None
-    directory: str | None = None
-    batch_number: int | None = None
-    advice: Advice = Advice()
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedCrop:
-    """One file that was cropped."""
-
-    project: str
-    filename: str
-    box: CropBox | None  # None where only the fact is known
-    size: Size
-    timestamp: str | None
-    line: int
-    stage: str = ""  # text of a column, for a file whose name says no stage
-    main: bool = True  # False when the row also has a pick
-
-
 @dataclass(slots=True)
 class ParsedRows:
     """The rows of one file, gathered until a batch is stored: each tuple is a row of the staging table of its name."""
 
     assign: Callable[[Key], str]  # the project of a row by its key; raises Skip without one
     file: int  # the file's number in this import
+    report: FileReport
     clues: Clues = field(default_factory=Clues)  # what makes the key of a row
     decisions: list[tuple[Any, ...]] = field(default_factory=list)
     selections: list[tuple[Any, ...]] = field(default_factory=list)
     crops: list[tuple[Any, ...]] = field(default_factory=list)
-    notes: Counter[str] = field(default_factory=Counter)  # filled cells with unknown values, counted
     projects: set[str] = field(default_factory=set)  # every project met
 
     def drain(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -110,7 +67,7 @@ class ParsedRows:
         """A cell's time; noted when the cell is filled without a valid time."""
         moment = values.timestamp(text)
         if moment is None and not values.is_missing(text):
-            self.notes[NO_TIME] += 1
+            self.report.notes[NO_TIME] += 1
         return moment
 
     def box(self, texts: Sequence[str], width: int | None, height: int | None, *, drawn: bool) -> CropBox | None:
@@ -128,14 +85,14 @@ class ParsedRows:
         known = [edge for edge in edges if edge is not None]
         if len(known) < len(edges):
             if known:
-                self.notes[PARTIAL_BOX] += 1
+                self.report.notes[PARTIAL_BOX] += 1
             return None
         if known == [0, 0, 1, 1] and not drawn:
-            self.notes[PLACEHOLDER_BOX] += 1
+            self.report.notes[PLACEHOLDER_BOX] += 1
             return None
         box = values.box_of(known, width, height)
         if box is None:
-            self.notes[UNSIZED_BOX] += 1
+            self.report.notes[UNSIZED_BOX] += 1
         return box
 
     def add_selection(self, project: str, chosen: str, others: Sequence[str], timestamp: str | None, line: int) -> None:
@@ -152,45 +109,83 @@ class ParsedRows:
         row = (pick_key(others), project, chosen, values.names_json(others), timestamp, self.file, line)
         self.selections.append(row)
 
-    def add_crop(self, crop: LoggedCrop) -> None:
-        """Add a crop."""
-        box = crop.box.to_json() if crop.box else None
-        stage = values.stage(crop.filename, crop.stage)
-        what = (crop_rank(crop.box), crop.main, crop.project, crop.filename, box, *crop.size, stage)
-        self.crops.append((*what, crop.timestamp, self.file, crop.line))
+    def add_crop(
+        self,
+        project: str,
+        filename: str,
+        box: CropBox | None,
+        size: Size,
+        timestamp: str | None,
+        line: int,
+        *,
+        stage: str = "",
+        main: bool = True,
+    ) -> None:
+        """Add one file that was cropped.
 
-    def add_pick(self, pick: LoggedPick) -> None:
-        """Add a pick: a decision if enough is known, else a selection and its crop.
+        Args:
+            box: None where only the fact is known.
+            stage: the text of a column, for a file whose name says no stage.
+            main: False when the row also has a pick.
+        """
+        what = (crop_rank(box), main, project, filename, box and box.to_json(), *size, values.stage(filename, stage))
+        self.crops.append((*what, timestamp, self.file, line))
+
+    def add_pick(
+        self,
+        project: str,
+        images: Sequence[str],
+        index: int,
+        action: UserAction | None,
+        size: Size,
+        timestamp: str | None,
+        line: int,
+        box: CropBox | None = None,
+        crop_timestamp: str | None = None,
+        *,
+        group_id: str | None = None,
+        directory: str | None = None,
+        batch_number: int | None = None,
+        ai_index: int | None = None,
+        ai_box: CropBox | None = None,
+        ai_confidence: float | None = None,
+        crop_match: bool | None = None,
+    ) -> None:
+        """Add what the user did with a group: a decision if enough is known, else a selection and its crop.
+
+        Args:
+            action: None when the log does not say whether the pick was approved or cropped.
+            size: of the image at `index`.
+            line: in the file, or the row's number where it has no lines.
+            ai_index, ai_box, ai_confidence: the AI's recommendation; never used as the user's choice.
+            crop_match: as it was logged; used where one of the two boxes is unknown.
 
         Raises:
             Skip: a name comes twice, or what is known is not a pick.
         """
-        images, index, box, advice, rejected = pick.images, pick.index, pick.box, pick.advice, pick.action == "reject"
+        rejected = action == "reject"
         if len(set(images)) < len(images):
             raise Skip(skip_reasons.NAME_TWICE)
         chosen, others = images[index], [name for place, name in enumerate(images) if place != index]
-        timestamp, known = pick.timestamp, pick.action is not None and None not in pick.size
-        if timestamp is None or not known or not MIN_GROUP <= len(images) <= MAX_GROUP:
+        if timestamp is None or action is None or None in size or not MIN_GROUP <= len(images) <= MAX_GROUP:
             if rejected:
                 raise Skip(skip_reasons.REJECT_UNKNOWN)
-            self.add_selection(pick.project, chosen, others, timestamp, pick.line)
+            self.add_selection(project, chosen, others, timestamp, line)
             if box is not None:
-                time = pick.crop_timestamp or timestamp
-                self.add_crop(LoggedCrop(pick.project, chosen, box, pick.size, time, pick.line, main=False))
+                self.add_crop(project, chosen, box, size, crop_timestamp or timestamp, line, main=False)
             return
-        crop_match = None if rejected else advice.crop_match
-        if box is not None and advice.box is not None:
-            crop_match = corners_match(advice.box, box)
-        group_id = pick.group_id or new_group_id(pick.project, images, index, timestamp)
+        if box is not None and ai_box is not None:
+            crop_match = corners_match(ai_box, box)
         self.decisions.append(
             (
-                *(pick_key(images if rejected else others), crop_rank(box), None if rejected else chosen, group_id),
-                *(timestamp, pick.project, pick.directory, pick.batch_number, values.names_json(images)),
-                *(advice.index, advice.box.to_json() if advice.box else None, advice.confidence, index, pick.action),
+                *(pick_key(images if rejected else others), crop_rank(box), None if rejected else chosen),
+                *(group_id or new_group_id(project, images, index, timestamp), timestamp, project),
+                *(directory, batch_number, values.names_json(images)),
+                *(ai_index, ai_box and ai_box.to_json(), ai_confidence, index, action),
                 None,  # ai_crop_accepted: no old log has it
-                *(box.to_json() if box else None, pick.crop_timestamp, *pick.size),
-                *(None if advice.index is None or rejected else advice.index == index, crop_match),
-                *(self.file, pick.line),
+                *(box and box.to_json(), crop_timestamp, *size),
+                *(None if ai_index is None or rejected else ai_index == index, None if rejected else crop_match),
+                *(self.file, line),
             )
         )
 

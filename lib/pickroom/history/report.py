@@ -1,7 +1,7 @@
 """The report of an import, shown before anything is written: rows in = imported + skipped, with reasons."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pickroom.history import skip_reasons
@@ -83,7 +83,7 @@ class ImportReport:
             "skipped": dict(self.skipped.most_common()),
             "projects": self.projects,
             "unregistered": list(self.unregistered),
-            **self.assignment.to_dict(),
+            **asdict(self.assignment),
             "files": [file.to_dict() for file in self.files],
         }
 

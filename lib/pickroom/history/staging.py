@@ -8,7 +8,6 @@ get their names and are the transactions committed.
 import json
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib import resources
@@ -19,8 +18,9 @@ from pickroom.core.errors import ConflictError, ProjectError, StoreError, UsageE
 from pickroom.core.records import CropBox
 from pickroom.files.preflight import project_lock
 from pickroom.history import skip_reasons
-from pickroom.history.parsed_rows import crop_rank, pick_key
-from pickroom.history.report import EXAMPLES, FileReport, ImportReport
+from pickroom.history.assignment import AssignmentReport
+from pickroom.history.parsed_rows import ParsedRows, crop_rank, pick_key
+from pickroom.history.report import EXAMPLES, ImportReport
 from pickroom.indexing import regrouping
 from pickroom.indexing.projects import register
 from pickroom.storage import atomic, leftovers
@@ -43,38 +43,62 @@ VERDICTS = {
 }
 _IMPORTED, _DECIDED = 1, 2
 
-# rows of one file that were staged and left out, except decisions whose pick is kept as a selection
+# the first rows of one file of each verdict, with how many there are; a decision whose pick is kept as a selection is
+# not left out
 _LEFT_OUT = """
-SELECT verdict, line, chosen AS name, timestamp FROM decisions
-WHERE file = :file AND verdict IS NOT NULL AND verdict <> 'pick only'
-UNION ALL
-SELECT verdict, line, chosen, timestamp FROM selections WHERE file = :file AND verdict IS NOT NULL
-    AND (file, line) NOT IN (SELECT file, line FROM crops WHERE main = 0 AND file = :file AND verdict IS NULL)
-UNION ALL
-SELECT verdict, line, filename, timestamp FROM crops WHERE file = :file AND main = 1 AND verdict IS NOT NULL
+WITH found AS (
+    SELECT verdict, line, chosen AS name, timestamp FROM decisions
+    WHERE file = :file AND verdict IS NOT NULL AND verdict <> 'pick only'
+    UNION ALL
+    SELECT verdict, line, chosen, timestamp FROM selections WHERE file = :file AND verdict IS NOT NULL
+        AND (file, line) NOT IN (SELECT file, line FROM crops WHERE main = 0 AND file = :file AND verdict IS NULL)
+    UNION ALL
+    SELECT verdict, line, filename, timestamp FROM crops WHERE file = :file AND main = 1 AND verdict IS NOT NULL
+), placed AS (
+    SELECT *, count(*) OVER (PARTITION BY verdict) AS count,
+        row_number() OVER (PARTITION BY verdict ORDER BY line) AS place
+    FROM found
+)
+SELECT verdict, count, line, placed.name, timestamp, numbered FROM placed, files
+WHERE place <= :some AND files.file = :file ORDER BY count DESC, verdict, place
 """
-
-# decisions that became selections, because another row knows their crop better
-_PICKS_ONLY = "SELECT project_id, count(*) FROM decisions WHERE verdict = 'pick only' GROUP BY project_id"
+_MORE = 20  # unknown crops that are named
 
 
-class Staging:
-    """A temporary database of parsed rows; `close` removes it."""
+class StagedImport:
+    """Rows that were read into a temporary database; nothing is written before `write`. A context manager.
 
-    def __init__(self) -> None:
+    Attributes:
+        report: what is or would be imported, and why the rest is not; set by `finish`.
+        matches: final images that were searched in their original's pixels; None where no folders are compared.
+        contents: file name -> SHA-256 of the originals in groups.
+        unclear: project -> waiting groups that its rows may mean, known once they are written.
+    """
+
+    report: ImportReport
+
+    def __init__(self, workspace: Workspace, given: str | None = None, matches: list[Match] | None = None) -> None:
+        self._workspace, self._given, self.matches = workspace, given, matches
+        self.contents: dict[str, str] = {}
+        self.unclear: dict[str, int] = {}
         self._folder = leftovers.Folder("pickroom-import-")
-        self.path = self._folder.path / "staging.db"
-        self.connection = sqlite3.connect(self.path, isolation_level=None)
+        self._path = self._folder.path / "staging.db"
+        self._connection = sqlite3.connect(self._path, isolation_level=None)
         # not durable: after a loss the logs are read again
-        self.connection.executescript(
+        self._connection.executescript(
             "PRAGMA page_size = 65536; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _sql("staging.sql")
         )
-        self._staged: dict[str, Counter[str]] = {"decisions": Counter(), "selections": Counter(), "crops": Counter()}
         self._compared: dict[Path, tuple[int, ...] | None] = {}
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Remove it; closing twice is fine."""
-        self.connection.close()
+        """Remove the temporary files; closing twice is fine."""
+        self._connection.close()
         self._folder.close()
 
     def add_file(self, name: str, *, numbered: bool = True) -> int:
@@ -84,7 +108,7 @@ class Staging:
             numbered: its rows have line numbers; else the numbers are only unique.
         """
         insert = "INSERT INTO files (name, numbered) VALUES (?, ?) RETURNING file"
-        (number,) = self.connection.execute(insert, (name, numbered)).fetchone()
+        (number,) = self._connection.execute(insert, (name, numbered)).fetchone()
         return int(number)
 
     def store(self, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
@@ -94,14 +118,12 @@ class Staging:
             StoreError: the temporary folder is full.
         """
         with self._naming_the_folder("gathering rows"):
-            self.connection.execute("BEGIN")
+            self._connection.execute("BEGIN")
             for table, found in rows.items():
                 if found:
-                    names = [row[1] for row in self.connection.execute(f"PRAGMA table_info({table})")][: len(found[0])]
-                    self._insert(table, names, found)
-                    project_at = names.index("project_id")
-                    self._staged[table].update(row[project_at] for row in found)
-            self.connection.execute("COMMIT")
+                    names = [row[1] for row in self._connection.execute(f"PRAGMA table_info({table})")]
+                    self._insert(table, names[: len(found[0])], found)
+            self._connection.execute("COMMIT")
 
     @contextmanager
     def _naming_the_folder(self, doing: str) -> Iterator[None]:
@@ -109,20 +131,20 @@ class Staging:
             yield
         except sqlite3.OperationalError as error:
             hint = "make room there, or set TMPDIR to a larger folder"
-            raise StoreError(str(error), doing=doing, subject=self.path, hint=hint) from error
+            raise StoreError(str(error), doing=doing, subject=self._path, hint=hint) from error
 
     def _insert(self, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
         marks = ", ".join("?" * len(columns))
-        self.connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+        self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
-    def resolve(self, workspace: Workspace, projects: Iterable[str]) -> None:
-        """Find the new rows, compared with each other and with those that the projects have.
+    def finish(self, files: Sequence[ParsedRows], assignment: AssignmentReport) -> Self:
+        """Find the new rows, compared with each other and with those that the projects have, and report on all.
 
         Raises:
             StoreError: a project's database cannot be read.
             UsageError: there are too many projects.
         """
-        projects = sorted(projects)
+        projects = sorted({project for parsed in files for project in parsed.projects})
         if len(projects) > MAX_PROJECTS:
             raise UsageError(
                 f"these files name {len(projects):,} projects",
@@ -131,14 +153,29 @@ class Staging:
             )
         with self._naming_the_folder("comparing rows"):
             for project_id in projects:
-                self._seed_project(workspace, project_id)
-            self.connection.executescript(_sql("resolve.sql"))
-
-    def _seed_project(self, workspace: Workspace, project_id: str) -> None:
-        imported = legacy_path(workspace, project_id)
-        self._compared[imported] = _watermark(imported)
-        for database in reversed(databases(workspace, project_id)):
-            self._seed(database, _IMPORTED if database == imported else _DECIDED)
+                imported = legacy_path(self._workspace, project_id)
+                self._compared[imported] = _watermark(imported)
+                for database in reversed(databases(self._workspace, project_id)):
+                    self._seed(database, _IMPORTED if database == imported else _DECIDED)
+            self._connection.executescript(_sql("resolve.sql"))
+        for parsed in files:
+            asked = {"file": parsed.file, "some": EXAMPLES}
+            for verdict, count, line, *what, numbered in self._connection.execute(_LEFT_OUT, asked):
+                reason = VERDICTS[verdict]
+                if reason not in parsed.report.examples:
+                    parsed.report.skipped[reason] += count
+                shown = parsed.report.examples.setdefault(reason, [])
+                shown.append(f"line {line}: {tuple(what)!r}" if numbered else repr(tuple(what)))
+        kept: dict[str, dict[str, int]] = {}
+        for table in ("decisions", "selections", "crops"):
+            new = f"SELECT project_id, count(*) FROM {table} WHERE verdict IS NULL AND existing = 0 GROUP BY project_id"
+            for project_id, count in self._connection.execute(new):
+                kept.setdefault(project_id, {})[table] = count
+        missing = sorted(set(projects) - set(self._workspace.project_ids()))
+        unregistered = [one for one in missing if one in kept or legacy_path(self._workspace, one).exists()]
+        reports = tuple(parsed.report for parsed in files)
+        self.report = ImportReport(reports, dict(sorted(kept.items())), assignment, tuple(unregistered))
+        return self
 
     def _seed(self, database: Path, existing: int) -> None:
         """Read the rows of a project's database, so that nothing is imported twice."""
@@ -159,89 +196,26 @@ class Staging:
             rows = ((crop_rank(CropBox.from_json(row[2])), 1, *row, existing) for row in boxes)
             self._insert("crops", ("rank", "main", "project_id", "filename", "box", "timestamp", "existing"), rows)
 
-    def require_unchanged(self) -> None:
-        """Raises ConflictError when another import has written since `resolve` compared."""
-        for path, seen in self._compared.items():
-            if _watermark(path) != seen:
-                raise ConflictError(
-                    "another import has written here meanwhile", doing="importing", subject=path, hint="import again"
-                )
-
-    def add_left_out(self, file: int, report: FileReport, *, numbered: bool = True) -> None:
-        """Add the staged rows of a file that are not imported to its report. `numbered` as in `add_file`."""
-        query = f"SELECT verdict, count(*) FROM ({_LEFT_OUT}) GROUP BY verdict ORDER BY 2 DESC, 1"
-        for verdict, count in self.connection.execute(query, {"file": file}).fetchall():
-            rows = self.connection.execute(
-                f"SELECT line, name, timestamp FROM ({_LEFT_OUT}) WHERE verdict = :verdict ORDER BY line LIMIT :some",
-                {"file": file, "verdict": verdict, "some": EXAMPLES},
-            )
-            report.skipped[VERDICTS[verdict]] += count
-            report.examples[VERDICTS[verdict]] = [
-                f"line {line}: {(name, time)!r}" if numbered else repr((name, time)) for line, name, time in rows
-            ]
-
-    def unregistered(self, workspace: Workspace, projects: Iterable[str]) -> tuple[str, ...]:
-        """The projects without a manifest that have imported rows, or will have."""
-        kept = self.kept()
-        missing = sorted(set(projects) - set(workspace.project_ids()))
-        return tuple(one for one in missing if one in kept or legacy_path(workspace, one).exists())
-
-    def kept(self) -> dict[str, dict[str, int]]:
-        """Project -> table -> rows that are new."""
-        found: dict[str, dict[str, int]] = {}
-        for table, staged in self._staged.items():
-            counts = staged.copy()
-            gone = self.connection.execute(
-                f"""SELECT project_id, count(*) FROM {table} WHERE verdict IS NOT NULL AND existing = 0
-                GROUP BY project_id"""
-            )
-            counts.subtract(dict(gone.fetchall()))
-            if table == "selections":
-                counts.update(dict(self.connection.execute(_PICKS_ONLY).fetchall()))
-            for project_id, count in sorted(counts.items()):
-                if count:
-                    found.setdefault(project_id, {})[table] = count
-        return dict(sorted(found.items()))
-
-
-class StagedImport:
-    """An import that was read and compared; nothing is written before `write`. A context manager.
-
-    Attributes:
-        report: what is or would be imported, and why the rest is not.
-        unclear: project -> waiting groups that its rows may mean, known once they are written.
-    """
-
-    def __init__(
-        self,
-        workspace: Workspace,
-        staging: Staging,
-        report: ImportReport,
-        given: str | None = None,
-        matches: Sequence[Match] = (),
-        contents: Mapping[str, str] | None = None,
-    ) -> None:
-        self._workspace, self._staging, self.report, self._given = workspace, staging, report, given
-        self.matches, self._contents = list(matches), contents
-        self.unclear: dict[str, int] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Remove the temporary files."""
-        self._staging.close()
+    def _unknown(self) -> list[Match]:
+        return [match for match in self.matches or () if match.box is None]
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of `pickroom import-csv --json` (FORMATS.md), and what there is to know next to it."""
-        return self.report.to_dict()
+        """The JSON of `pickroom import-csv --json` (FORMATS.md); of compared folders also crops of unknown place."""
+        values, unknown = self.report.to_dict(), self._unknown()
+        if self.matches is not None:
+            values["boxes"] = {"found": len(self.matches) - len(unknown), "null": len(unknown)}
+            values["listed"] = [{"filename": m.filename, "score": m.score, "reason": m.reason} for m in unknown]
+        return values
 
     def lines(self) -> list[str]:
         """The report in words, a line each."""
-        return self.report.lines()
+        lines, unknown = self.report.lines(), self._unknown()
+        if self.matches:
+            lines.append(f"Crop boxes: {len(self.matches) - len(unknown):,} found, {len(unknown):,} unknown (NULL)")
+            lines += [f"  {match.filename}: {match.reason}" for match in unknown[:_MORE]]
+            if len(unknown) > _MORE:
+                lines.append(f"  ... and {len(unknown) - _MORE:,} more (--json lists them all)")
+        return lines
 
     def require_agreement(self) -> None:
         """Raises UsageError when a project was given and rows are in folders of others."""
@@ -259,7 +233,7 @@ class StagedImport:
             StoreError: a database, or its disk, refuses.
         """
         self.require_agreement()
-        projects = {*self.report.projects, *(match.project_id for match in self.matches)}
+        projects = {*self.report.projects, *(match.project_id for match in self.matches or ())}
         written = self._publish(projects)
         for project_id in self.report.unregistered:
             with suppress(ProjectError):  # registered meanwhile
@@ -275,23 +249,23 @@ class StagedImport:
         Killed while the last step takes place, some projects have all their rows and the others none; importing again
         adds the rest.
         """
-        workspace, staging = self._workspace, self._staging
+        workspace = self._workspace
         paths = {project_id: legacy_path(workspace, project_id) for project_id in sorted(projects)}
         named: list[Path] = []
         path = workspace.decisions
-        workspace.decisions.mkdir(
-            parents=True, exist_ok=True
-        )  # a project need not be started, nor the workspace be there
+        path.mkdir(parents=True, exist_ok=True)  # a project need not be started, nor the workspace be there
         with ExitStack() as locks:
             for project_id in paths:
                 locks.enter_context(project_lock(workspace.planned(project_id, workspace.root), "importing history"))
-            staging.require_unchanged()
+            for path, seen in self._compared.items():
+                if _watermark(path) != seen:
+                    raise _conflict("another import has written here meanwhile", path)
             try:
                 with ExitStack() as waiting:
                     finished: list[tuple[Path, Path]] = []
                     for project_id, path in paths.items():
-                        own = [match for match in self.matches if match.project_id == project_id]
-                        taken = (staging.path, project_id, own, self._contents)
+                        own = [match for match in self.matches or () if match.project_id == project_id]
+                        taken = (self._path, project_id, own, self.contents)
                         if path.exists():
                             connection = waiting.enter_context(closing(connect_legacy(path)))
                             waiting.enter_context(legacy.take_staged(connection, *taken))
@@ -310,18 +284,16 @@ class StagedImport:
                 for made in named:
                     made.unlink(missing_ok=True)
                 if isinstance(error, FileExistsError):
-                    raise ConflictError(
-                        "another import has just written this file",
-                        doing="importing",
-                        subject=path,
-                        hint="import again",
-                    ) from None
+                    raise _conflict("another import has just written this file", path) from None
                 if isinstance(error, sqlite3.Error | OSError):
-                    raise StoreError(
-                        str(error), doing="writing imported rows", subject=path, hint="make room, then import again"
-                    ) from error
+                    hint = "make room, then import again"
+                    raise StoreError(str(error), doing="writing imported rows", subject=path, hint=hint) from error
                 raise
         return list(paths.values())
+
+
+def _conflict(what: str, path: Path) -> ConflictError:
+    return ConflictError(what, doing="importing", subject=path, hint="import again")
 
 
 def _known_decisions(rows: Iterable[sqlite3.Row], existing: int) -> Iterator[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Generic, TextIO, TypeVar
 
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import is_text
@@ -19,6 +19,7 @@ from pickroom.history import skip_reasons
 DELIMITERS = (",", ";", "\t", "|")
 _LONGEST = 131_072  # characters of a record; csv's own limit for a field
 _RECORD_LINES = 50  # lines that one record may span: quoted fields hold paths and lists, not long texts
+Kind = TypeVar("Kind")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -33,9 +34,10 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(Generic[Kind]):
     """A CSV file whose first line is known."""
 
+    kind: Kind  # the format that the header is known by
     path: Path
     encoding: str
     delimiter: str
@@ -57,11 +59,11 @@ class Table:
             raise _unreadable(self.path, error) from None
 
 
-def read_header(path: Path, is_known: Callable[[tuple[str, ...]], bool]) -> Table:
+def read_header(path: Path, kind_of: Callable[[tuple[str, ...]], Kind | None]) -> Table[Kind]:
     """Open a CSV and find its header: the first line that, split at some delimiter, is a known one.
 
     Args:
-        is_known: whether these column names, in lower case, are a known format's.
+        kind_of: the format with these column names, in lower case; None for unknown ones.
 
     Raises:
         UsageError: the file cannot be read, is empty, or does not begin with a known header.
@@ -79,8 +81,8 @@ def read_header(path: Path, is_known: Callable[[tuple[str, ...]], bool]) -> Tabl
             continue
         for delimiter in DELIMITERS:
             header = tuple(name.strip().lower() for name in next(csv.reader([line], delimiter=delimiter), []))
-            if is_known(header):
-                return Table(path, encoding, delimiter, header, number)
+            if kind := kind_of(header):
+                return Table(kind, path, encoding, delimiter, header, number)
         raise UsageError(
             f"its first line is not a known header ({line[:80]!r})",
             doing="reading a CSV",

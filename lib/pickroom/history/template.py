@@ -8,6 +8,7 @@ cut anew from the original there and compared with the file.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.signal import fftconvolve
@@ -40,8 +41,7 @@ class CropLocation:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     x: int
     y: int
     score: float
@@ -69,12 +69,17 @@ def find_crop(original: np.ndarray, crop: np.ndarray) -> CropLocation:
         levels.append((_halved(levels[-1][0]), _halved(levels[-1][1])))
     found: list[_Candidate] = []
     for x, y in _coarse(*levels[-1]):
-        candidate = _follow(levels, x, y)
+        candidate = _best_around(*levels[-1], x, y)
+        for larger in reversed(levels[:-1]):
+            candidate = _best_around(*larger, 2 * candidate.x, 2 * candidate.y)
         if all(max(abs(candidate.x - one.x), abs(candidate.y - one.y)) > TOLERANCE for one in found):
             found.append(candidate)
     found.sort(key=lambda candidate: candidate.score, reverse=True)
     best = found[0]
-    others = [*found[1:], *_ring(*levels[0], best)]
+    # places just outside of TOLERANCE: where these fit equally well, the place is unknown
+    steps = (-TOLERANCE - 1, 0, TOLERANCE + 1)
+    ring = [(best.x + dx, best.y + dy) for dy in steps for dx in steps if dx or dy]
+    others = [*found[1:], *_compare(*levels[0], ring, clip=False)]
     runner_up = max(others, key=lambda candidate: candidate.score, default=None)
     closest = min((candidate.difference for candidate in others), default=math.inf)
     reason = None
@@ -120,25 +125,10 @@ def _correlation(original: np.ndarray, crop: np.ndarray) -> np.ndarray:
     return scores.clip(-1, 1)
 
 
-def _follow(levels: list[tuple[np.ndarray, np.ndarray]], x: int, y: int) -> _Candidate:
-    """Follow a coarse place to full size, taking the best place around it at each level."""
-    candidate = _best_around(*levels[-1], x, y)
-    for original, crop in reversed(levels[:-1]):
-        candidate = _best_around(original, crop, 2 * candidate.x, 2 * candidate.y)
-    return candidate
-
-
 def _best_around(original: np.ndarray, crop: np.ndarray, x: int, y: int) -> _Candidate:
     """The best place within three pixels: each level doubles the error of the last one, and rounds."""
-    around = [(dx, dy) for dy in range(-3, 4) for dx in range(-3, 4)]
-    return max(_compare(original, crop, [(x + dx, y + dy) for dx, dy in around]), key=lambda c: c.score)
-
-
-def _ring(original: np.ndarray, crop: np.ndarray, best: _Candidate) -> list[_Candidate]:
-    """The places just outside of TOLERANCE: where these fit equally well, the place is unknown."""
-    step = TOLERANCE + 1
-    around = [(dx, dy) for dy in (-step, 0, step) for dx in (-step, 0, step) if dx or dy]
-    return _compare(original, crop, [(best.x + dx, best.y + dy) for dx, dy in around], clip=False)
+    around = [(x + dx, y + dy) for dy in range(-3, 4) for dx in range(-3, 4)]
+    return max(_compare(original, crop, around), key=lambda candidate: candidate.score)
 
 
 def _compare(

@@ -30,11 +30,6 @@ def is_missing(text: str) -> bool:
     return not text or text.strip().lower() in MISSING
 
 
-def is_known(text: str) -> bool:
-    """Whether a cell has a value."""
-    return not is_missing(text)
-
-
 def number(text: str) -> float | None:
     """A finite number, None where the cell has no value; Skip for any other text."""
     if is_missing(text):

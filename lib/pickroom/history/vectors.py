@@ -13,10 +13,9 @@ import json
 import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,6 +30,7 @@ from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.store import Key, VectorRow, VectorStore, cosines, save_spec
 from pickroom.history.logged_paths import ProjectNames, split_path
 from pickroom.history.project_folders import project_folders
+from pickroom.history.skip_reasons import Skip
 from pickroom.indexing.plan import IndexTask, index_images
 from pickroom.storage import atomic
 from pickroom.store import images
@@ -106,26 +106,26 @@ def import_cache(project: Project, cache: Path, declared: EncoderConfig | None =
         raise UsageError(f"cannot read the cache ({error.strerror})", doing=_DOING, subject=cache) from error
     found = _Cache(cache, [line for line in lines if line.strip()], ProjectNames.of(project.workspace))
     report = CacheReport(lines=len(found.lines))
-    chosen = None if declared is None else _declared(project, declared)
-    spec = chosen.spec if chosen else SPEC
-    if chosen:
-        report.encoder = spec.words
+    chosen = None
+    if declared is not None:
+        if declared.checked().kind != "openclip":
+            hint = "name the model: --encoder openclip:MODEL/TAG, or --checkpoint FOLDER"
+            raise UsageError("only OpenCLIP's vectors can be declared", doing=_DOING, hint=hint)
+        bound = bound_spec(project)  # vectors imported without a declaration before do not conflict with it
+        chosen = choose(project, replace(declared, change=bound is None or bound.kind == LEGACY))
+        report.encoder = chosen.spec.words
         _verify(project, found, chosen, report)
+    spec = chosen.spec if chosen else SPEC
     store = VectorStore(project.workspace, spec, project.id)
-    scanned = _scanned(project)
     with store.writing(_DOING):
         done = {key for name, digest in store.known() for key in ((name, digest), (name, None))}
-        rows = _rows(found.read(project.id, spec.dim, report.skipped), scanned, done, report)
+        rows = _rows(found.read(project, spec.dim, report.skipped), done, report)
         while some := list(islice(rows, _ROWS_A_PART)):
             if not chosen:
                 save_spec(project.workspace, SPEC, {"source": "a legacy cache"})
             store.append(some)
         store.compact()
-    if (
-        report.imported
-        and project.manifest.encoder in (None, SPEC.encoder_id)
-        and project.manifest.encoder != spec.encoder_id
-    ):
+    if report.imported and project.manifest.encoder in {None, SPEC.encoder_id} - {spec.encoder_id}:
         if chosen:
             bind(project, chosen)
         else:
@@ -134,26 +134,13 @@ def import_cache(project: Project, cache: Path, declared: EncoderConfig | None =
     return report
 
 
-def _declared(project: Project, declared: EncoderConfig) -> Chosen:
-    """The declared encoder; vectors imported without a declaration before do not conflict with it."""
-    if declared.checked().kind != "openclip":
-        hint = "name the model: --encoder openclip:MODEL/TAG, or --checkpoint FOLDER"
-        raise UsageError("only OpenCLIP's vectors can be declared", doing=_DOING, hint=hint)
-    bound = bound_spec(project)
-    return choose(project, replace(declared, change=bound is None or bound.kind == LEGACY))
-
-
 def _verify(project: Project, found: _Cache, chosen: Chosen, report: CacheReport) -> None:
     """Embed a sample of images again; raises UsageError when the cache has other vectors for them."""
-    others = [other for other in project.workspace.projects() if other.id != project.id]
-    sample: list[tuple[ImageSource, EmbedItem, np.ndarray]] = []
-    for one in (project, *others):
-        sample = _on_disk(one, found, chosen.spec.dim)
-        if sample:
-            break
-    chosen_ones = random.Random(0).sample(sample, min(_SAMPLE, len(sample)))
+    others = (other for other in project.workspace.projects() if other.id != project.id)
+    held = (_on_disk(one, found, chosen.spec.dim) for one in (project, *others))
+    sample = next(filter(None, held), [])
     encoder, reached = chosen.encoder(), []
-    for source, item, vector in chosen_ones:
+    for source, item, vector in random.Random(0).sample(sample, min(_SAMPLE, len(sample))):
         for row in index_images(encoder, source, [IndexTask(item)]).vectors:
             if row.vector is not None:
                 reached.append(float(cosines(row.vector[None], vector[None])[0]))
@@ -171,68 +158,33 @@ def _verify(project: Project, found: _Cache, chosen: Chosen, report: CacheReport
 def _on_disk(project: Project, found: _Cache, dim: int) -> list[tuple[ImageSource, EmbedItem, np.ndarray]]:
     """Vectors of the cache whose images are still where the last scan found them, unchanged."""
     source = ImageSource(project.root, None)
-    scanned = _scanned(project) if project.root.is_dir() else {}
     sample = []
-    for folder, filename, vector in found.read(project.id, dim, Counter()) if scanned else ():
-        with suppress(_Skipped):
-            image = _meant(scanned.get(filename, ()), folder)
-            if image is None:
-                continue
+    for (filename, _), image, vector in found.read(project, dim, Counter()) if project.root.is_dir() else ():
+        if image is not None:
             item = EmbedItem(image.directory, filename, image.sha256, image.file_size, image.mtime_ns)
             sample += [(source, item, vector)] if source.unchanged(item) else []
     return sample
 
 
-def _scanned(project: Project) -> dict[str, list[Image]]:
-    found = defaultdict(list)
-    with open_read_only(project.database) as connection:
-        for image in images.readable(connection):
-            found[image.filename].append(image)
-    return found
-
-
-def _meant(images: Sequence[Image], folder: str) -> Image | None:
-    """The image that a line means, of those of its name; raises _Skipped where its path does not say which."""
-    if len(images) > 1:
-        meant = folder_meant(folder, [one.directory for one in images])
-        if meant is None:
-            raise _Skipped("several folders hold its name, and its path does not say which")
-        images = [one for one in images if one.directory == meant]
-    return next(iter(images), None)
-
-
-def _rows(
-    vectors: Iterator[tuple[str, str, np.ndarray]],
-    scanned: Mapping[str, Sequence[Image]],
-    done: set[Key],
-    report: CacheReport,
-) -> Iterator[VectorRow]:
+def _rows(vectors: Iterable[_Found], done: set[Key], report: CacheReport) -> Iterator[VectorRow]:
     met: set[Key] = set()
-    for folder, filename, vector in vectors:
-        try:
-            image = _meant(scanned.get(filename, ()), folder)
-        except _Skipped as reason:
-            report.skipped[str(reason)] += 1
-            continue
-        key = filename, image.sha256 if image is not None and len(scanned[filename]) > 1 else None
-        if key in done:
-            report.skipped["imported before"] += 1
-            continue
-        if key in met:
-            report.skipped["repeats an earlier line of the same image"] += 1
+    for key, image, vector in vectors:
+        if key in done or key in met:
+            why = "imported before" if key in done else "repeats an earlier line of the same image"
+            report.skipped[why] += 1
             continue
         met.add(key)
         report.imported += 1
         report.matched += image is not None
         if image is None:
-            yield VectorRow(filename, None, None, None, None, None, vector, None, None)
+            yield VectorRow(key[0], None, None, None, None, None, vector, None, None)
         else:
             size = (image.width, image.height, image.file_size, image.mtime_ns)
-            yield VectorRow(filename, image.sha256, *size, vector, None, None, image.directory)
+            yield VectorRow(key[0], image.sha256, *size, vector, None, None, image.directory)
 
 
-class _Skipped(Exception):
-    """A line that is not imported; its text is the reason."""
+# (file name, content hash where several images have the name), the image where the last scan knows it, (dim,) float32
+_Found = tuple[Key, Image | None, np.ndarray]
 
 
 class _Cache:
@@ -257,14 +209,27 @@ class _Cache:
                     inside = Path(where, name).relative_to(base).parts
                     self._by_name.setdefault(name, []).append((inside, Path(where, name)))
 
-    def read(self, project_id: str, dim: int, skipped: Counter[str]) -> Iterator[tuple[str, str, np.ndarray]]:
-        """(folder, file name, vector (dim,) float32) of each line of a project; the others are counted by reason."""
-        others = self._others(project_id)
+    def read(self, project: Project, dim: int, skipped: Counter[str]) -> Iterator[_Found]:
+        """The vector of each line of a project, with its image; the other lines are counted by reason."""
+        scanned: dict[str, list[Image]] = defaultdict(list)
+        with open_read_only(project.database) as connection:
+            for image in images.readable(connection):
+                scanned[image.filename].append(image)
+        others = self._others(project.id)
         for text in self.lines:
             try:
-                yield self._vector(text, project_id, others, dim)
-            except _Skipped as reason:
-                skipped[str(reason)] += 1
+                folder, filename, vector = self._vector(text, project.id, others, dim)
+                named = scanned.get(filename, [])
+                if len(named) > 1:
+                    meant = folder_meant(folder, [one.directory for one in named])
+                    if meant is None:
+                        raise Skip("several folders hold its name, and its path does not say which")
+                    (image,) = (one for one in named if one.directory == meant)
+                    yield (filename, image.sha256), image, vector
+                else:
+                    yield (filename, None), next(iter(named), None), vector
+            except Skip as skip:
+                skipped[skip.reason] += 1
 
     def _others(self, project_id: str) -> dict[str, str]:
         """Folder -> the other project that it names, by its place among all folders of the cache.
@@ -279,30 +244,30 @@ class _Cache:
         return {folder: one.name for folder, one in named.items() if one.name != project_id}
 
     def _vector(self, text: str, project_id: str, others: Mapping[str, str], dim: int) -> tuple[str, str, np.ndarray]:
-        """(folder, file name, vector) of a line; raises _Skipped when it has none of this project."""
+        """(folder, file name, vector) of a line; raises Skip when it has none of this project."""
         image_folder, filename, vector_path = _paths(text)
         if not filename:
-            raise _Skipped("a line of Pickroom's own log" if '"encoder_id"' in text else "the line is damaged")
+            raise Skip("a line of Pickroom's own log" if '"encoder_id"' in text else "the line is damaged")
         named = self._names.in_folder(image_folder)
         if len(named) > 1:
-            raise _Skipped(f"its path names several projects: {', '.join(sorted(named))}")
+            raise Skip(f"its path names several projects: {', '.join(sorted(named))}")
         if named - {project_id}:
-            raise _Skipped(f"belongs to project {', '.join(named)}")
+            raise Skip(f"belongs to project {', '.join(named)}")
         if image_folder in others:
-            raise _Skipped(f"lies in the folder of another project: {others[image_folder]}")
+            raise Skip(f"lies in the folder of another project: {others[image_folder]}")
         path = self._file(vector_path, project_id)
         if path is None:
-            raise _Skipped("the vector's file is missing")
+            raise Skip("the vector's file is missing")
         try:
             vector = np.load(io.BytesIO(atomic.read_small(path, _MOST_BYTES)), allow_pickle=False)
         except Exception:  # noqa: BLE001 (its parser raises almost anything on hostile headers; the line is skipped and counted)
-            raise _Skipped("the vector's file is damaged") from None
+            raise Skip("the vector's file is damaged") from None
         if isinstance(vector, np.ndarray) and vector.shape == (1, dim):
             vector = vector[0]
         if not isinstance(vector, np.ndarray) or vector.shape != (dim,) or vector.dtype.kind != "f":
-            raise _Skipped(f"the vector is not of {dim} floats")
+            raise Skip(f"the vector is not of {dim} floats")
         if not np.isfinite(vector).all():
-            raise _Skipped("the vector is not finite")
+            raise Skip("the vector is not finite")
         return image_folder, filename, vector.astype(np.float32)
 
     def _file(self, vector_path: str, project_id: str) -> Path | None:
@@ -312,14 +277,9 @@ class _Cache:
             return None
         here = self._by_name.get(parts[-1], [])
         fitting = [path for inside, path in here if parts[-len(inside) :] == inside]
-        if fitting:
-
-            def shared(path: Path) -> int:
-                """The number of parts in common, counted from the end."""
-                both = zip(path.parts[::-1], parts[::-1], strict=False)
-                return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], both))
-
-            return max(fitting, key=shared)
+        if fitting:  # the one with the most parts in common, counted from the end
+            lengths = range(1, len(parts) + 1)
+            return max(fitting, key=lambda path: sum(path.parts[-n:] == parts[-n:] for n in lengths))
         for folder in self._folders:
             for start in (0, len(parts) - 1, *range(1, len(parts) - 1)) if folder is self._folders[0] else (0,):
                 # os.path's, since a name may be too long to be asked about

@@ -109,10 +109,12 @@ def _file_names(row: Row, _: ParsedRows) -> str | None:
     names = _names(row["images"])
     if not MIN_GROUP <= len(names) <= MAX_GROUP:
         return f"images {row['images']!r} is not a list of {MIN_GROUP} to {MAX_GROUP} names"
-    for name in names:
-        if not is_file_name(name):
-            return f"{name!r} is not a file name"
-    return None if len(set(names)) == len(names) else "a file name twice"
+    wrong = next(filter(None, map(_file_name, names)), None)
+    return wrong or (None if len(set(names)) == len(names) else "a file name twice")
+
+
+def _file_name(name: object) -> str | None:
+    return None if is_file_name(name) else f"{name!r} is not a file name"
 
 
 def _indexes(row: Row, _: ParsedRows) -> str | None:
@@ -204,11 +206,8 @@ class Fault:
 
 
 def _decision_fault(row: Row) -> Fault | None:
-    for name, check in _OF_ONE_ROW:
-        wrong = check(row, _NO_FACTS)
-        if wrong is not None:
-            return Fault(name, str(row["group_id"]), wrong)
-    return None
+    found = ((name, check(row, _NO_FACTS)) for name, check in _OF_ONE_ROW)
+    return next((Fault(name, str(row["group_id"]), wrong) for name, wrong in found if wrong is not None), None)
 
 
 def _image_fault(row: Row) -> Fault | None:
@@ -234,40 +233,35 @@ def _comparison_fault(row: Row) -> Fault | None:
 
 
 def _crop_fault(row: Row) -> Fault | None:
-    if wrong := _box(row, "box"):
-        return Fault("crops", str(row["filename"]), wrong)
-    if not is_file_name(row["filename"]):
-        return Fault("crops", repr(row["filename"]), f"{row['filename']!r} is not a file name")
+    name = row["filename"]
+    if wrong := _box(row, "box") or _file_name(name):
+        return Fault("crops", name if is_file_name(name) else repr(name), wrong)
     return None
 
 
 def _imported_pick_fault(row: Row) -> Fault | None:
-    of, names = place_of(row, "chosen"), [row["chosen"], *_names(row["others"])]
-    for name in names:
-        if not is_file_name(name):
-            return Fault("imported picks", of, f"{name!r} is not a file name")
-    if len(names) < MIN_GROUP or len(set(names)) < len(names):
-        return Fault("imported picks", of, f"{row['chosen']!r} over {row['others']!r} is not a pick")
-    return _import_fault("imported picks", of, row)
+    names = [row["chosen"], *_names(row["others"])]
+    wrong = next(filter(None, map(_file_name, names)), None)
+    if wrong is None and (len(names) < MIN_GROUP or len(set(names)) < len(names)):
+        wrong = f"{row['chosen']!r} over {row['others']!r} is not a pick"
+    return _import_fault("imported picks", place_of(row, "chosen"), row, wrong)
 
 
 def _imported_crop_fault(row: Row) -> Fault | None:
-    of = place_of(row, "filename")
-    if not is_file_name(row["filename"]):
-        return Fault("imported crops", of, f"{row['filename']!r} is not a file name")
-    if wrong := _box(row, "box"):
-        return Fault("imported crops", of, wrong)
-    if not all(side is None or (type(side) is int and side > 0) for side in (row["width"], row["height"])):
-        return Fault("imported crops", of, f"size {row['width']!r} x {row['height']!r}")
-    return _import_fault("imported crops", of, row)
+    wrong = _file_name(row["filename"]) or _box(row, "box")
+    if wrong is None and not all(s is None or (type(s) is int and s > 0) for s in (row["width"], row["height"])):
+        wrong = f"size {row['width']!r} x {row['height']!r}"
+    return _import_fault("imported crops", place_of(row, "filename"), row, wrong)
 
 
-def _import_fault(check: str, of: str, row: Row) -> Fault | None:
+def _import_fault(check: str, of: str, row: Row, wrong: str | None) -> Fault | None:
+    """What is wrong with an imported row, else with the columns that all of them have."""
     try:
         datetime.fromisoformat(row["timestamp"] or "2000-01-01")
     except (ValueError, TypeError):
-        return Fault(check, of, f"timestamp {row['timestamp']!r} is not a time")
-    return None if _is_plain_text(row["project_id"]) else Fault(check, of, f"project_id {row['project_id']!r}")
+        wrong = wrong or f"timestamp {row['timestamp']!r} is not a time"
+    wrong = wrong or (None if _is_plain_text(row["project_id"]) else f"project_id {row['project_id']!r}")
+    return None if wrong is None else Fault(check, of, wrong)
 
 
 def place_of(row: Row, name: str) -> str:

@@ -55,10 +55,8 @@ def find_unsound(connection: sqlite3.Connection) -> Unsound:
     read_any_text(connection)
     found = {}
     present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    for table, fault_of in {
-        **checks.FAULTS,
-        **{t: check for t, check in checks.IMPORT_FAULTS.items() if t in present},
-    }.items():
+    imports = {table: check for table, check in checks.IMPORT_FAULTS.items() if table in present}
+    for table, fault_of in {**checks.FAULTS, **imports}.items():
         rows = connection.execute(f"SELECT rowid AS row_number, * FROM {table}")
         faults = ((row["row_number"], fault_of(row)) for row in rows)
         found[table] = {number: fault for number, fault in faults if fault is not None}
@@ -188,13 +186,17 @@ def inspect(
         StoreError: the database is missing, damaged beyond reading, or newer than this program.
     """
     with open_read_only(database or project.database) as connection, transaction(connection, writing=False):
-        damage, orphans = _damage(connection), _orphans(connection)
+        # rows that an earlier schema allowed are reported by the checks below, in words
+        lines = [row[0] for row in connection.execute(f"PRAGMA quick_check({_EXAMPLES})")]
+        damage = [line for line in lines if line != "ok" and not line.startswith("CHECK constraint failed")]
+        orphans = Counter(row["table"] for row in connection.execute("PRAGMA foreign_key_check"))
         unsound = find_unsound(connection)
         rows: list[checks.Row] = [dict(row) for row in connection.execute("SELECT * FROM ai_decisions ORDER BY rowid")]
         facts = _facts(project, connection, encoder_id or project.manifest.encoder, purpose)
         imported = _check_imports(connection, unsound, facts)
     if damage or orphans:
-        facts.hits["database"] = [("", line) for line in (*damage, *orphans)]
+        belonging = [f"{count} rows of {table} belong to nothing" for table, count in orphans.items()]
+        facts.hits["database"] = [("", line) for line in (*damage, *belonging)]
     for table in unsound.rows.keys() - {"ai_decisions"}:
         for fault in unsound.rows[table].values():
             facts.hits.setdefault(fault.check, []).append((fault.of, fault.what))
@@ -272,24 +274,23 @@ def _check_imports(connection: sqlite3.Connection, unsound: Unsound, facts: chec
             continue
         for row in connection.execute(f"SELECT rowid AS row_number, * FROM {table} ORDER BY rowid"):
             count += 1
-            for check, wrong in () if row["row_number"] in unsound.rows[table] else _of_import(row, name, facts):
-                facts.hits.setdefault(check, []).append((checks.place_of(row, name), wrong))
+            if row["row_number"] in unsound.rows[table]:
+                continue
+            names, wrong = [row[name]], {}
+            if row["project_id"] not in facts.names:
+                wrong["project"] = f"a row of project {row['project_id']!r}"
+            if name == "chosen":
+                names += json.loads(row["others"])
+                if len(names) > MAX_GROUP:
+                    what = f"{len(names)} images, and a group has {MIN_GROUP} to {MAX_GROUP}"
+                    wrong["picks to learn from"] = what
+            elif row["box"] is None or row["width"] is None or row["height"] is None:
+                wrong["crops to learn from"] = "no box" if row["box"] is None else "no size"
+            if without := [one for one in names if not checks.has_vector(one, facts)]:
+                wrong["vectors"] = f"no vector of {', '.join(without)}"
+            for check, what in wrong.items():
+                facts.hits.setdefault(check, []).append((checks.place_of(row, name), what))
     return count
-
-
-def _of_import(row: checks.Row, name: str, facts: checks.ParsedRows) -> Iterator[tuple[str, str]]:
-    """(check, what is wrong) of one sound row."""
-    if row["project_id"] not in facts.names:
-        yield "project", f"a row of project {row['project_id']!r}"
-    names = [row[name]]
-    if name == "chosen":
-        names += json.loads(row["others"])
-        if len(names) > MAX_GROUP:
-            yield "picks to learn from", f"{len(names)} images, and a group has {MIN_GROUP} to {MAX_GROUP}"
-    elif row["box"] is None or row["width"] is None or row["height"] is None:
-        yield "crops to learn from", "no box" if row["box"] is None else "no size"
-    if without := [one for one in names if not checks.has_vector(one, facts)]:
-        yield "vectors", f"no vector of {', '.join(without)}"
 
 
 def vectors_on_disk(project: Project, encoder_id: str | None = None) -> dict[str, set[str | None]]:
@@ -320,18 +321,6 @@ def vectors_on_disk(project: Project, encoder_id: str | None = None) -> dict[str
             if failed is None:
                 found.setdefault(name, set()).add(sha256)
     return found
-
-
-def _damage(connection: sqlite3.Connection) -> list[str]:
-    """Damage of the file as SQLite reports it."""
-    lines = [row[0] for row in connection.execute(f"PRAGMA quick_check({_EXAMPLES})")]
-    # rows that an earlier schema allowed are reported by the checks below, in words
-    return [line for line in lines if line != "ok" and not line.startswith("CHECK constraint failed")]
-
-
-def _orphans(connection: sqlite3.Connection) -> list[str]:
-    counts = Counter(row["table"] for row in connection.execute("PRAGMA foreign_key_check"))
-    return [f"{count} rows of {table} belong to nothing" for table, count in counts.items()]
 
 
 def _shown(row: checks.Row) -> dict[str, str]:

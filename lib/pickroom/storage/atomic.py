@@ -15,13 +15,12 @@ import stat
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from pickroom.storage import leftovers
 from pickroom.storage.leftovers import PARTIAL_SUFFIX as PARTIAL_SUFFIX
 
-_CHUNK = 1 << 20
 _AT_FDCWD = -100
 _LINUX_RENAME_NOREPLACE = 1  # <linux/fs.h>
 _MACOS_RENAME_EXCL = 4  # <sys/stdio.h>
@@ -59,28 +58,17 @@ def create_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def _write_and(name: Callable[[Path, Path], None], path: Path, data: bytes, *, durable: bool = True) -> None:
-    temporary, file = _write_beside(path, data, durable)
-    try:
-        with file:  # while it is open, no other process removes it as a leftover
-            name(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _write_beside(path: Path, data: bytes, durable: bool) -> tuple[Path, BinaryIO]:
     temporary, file = leftovers.open_partial(path.parent)
     try:
-        file.write(data)
-        file.flush()
-        if durable:
-            sync(file.fileno())
+        with file:  # while it is open, no other process removes it as a leftover
+            file.write(data)
+            file.flush()
+            if durable:
+                sync(file.fileno())
+            name(temporary, path)
     except BaseException:
-        with contextlib.suppress(OSError):  # it tries to write again
-            file.close()
         temporary.unlink(missing_ok=True)
         raise
-    return temporary, file
 
 
 def rename_noreplace(source: Path, destination: Path) -> None:
@@ -248,14 +236,11 @@ def free_bytes(folder: Path) -> int:
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's bytes, read in blocks so that memory stays bounded; OSError as `open_plain`."""
-    digest = hashlib.sha256()
     with open_plain(path) as file:
-        while block := file.read(_CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> BufferedReader:
     """Open a file for reading, or a link to one.
 
     Raises:
