@@ -122,7 +122,7 @@ def test_every_import_is_a_direct_dependency() -> None:
 
 # packages of the base that no module imports by name -> who needs them
 NOT_IMPORTED = {
-    "duckdb-extension-sqlite": "analysis/engine.py finds its file",
+    "duckdb-extension-sqlite": "analysis/tables.py finds its file",
     "ipykernel": "notebooks and reports run in it",
     "jupyterlab": "`pickroom lab` starts it",
     "tzdata": "read by zoneinfo, for pyarrow",

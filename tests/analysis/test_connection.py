@@ -442,7 +442,7 @@ def test_without_the_sqlite_extension_everything_is_the_same(
     with closing(Session(workspace)) as session:
         assert session.sources.attach
         attached = [session.run(query) for query in queries]
-    monkeypatch.setattr("pickroom.analysis.engine.sqlite_extension", lambda: None)
+    monkeypatch.setattr("pickroom.analysis.tables.sqlite_extension", lambda: None)
     with closing(Session(workspace)) as session:
         assert not session.sources.attach
         assert [session.run(query) for query in queries] == attached

@@ -12,9 +12,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from pickroom.analysis.engine import ERRORS, load_sqlite, open_engine
 from pickroom.analysis.queries import identifier, read_sql
-from pickroom.analysis.tables import CHECKS, TABLES
+from pickroom.analysis.tables import CHECKS, ERRORS, TABLES, load_sqlite, open_engine
 from pickroom.integrity.checks import FAULTS
 from pickroom.store.workspace import Project
 
@@ -92,8 +91,8 @@ def suspects_in(engine: duckdb.DuckDBPyConnection, database: object, table: str)
     """The suspect rows, by rowid; raises duckdb.Error where DuckDB cannot read the file."""
     engine.execute(f"ATTACH '{database}' AS one (TYPE sqlite, READ_ONLY)")
     try:
-        files = f"WITH files AS (SELECT 'one' AS file, rowid AS number, * FROM one.{table})"
-        return {number for _, number in engine.execute(f"{files} {read_sql(f'suspects/{table}')}").fetchall()}
+        rows = f"WITH rows AS (SELECT rowid AS number, * FROM one.{table})"
+        return {number for (number,) in engine.execute(f"{rows} {read_sql(f'suspects/{table}')}").fetchall()}
     finally:
         engine.execute("DETACH one")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pickroom.analysis.connection import connect
-from pickroom.analysis.engine import open_engine
 from pickroom.analysis.server import Session
+from pickroom.analysis.tables import open_engine
 from pickroom.store.workspace import Workspace
 from support.reviewing import exit_code_of
 

@@ -13,6 +13,7 @@ from scipy.stats import beta, binom
 from pickroom.automation.guarantee import (
     CANDIDATES,
     BlindDecision,
+    Guarantee,
     RiskTarget,
     approval_confidence,
     calibrate,
@@ -43,6 +44,10 @@ def test_bound_of_nothing_counted_is_one() -> None:
     assert upper_bound(0, 0, 0.95) == 1.0
 
 
+def approves(found: Guarantee, decision: BlindDecision) -> bool:
+    return found.threshold is not None and decision.confidence is not None and decision.confidence >= found.threshold
+
+
 def test_least_numbers_are_those_of_the_plan() -> None:
     assert least_number(0.05, 0.95) == 59
     assert least_number(0.10, 0.95) == 29
@@ -69,7 +74,8 @@ def test_no_decision_approves_nothing_and_says_how_many_it_takes() -> None:
 def test_first_promise_alone_needs_59_clean_decisions(count: int, approves: bool) -> None:
     found = calibrate(blind(count), FIRST)
     assert found.overrides_ok is approves
-    assert found.approves(0.99) is approves
+    assert found.threshold is None or found.threshold <= 0.99
+    assert (found.threshold is not None) is approves
     assert found.needed == (0 if approves else 1)
     assert "switched off" in found.explanation[2]
 
@@ -97,7 +103,7 @@ def test_threshold_lies_between_the_good_and_the_bad() -> None:
     found = calibrate(blind(500, 0.97) + blind(500, 0.70, overridden=150), FIRST)
     assert 0.70 < found.threshold <= 0.97
     assert (found.approved, found.overridden, found.coverage) == (500, 0, 0.5)
-    assert found.approves(0.97) and not found.approves(0.70) and not found.approves(None)
+    assert found.threshold is not None and 0.70 < found.threshold <= 0.97
 
 
 def test_first_threshold_that_fails_ends_the_sequence() -> None:
@@ -171,13 +177,13 @@ def test_approved_decisions_meet_every_risk_target(made: list, risk: RiskTarget)
         assert found.needed != 0
         return
     assert found.threshold in CANDIDATES
-    approved = [b for b in made if found.approves(b.confidence)]
+    approved = [b for b in made if approves(found, b)]
     anomalies = [b for b in made if b.anomaly]
     assert len(approved) == found.approved >= least_number(risk.override, risk.confidence)
     bad = sum(b.overridden for b in approved)
     assert binom.cdf(bad, len(approved), risk.override) <= 1 - risk.confidence + 1e-9
     if risk.anomaly is not None:
-        wrongly = sum(b.overridden for b in anomalies if found.approves(b.confidence))
+        wrongly = sum(b.overridden for b in anomalies if approves(found, b))
         assert binom.cdf(wrongly, len(anomalies), risk.anomaly) <= 1 - risk.confidence + 1e-9
 
 

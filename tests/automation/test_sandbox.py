@@ -74,11 +74,11 @@ def test_an_interrupted_copying_is_completed(make_project: Make, monkeypatch: py
     project = make_project([(1, 2)] * 4)
     copied = []
 
-    def copy_some(source: Path, destination: Path) -> str:
+    def copy_some(source: Path, destination: Path) -> None:
         if len(copied) == 5:
             raise KeyboardInterrupt
         copied.append(destination)
-        return copy_file(source, destination)
+        copy_file(source, destination)
 
     copy_file = sandbox.copy_file
     with monkeypatch.context() as patched:

@@ -12,7 +12,7 @@ import pytest
 from pickroom import cli
 from pickroom.automation import evidence, sandbox
 from pickroom.automation.decisions_file import Approval, read_approval
-from pickroom.automation.generate import ByHand, generate
+from pickroom.automation.generate import generate
 from pickroom.core.records import CropBox, Recommendation
 from pickroom.demo.plan import DemoConfig
 from pickroom.demo.project import start_demo
@@ -50,7 +50,7 @@ def test_past_picks_are_predicted_from_earlier_ones_only(decided: Project) -> No
     picks = sorted(read_examples(decided, "picks").picks, key=lambda pick: pick.decided_at)
     found = evidence.predicted_in_time(decided)
     assert len(found) == len(picks) - FIRST_FIT > 0
-    assert all(0 < one.confidence <= 1 for one in found)
+    assert all(0 < confidence <= 1 for confidence, _ in found)
     last = picks[-1].candidates.group_id
     with closing(connect(decided.database)) as connection, connection:
         chosen = "UPDATE ai_decisions SET user_selected_index = 1 - user_selected_index WHERE group_id = ?"
@@ -61,12 +61,12 @@ def test_past_picks_are_predicted_from_earlier_ones_only(decided: Project) -> No
         with closing(connect(decided.database)) as connection, connection:
             connection.execute(chosen, (last,))
     # another last pick changes whether that was right, and nothing that was said
-    assert [one.confidence for one in again] == [one.confidence for one in found]
-    assert [one.right for one in again[:-1]] == [one.right for one in found[:-1]]
+    assert [confidence for confidence, _ in again] == [confidence for confidence, _ in found]
+    assert again[:-1] == found[:-1]
 
 
 def test_counts_add_up_at_every_threshold(decided: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    past = [evidence.PastPick(sure, right, None) for sure, right in ((0.55, False), (0.75, True), (0.97, True))]
+    past = [(sure, wrong) for sure, wrong in ((0.55, True), (0.75, False), (0.97, False))]
     monkeypatch.setattr(evidence, "predicted_in_time", lambda *_: past)
     found = evidence.report(decided, [0.75])
     at = {row.threshold: (row.of, row.approved, row.wrong) for row in found.past}
@@ -96,7 +96,7 @@ def test_threshold_set_by_hand_approves_without_a_guarantee(tmp_path: Path) -> N
     project = start_simulated(Workspace(tmp_path), DemoConfig(groups=8, seed=5, long_side=96))
     place = sandbox.prepare(project)
     assert not any(p.auto_approve for p in generate(place).proposals)
-    made = generate(place, by_hand=ByHand(0.5, 0.4))
+    made = generate(place, confidence=0.5, most_cut=0.4)
     assert any(p.auto_approve for p in made.proposals)
     assert all(p.confidence is not None and p.confidence >= 0.5 for p in made.proposals if p.auto_approve)
     cuts = [1 - p.crop.area for p in made.proposals if p.auto_approve and p.needs_crop and p.crop is not None]

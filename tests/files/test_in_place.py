@@ -586,7 +586,7 @@ def test_finish_packs_what_was_kept_and_reclaim_takes_nothing(start: Start) -> N
     first, second = queue(project)
     review(project, "1", "k", *FINALISE)
     plan = finish.plan(project)
-    assert (plan.blockers, plan.pictures, plan.left_behind) == ((), 4, ())
+    assert plan.blockers == () and "4 pictures, " in plan.rest[-1]
     kept = [f"{first.directory}/{first.filenames[0]}", *(f"{second.directory}/{n}" for n in second.filenames)]
     assert sorted(archive.contents(project)[0]) == sorted(kept)
     project = project.with_manifest(status="finished")

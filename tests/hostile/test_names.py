@@ -18,7 +18,7 @@ from conftest import SCANNED_AT, stage_name, write_image, write_series
 from hostile.test_databases import run
 from hostile.test_folders import PREFIXES
 from pickroom.analysis.connection import connect as connect_analysis
-from pickroom.analysis.reports.sections import ProjectPreviews
+from pickroom.analysis.reports.sections import Report
 from pickroom.core.naming import is_file_name
 from pickroom.core.records import CropBox
 from pickroom.exports import choices
@@ -120,7 +120,7 @@ def test_odd_names_reach_every_reader_and_export(
     with connect_analysis(decided.workspace) as analysis:
         seen = analysis.execute("SELECT unnest(images) FROM decisions").fetchall()
         assert {name for (name,) in seen} == names
-        pictures = ProjectPreviews(decided, analysis)
+        pictures = Report(decided, analysis)
         assert all(pictures.preview(("", name)) is not None for name in names)
 
 

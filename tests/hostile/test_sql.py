@@ -22,9 +22,9 @@ import pytest
 from conftest import read_tree
 from hostile.guard import survive
 from pickroom.analysis import safe_sql
-from pickroom.analysis.engine import open_engine
 from pickroom.analysis.queries import identifier, quoted
 from pickroom.analysis.server import Sealed
+from pickroom.analysis.tables import open_engine
 from pickroom.core.errors import PickroomError
 from pickroom.core.naming import is_project_id
 from pickroom.store.workspace import Project, Workspace

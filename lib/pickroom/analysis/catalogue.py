@@ -49,11 +49,6 @@ class Catalogue:
     projects: tuple[dict[str, Any], ...]
     models: tuple[dict[str, Any], ...]
 
-    @property
-    def paths(self) -> list[str]:
-        """Every file that a query may read."""
-        return [file for encoder in self.encoders for file in encoder.files]
-
 
 def collect(workspace: Workspace) -> tuple[Catalogue, list[Problem]]:
     """The catalogue of a workspace, and problems with what it lacks."""

@@ -17,7 +17,7 @@ import sys
 import threading
 from datetime import MAXYEAR, MINYEAR, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow
@@ -222,7 +222,7 @@ def _helper() -> Helper:
         return _shared
 
 
-class Analysis:
+class Analysis(contextlib.AbstractContextManager["Analysis"]):
     """Typed views over every project: `decisions crops groups images recommendations operations models`, also `outcomes
     comparisons sessions projects legacy_selections unsound_rows`, and the databases' own `ai_decisions ai_performance
     incomplete_crops ai_mistakes`.
@@ -241,9 +241,6 @@ class Analysis:
         self._number, self._snapshots = next(_numbers), contextlib.ExitStack()
         self.refresh()
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -251,11 +248,6 @@ class Analysis:
         if _shared is not None and _shared.is_usable:
             self._ask("close")
         self._snapshots.close()
-
-    @property
-    def project_ids(self) -> tuple[str, ...]:
-        """The projects that the views hold."""
-        return tuple(self.stamps)
 
     def vector_files(self, project_id: str) -> list[str]:
         """A project's files of vectors, of every encoder."""

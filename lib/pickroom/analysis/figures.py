@@ -19,9 +19,8 @@ from PIL import Image as PillowImage
 from pickroom.core.records import CropBox
 
 Rows = Sequence[Mapping[str, Any]]
-Preview = Callable[
-    [Any], PillowImage.Image | None
-]  # file name, or whatever a row has -> the picture, None where the file is not there
+# file name, or whatever a row has -> the picture, None where the file is not there
+Preview = Callable[[Any], PillowImage.Image | None]
 
 KEEP, REJECT = "#1f6fb4", "#c62f2d"
 CROP, WHOLE = "#8ab8de", "#8a8a8a"
@@ -34,22 +33,19 @@ _DPI = 144
 _CELL = 1.75  # inches, the side of one picture's place
 _ACROSS = 4  # pictures in a row
 _WHOLE = CropBox(0, 0, 1, 1)
+_NEXT_TO: dict[str, Any] = {"textcoords": "offset points"}  # of an annotation: next to its point
 
 
 def shares(rows: Rows) -> Figure:
     """Outcomes of finalised groups, one bar per project; rows of `shares`."""
     figure, axes = _figure(height=0.9 + 0.45 * max(len(rows), 1))
-    parts = (
-        ("kept", KEEP, "kept"),
-        ("cropped", CROP, "to crop"),
-        ("kept_whole", WHOLE, "kept whole"),
-        ("rejected", REJECT, "rejected"),
-    )
+    parts = {"kept": (KEEP, "kept"), "cropped": (CROP, "to crop"), "kept_whole": (WHOLE, "kept whole")}
+    parts |= {"rejected": (REJECT, "rejected")}
     if not rows:
         return _nothing(figure)
     names = [row["project_id"] for row in rows]
     left = [0.0] * len(rows)
-    for column, colour, label in parts:
+    for column, (colour, label) in parts.items():
         widths = [row[f"{column}_share"] for row in rows]
         axes.barh(names, widths, left=left, color=colour, label=label, height=0.6)
         for place, (start, width) in enumerate(zip(left, widths, strict=True)):
@@ -82,15 +78,9 @@ def rolling(rows: Rows) -> Figure:
         axes.plot(places, [row["selection_accuracy"] for row in own], color=shade, lw=1.6)
         if "baseline" in own[0]:
             axes.plot(places, [row["baseline"] for row in own], color=QUIET, lw=1, ls=(0, (4, 3)))
-        axes.annotate(
-            project_id if len(projects) > 1 else "",
-            (own[-1]["place"], own[-1]["selection_accuracy"]),
-            textcoords="offset points",
-            xytext=(4, 0),
-            va="center",
-            color=shade,
-            fontsize=9,
-        )
+        if len(projects) > 1:
+            end = (own[-1]["place"], own[-1]["selection_accuracy"])
+            axes.annotate(project_id, end, xytext=(4, 0), color=shade, fontsize=9, va="center", **_NEXT_TO)
     if len(projects) == 1 and "source" in rows[0]:
         _mark_versions(axes, rows)
     compared = "baseline" in rows[0]
@@ -148,9 +138,8 @@ def pace(rows: Rows) -> Figure:
     rows = [row for row in rows if row["groups_per_hour"] is not None]
     if not rows:
         return _nothing(figure)
-    axes.bar(
-        range(1, len(rows) + 1), [row["groups_per_hour"] for row in rows], color=KEEP, width=min(0.7, 0.1 * len(rows))
-    )
+    rates = [row["groups_per_hour"] for row in rows]
+    axes.bar(range(1, len(rows) + 1), rates, color=KEEP, width=min(0.7, 0.1 * len(rows)))
     axes.set_xlim(0.4, max(len(rows), 3) + 0.6)
     axes.set_xlabel("session")
     axes.set_ylabel("groups an hour")
@@ -204,9 +193,7 @@ def _mark_versions(axes: Axes, rows: Rows) -> None:
         version = f"{row['source']}: {row['ranker']}"
         if version != before:
             axes.axvline(row["place"], ymax=0.06, color=QUIET, lw=1)
-            axes.annotate(
-                version, (row["place"], 0.0), xytext=(4, 4), textcoords="offset points", fontsize=8, color=QUIET
-            )
+            axes.annotate(version, (row["place"], 0.0), xytext=(4, 4), color=QUIET, fontsize=8, **_NEXT_TO)
         before = version
 
 
@@ -230,9 +217,8 @@ def contact_sheet(rows: Rows, preview: Preview) -> Figure:
             axes = figure.add_subplot(len(rows), _ACROSS, line * _ACROSS + place + 1)
             axes.set_axis_off()
             if place == 0:
-                axes.set_title(
-                    how_sure(row.get("source", ""), row["ai_confidence"]), loc="left", fontsize=9, color=QUIET
-                )
+                sure = how_sure(row.get("source", ""), row["ai_confidence"])
+                axes.set_title(sure, loc="left", fontsize=9, color=QUIET)
             if place < len(row["images"]):
                 _candidate(axes, row, place, preview)
     return figure

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from itertools import takewhile
+from pathlib import Path
 
 from pickroom.core.errors import UsageError
 
-SQL = resources.files("pickroom.analysis") / "sql"
-_NO_QUERIES = ("macros",)
+SQL = Path(__file__).parent / "sql"
 VIEWS = (
     *("decisions", "comparisons", "outcomes", "crops", "groups", "images", "recommendations"),
     *("operations", "legacy_selections"),
@@ -27,8 +27,7 @@ def read_sql(name: str) -> str:
 @cache
 def names() -> tuple[str, ...]:
     """Every named query, sorted."""
-    files = (file.name for file in SQL.iterdir() if file.name.endswith(".sql"))
-    return tuple(sorted(name for file in files if (name := file.removesuffix(".sql")) not in _NO_QUERIES))
+    return tuple(sorted(path.stem for path in SQL.glob("*.sql") if path.stem != "macros"))
 
 
 def text(name: str) -> str:
@@ -41,12 +40,8 @@ def text(name: str) -> str:
 
 def says(name: str) -> str:
     """What one row of a named query is, from its first comment."""
-    lines = []
-    for line in text(name).splitlines():
-        if not line.startswith("--"):
-            break
-        lines.append(line.removeprefix("--").strip())
-    return " ".join(lines)
+    lines = takewhile(lambda line: line.startswith("--"), text(name).splitlines())
+    return " ".join(line.removeprefix("--").strip() for line in lines)
 
 
 @cache

@@ -23,9 +23,9 @@ import pyarrow.ipc
 
 from pickroom.analysis import queries
 from pickroom.analysis.catalogue import Catalogue, collect, define, define_tables, list_files
-from pickroom.analysis.engine import ERRORS, open_engine
 from pickroom.analysis.queries import Problem
 from pickroom.analysis.sources import Source, Sources
+from pickroom.analysis.tables import ERRORS, open_engine
 from pickroom.core import quiet
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.naming import is_text
@@ -84,7 +84,7 @@ class Session:
         self._spill = None if settings else _spill_folder(workspace)
         self.engine = open_engine(self._spill.path if self._spill else None, **settings)
         self.sources = Sources(self.engine, workspace)
-        self.catalogue: Catalogue | None = None
+        self.catalogue = Catalogue((), (), ())
         self._made_of: object = None
         self._views: set[str] = set()  # those made since
         self.problems: list[Problem] = []
@@ -106,7 +106,6 @@ class Session:
 
     def prepare(self, text: str) -> None:
         """Create the views that a statement uses, unless they are those of the current files."""
-        assert self.catalogue is not None
         views, tables = queries.needed_by(text)
         for table in tables:
             if f"source.{table}" not in self._views:
@@ -118,7 +117,6 @@ class Session:
 
     def state(self) -> dict[str, Any]:
         """The state of the views: problems, projects, and the encoders with their files of vectors."""
-        assert self.catalogue is not None
         encoders = [asdict(encoder) for encoder in self.catalogue.encoders]
         return {"problems": [asdict(p) for p in self.problems], "stamps": self.sources.stamps, "encoders": encoders}
 
@@ -179,10 +177,7 @@ def _spill_folder(workspace: Workspace) -> Folder:
         return Folder("pickroom-analysis-")
 
 
-# ------------------------------------------------------------------------------------------------ sealed
-
-
-class Sealed:
+class Sealed(Session):
     """One statement of `pickroom sql`, in a process that can only read.
 
     DuckDB's settings prevent writing files and reading other files than those of the views; the check of the statement
@@ -192,52 +187,42 @@ class Sealed:
 
     def __init__(self, workspace: Workspace, memory: str, text: str = EVERY_VIEW, *, thorough: bool = False) -> None:
         """Create the views that `text` uses; `thorough`: read unreadable and changing databases into memory."""
-        settings: dict[str, Any] = {
-            "python_enable_replacements": False,
-            "allow_community_extensions": False,
-            "memory_limit": memory,
-        }
-        self.session = Session(workspace, threads=min(os.cpu_count() or 1, _MOST_THREADS), **settings)
-        self.session.refresh()
+        settings: dict[str, Any] = {"python_enable_replacements": False, "allow_community_extensions": False}
+        threads = min(os.cpu_count() or 1, _MOST_THREADS)
+        super().__init__(workspace, memory_limit=memory, threads=threads, **settings)
+        self.refresh()
         if thorough:
-            self.session.sources.demote()
-            self.session.refresh(self.session.sources.young())
-        assert self.session.catalogue is not None
-        self.engine = self.session.engine
+            self.sources.demote()
+            self.refresh(self.sources.young())
         # the transaction keeps each database open: SQLite could not open its log after `limit_process`
         self.engine.execute("BEGIN")
-        self.session.sources.touch()
-        self.session.prepare(text)
-        self.engine.execute("SET allowed_paths = ?", [self.session.catalogue.paths])
+        self.sources.touch()
+        self.prepare(text)
+        files = [file for encoder in self.catalogue.encoders for file in encoder.files]
+        self.engine.execute("SET allowed_paths = ?", [files])
         self.engine.execute("SET enable_external_access = false")
         self.engine.execute("SET lock_configuration = true")
 
-    def close(self) -> None:
-        self.session.close()
-
-    def run(self, text: str, most_rows: int) -> tuple[pyarrow.Table, bool]:
+    def answer(self, text: str, most_rows: int) -> tuple[pyarrow.Table, bool]:
         """The rows of exactly one SELECT or EXPLAIN, and whether no database has changed meanwhile.
 
         Raises:
             UsageError: it is anything else. duckdb.Error: as DuckDB does.
         """
         for _ in range(3):
-            before = self.session.sources.state()
-            found = self._read(text, most_rows)
-            if self.session.sources.state() == before:
-                return found, True
-        return found, False
-
-    def _read(self, text: str, most_rows: int) -> pyarrow.Table:
-        reader = self.execute(text).to_arrow_reader(10_000)
-        batches, rows, size = [], 0, 0
-        for batch in reader:
-            batches.append(batch)
-            rows, size = rows + batch.num_rows, size + batch.nbytes
-            if rows > most_rows or size > _MOST_BYTES:
-                what = f"it gives more than {most_rows:,} rows" if rows > most_rows else "it gives too much text"
-                raise UsageError(what, doing="running a query", hint="add a LIMIT, or count in SQL")
-        return pyarrow.Table.from_batches(batches, reader.schema)
+            before = self.sources.state()
+            reader = self.execute(text).to_arrow_reader(10_000)
+            batches, rows, size = [], 0, 0
+            for batch in reader:
+                batches.append(batch)
+                rows, size = rows + batch.num_rows, size + batch.nbytes
+                if rows > most_rows or size > _MOST_BYTES:
+                    what = f"it gives more than {most_rows:,} rows" if rows > most_rows else "it gives too much text"
+                    raise UsageError(what, doing="running a query", hint="add a LIMIT, or count in SQL")
+            settled = self.sources.state() == before
+            if settled:
+                break
+        return pyarrow.Table.from_batches(batches, reader.schema), settled
 
     def execute(self, text: str) -> duckdb.DuckDBPyConnection:
         """Run a statement that passed the check, in the locked engine."""
@@ -260,9 +245,8 @@ class Sealed:
         tree = json.loads(serialised)
         if tree.get("error", True):
             raise UsageError(str(tree.get("error_message", "it cannot be read")), doing="reading a query", hint=_HINT)
-        called = set(_table_functions(tree))
-        if called - _TABLE_FUNCTIONS:
-            what = f"it calls {sorted(called - _TABLE_FUNCTIONS)[0]}, which is disabled here"
+        if unknown := sorted(set(_table_functions(tree)) - _TABLE_FUNCTIONS):
+            what = f"it calls {unknown[0]}, which is disabled here"
             raise UsageError(what, doing="reading a query", hint=_HINT)
 
 
@@ -359,9 +343,9 @@ def _sealed(request: dict[str, Any]) -> tuple[dict[str, Any], pyarrow.Table | No
     ) as sealed:
         limit_process()
         try:
-            table, settled = sealed.run(request["sql"], request["most_rows"])
+            table, settled = sealed.answer(request["sql"], request["most_rows"])
             if settled or request["thorough"]:
-                return sealed.session.state(), table
+                return sealed.state(), table
         except ERRORS as error:
             if request["thorough"] or isinstance(error, _MISTAKES):
                 raise

@@ -19,7 +19,6 @@ from typing import Any
 import duckdb
 
 from pickroom.analysis import tables
-from pickroom.analysis.engine import ERRORS, load_sqlite
 from pickroom.analysis.queries import Problem, identifier, quoted, read_sql
 from pickroom.core.errors import PickroomError, StoreError
 from pickroom.store.snapshot import attachable
@@ -105,7 +104,7 @@ class Sources:
 
     def __init__(self, engine: duckdb.DuckDBPyConnection, workspace: Workspace) -> None:
         self.engine, self.workspace = engine, workspace
-        self.attach = load_sqlite(engine)
+        self.attach = tables.load_sqlite(engine)
         self._files: dict[Path, Source] = {}
         self._count = 0
         engine.execute("CREATE SCHEMA source")
@@ -154,7 +153,7 @@ class Sources:
         for source in gone:
             self._detach(source)
         large = [source for source in changed if self._attach(source, pinned)]
-        unsound = self._unsound(large)
+        unsound = [source for source in large if self._has_unsound(source)]
         _sound.update({source.path: source.stamp for source in large if source not in unsound and not source.young})
         self._read([source for source in changed if not source.live or source in unsound], [*gone, *changed])
 
@@ -166,7 +165,7 @@ class Sources:
                 whole = ", ".join(f"max({identifier(name)}::{tables.TABLES[table][name]})" for name in columns)
                 try:
                     self.engine.execute(f"SELECT {whole} FROM {source.name}.{table}").fetchall()
-                except ERRORS:
+                except tables.ERRORS:
                     found.append(source)
                     break
         self._read(found, found)
@@ -192,7 +191,7 @@ class Sources:
                 options = f"TYPE sqlite, READ_ONLY, busy_timeout {tables.BUSY_MS}"
                 self.engine.execute(f"ATTACH {quoted(source.path)} AS {source.name} ({options})")
                 source.live = True
-        except (*ERRORS, sqlite3.Error, tables.NoProjectError, PickroomError):
+        except (*tables.ERRORS, sqlite3.Error, tables.NoProjectError, PickroomError):
             self._detach(source)  # sqlite3 reports the problem, or can read it
         return source.live
 
@@ -201,39 +200,25 @@ class Sources:
             self.engine.execute(f"DETACH {source.name}")
             source.live = False
 
-    def _unsound(self, changed: Sequence[Source]) -> list[Source]:
-        """Files with unsound rows: DuckDB finds certainly sound rows, `integrity.checks` checks the others."""
-        changed = [source for source in changed if _sound.get(source.path) != source.stamp]
-        suspects: dict[str, dict[str, list[int]]] = {}
-        found = []
-        for table in tables.CHECKS:
-            having = [s for s in changed if tables.are_checked(s.present, table)]
+    def _has_unsound(self, source: Source) -> bool:
+        """Whether a file has unsound rows: DuckDB finds certainly sound rows, `integrity.checks` checks the others."""
+        if _sound.get(source.path) == source.stamp:
+            return False
+        suspects = {}
+        for table in (table for table in tables.CHECKS if tables.are_checked(source.present, table)):
+            cells = f"SELECT rowid AS number, {tables.cells(source.present, table)} FROM {source.name}.{table}"
             try:
-                self._suspects(table, having, suspects)
-            except ERRORS:
-                for source in having:
-                    try:
-                        self._suspects(table, [source], suspects)
-                    except ERRORS:
-                        found.append(source)
-        for source in changed:
-            if source not in found and (numbers := suspects.get(source.name)):
-                with suppress(sqlite3.Error), closing(tables.open_file(source.path)) as connection:
-                    if not any(tables.read_rows(connection, source.present, t, numbers[t])[1] for t in numbers):
-                        continue
-                found.append(source)
-        return found
-
-    def _suspects(self, table: str, having: list[Source], found: dict[str, dict[str, list[int]]]) -> None:
-        if not having:
-            return
-        arms = [
-            f"SELECT '{s.name}' AS file, rowid AS number, {tables.cells(s.present, table)} FROM {s.name}.{table}"
-            for s in having
-        ]
-        text = read_sql(f"suspects/{table}")
-        for file, row in self.engine.execute(f"WITH files AS ({' UNION ALL '.join(arms)}) {text}").fetchall():
-            found.setdefault(file, {}).setdefault(table, []).append(row)
+                found = self.engine.execute(f"WITH rows AS ({cells}) {read_sql(f'suspects/{table}')}").fetchall()
+            except tables.ERRORS:
+                return True
+            suspects[table] = [number for (number,) in found]
+        if not any(suspects.values()):
+            return False
+        with suppress(sqlite3.Error), closing(tables.open_file(source.path)) as connection:
+            return any(
+                tables.read_rows(connection, source.present, table, numbers)[1] for table, numbers in suspects.items()
+            )
+        return True
 
     def _read(self, sources: Sequence[Source], instead: Sequence[Source]) -> None:
         """Read files through `sqlite3` without their unsound rows, in place of the rows of `instead` in memory."""

@@ -17,7 +17,7 @@ from pickroom.automation.decisions_file import ApprovedDecision, read_approved, 
 from pickroom.automation.planning import ApplyPlan, PlannedGroup
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.errors import ConflictError, FileOperationError, PickroomError, UsageError
-from pickroom.core.naming import CROPPED, source_folder, split
+from pickroom.core.naming import CROPPED, join, source_folder, split
 from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource, Decision, InputKind
 from pickroom.files import cropping, recovery
@@ -178,13 +178,9 @@ def apply(target: AutomationTarget, shown: ApplyPlan | None = None) -> Applied:
     """
     project = target.project
     project.require_root()
-
-    def finish_target(_: Project, connection: sqlite3.Connection, folder: ImageFolder) -> None:
-        finish(target, connection, folder)
-
     with (
         closing(connect(project.database)) as connection,
-        run_batch(project, connection, _DOING, finish=finish_target, sweep=True) as batch,
+        run_batch(project, connection, _DOING, finish=lambda _, *opened: finish(target, *opened), sweep=True) as batch,
     ):
         plan = planning.plan(target, connection, utc_now())
         if shown is not None and (plan.batch, plan.ops) != (shown.batch, shown.ops):
@@ -250,11 +246,11 @@ def _render(target: AutomationTarget, folder: ImageFolder, plan: ApplyPlan) -> A
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         hint = "make room on the disk, then apply again" if full else "nothing was moved"
         raise FileOperationError.of(error, "rendering a crop", root / CROPPED, hint) from error
-    found = [(item, hashes.get(item.group.group_id)) for item in plan.items]
-    items = [
-        item if h is None else replace(item, ops=(replace(item.ops[0], sha256=h), *item.ops[1:])) for item, h in found
-    ]
-    return replace(plan, items=tuple(items))
+    items = {item.group.group_id: item for item in plan.items}
+    for group_id, sha256 in hashes.items():
+        first, *others = items[group_id].ops
+        items[group_id] = replace(items[group_id], ops=(replace(first, sha256=sha256), *others))
+    return replace(plan, items=tuple(items.values()))
 
 
 def _render_one(target: AutomationTarget, item: PlannedGroup) -> str:
@@ -276,12 +272,8 @@ def _write(connection: sqlite3.Connection, plan: ApplyPlan) -> None:
         if item.box is not None and item.route.picked is not None:
             source: BoxSource = "drawn" if item.own_box else "ai_all"
             name = item.group.images[item.route.picked].filename
-            made = next(
-                op
-                for op in item.ops
-                if (op.destination or "").startswith(f"{CROPPED}/") and split(op.destination or "")[1] == name
-            )
-            directory = source_folder(split(made.destination or "")[0])
-            crop = Crop(plan.batch, name, group_id, item.box, source, made.sha256, now, directory)
+            places = [(*split(op.destination or ""), op.sha256) for op in item.ops]
+            folder, sha256 = next((f, h) for f, n, h in places if n == name and join(f, "").startswith(f"{CROPPED}/"))
+            crop = Crop(plan.batch, name, group_id, item.box, source, sha256, now, source_folder(folder))
             crops.insert(connection, crop)
             decisions.set_crop(connection, group_id, crop)

@@ -129,17 +129,9 @@ def _anomaly(row: sqlite3.Row) -> bool | None:
     return bool(stages[row["user_selected_index"]] < max(stages))
 
 
-@dataclass(frozen=True, slots=True)
-class PastPick:
-    """One past pick, predicted by a model of the earlier ones: confidence in [0, 1], and whether it was this pick."""
-
-    confidence: float
-    right: bool
-    anomaly: bool | None
-
-
-def predicted_in_time(project: Project, progress: Callable[[int, int], None] | None = None) -> list[PastPick]:
-    """A project's picks in time order, imported ones too, each predicted from all that came before it.
+def predicted_in_time(project: Project, progress: Callable[[int, int], None] | None = None) -> list[tuple[float, bool]]:
+    """(confidence in [0, 1], whether it was wrong) of a project's picks in time order, imported ones too, each
+    predicted from all that came before it.
 
     Empty with no more picks than the model's first fit needs.
 
@@ -157,9 +149,8 @@ def predicted_in_time(project: Project, progress: Callable[[int, int], None] | N
     task, picks = PickTask(), in_time([one for one in frozen.examples if isinstance(one, Pick)])
     picks, features = usable_rows(picks, task, FeatureSources([project]), progress)
     learner = replay(picks, features, task.config)
-    said = zip(picks, learner.chances.max(axis=1, initial=0.0), learner.right, strict=True)
-    past = [(pick, PastPick(float(sure), bool(right > 0.5), pick.anomaly)) for pick, sure, right in said]
-    return [one for pick, one in past[FIRST_FIT:] if not pick.comparison]
+    said = list(zip(picks, learner.chances.max(axis=1, initial=0.0), learner.right, strict=True))
+    return [(float(sure), bool(right <= 0.5)) for pick, sure, right in said[FIRST_FIT:] if not pick.comparison]
 
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -224,7 +215,7 @@ def report(
             notes.append("past picks cannot be predicted yet: there are too few with vectors")
     at = sorted({*THRESHOLDS, *more})
     known = [(one.confidence, one.overridden) for one in blind if one.confidence is not None]
-    rows = _rows(known, len(blind), at), _rows([(one.confidence, not one.right) for one in past], len(past), at)
+    rows = _rows(known, len(blind), at), _rows(past, len(past), at)
     return ThresholdReport(project.id, *rows, tuple(notes))
 
 

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from pickroom.automation import apply, evidence
 from pickroom.automation import decisions_file as files
 from pickroom.automation.guarantee import RISK_TARGET, RiskTarget, calibrate, watch
@@ -46,29 +44,20 @@ class Generated:
         return f"{self.approved} approved unseen, {waiting} for you ({self.looked} of them drawn at random, blind)"
 
 
-@dataclass(frozen=True, slots=True)
-class ByHand:
-    """Thresholds that the user sets, without a guarantee: lowest confidence, and largest share a crop may remove.
-
-    Both are shares in [0, 1]; None leaves the confidence to the guarantee, or the crop without a limit.
-    """
-
-    confidence: float | None = None
-    most_cut: float | None = None
-
-
 def generate(
     target: AutomationTarget,
     risk: RiskTarget = RISK_TARGET,
     *,
     trained_on: frozenset[str] = frozenset(),
-    by_hand: ByHand | None = None,
+    confidence: float | None = None,
+    most_cut: float | None = None,
 ) -> Generated:
     """Write the proposals for every undecided group, and the guarantee with its evidence.
 
     Args:
         trained_on: group ids that must not calibrate, besides those in the training set of the models in use.
-        by_hand: thresholds in place of the guarantee's.
+        confidence: the threshold in place of the guarantee's, in [0, 1]: nothing is guaranteed.
+        most_cut: the largest share of an image that an unseen crop may remove, in [0, 1]; None: any.
 
     Raises:
         UsageError: approved_decisions.jsonl is damaged.
@@ -79,52 +68,43 @@ def generate(
     with moving_files(target.project, "generating decisions") as folder:
         with closing(connect(target.project.database)) as connection:
             note = apply.finish(target, connection, folder)
-        return _generate(target, risk, trained_on, by_hand or ByHand(), [note] if note else [])
-
-
-def _generate(
-    target: AutomationTarget, risk: RiskTarget, trained_on: frozenset[str], by_hand: ByHand, notes: list[str]
-) -> Generated:
-    approved = files.read_approved(target.approved)
-    before = _before(target, notes)
-    with closing(connect(target.project.database)) as connection:
-        if target.is_copy:
-            notes += _refresh(target, connection)
-        every = groups.queue(connection, target.project.id)
-        waiting = [group for group in every if len(group.images) <= MAX_GROUP]
-        if left := len(every) - len(waiting):
-            notes.append(f"{plural(left, 'burst')} of more than four images left to the review, round by round")
-        ids = [group.group_id for group in waiting]
-        made, chosen = recommendations.of_groups(connection, ids), review_state.AUTOMATION.load(connection, ids)
-        versions = evidence.versions_in_use(made.values())
-        drift = watch(evidence.audit_samples(connection, versions), risk)
-    learned_from = evidence.trained_on(target.origin.workspace, versions) | trained_on
-    with open_read_only(target.origin.database) as connection:
-        guarantee = calibrate(evidence.blind_decisions(connection, versions, learned_from), risk)
-    threshold, explanation = guarantee.threshold, guarantee.explanation
-    if by_hand.confidence is not None:
-        set_by_hand = f"approved unseen from confidence {by_hand.confidence:g} on: set by hand, not guaranteed"
-        threshold, explanation = by_hand.confidence, (set_by_hand, *guarantee.explanation)
-    if by_hand.most_cut is not None:
-        explanation = (f"no crop is made unseen that cuts away more than {by_hand.most_cut:.0%}", *explanation)
-    explanation = (*explanation, *([drift.explanation] if drift.looked else []))
-    approval = files.Approval(
-        threshold if drift.on else None, versions, seed_of(target.project), explanation, risk, utc_now()
-    )
-    approval = msgspec.structs.replace(approval, by_hand=by_hand.confidence is not None, most_cut=by_hand.most_cut)
-    proposals = []
-    for group in waiting:
-        old, choice, line = before.get(group.group_id), chosen.get(group.group_id), approved.get(group.group_id)
-        said = choice is not None and choice.choice not in (None, Choice())
-        if old is not None and (said or (line is not None and line.by == "person")):
-            # proposals that the user has decided on stay as they were; only the approval is computed again
-            approves = old.auto_approve and approval.approves(old.recommendation(old.images))
-            proposals.append(replace(old, auto_approve=approves))
-        else:
-            proposals.append(propose(group, made.get(group.group_id), approval))
-    _write(target, proposals, approval, approved)
-    looked = sum(p.auto_approve and approval.drawn(p.group_id) for p in proposals)
-    return Generated(target, tuple(proposals), approval, looked, tuple(notes))
+            notes = [note] if note else []
+            approved, before = files.read_approved(target.approved), _before(target, notes)
+            if target.is_copy:
+                notes += _refresh(target, connection)
+            every = groups.queue(connection, target.project.id)
+            waiting = [group for group in every if len(group.images) <= MAX_GROUP]
+            if left := len(every) - len(waiting):
+                notes.append(f"{plural(left, 'burst')} of more than four images left to the review, round by round")
+            ids = [group.group_id for group in waiting]
+            made, chosen = recommendations.of_groups(connection, ids), review_state.AUTOMATION.load(connection, ids)
+            versions = evidence.versions_in_use(made.values())
+            drift = watch(evidence.audit_samples(connection, versions), risk)
+        learned_from = evidence.trained_on(target.origin.workspace, versions) | trained_on
+        with open_read_only(target.origin.database) as connection:
+            guarantee = calibrate(evidence.blind_decisions(connection, versions, learned_from), risk)
+        threshold, explanation = guarantee.threshold, guarantee.explanation
+        if confidence is not None:
+            set_by_hand = f"approved unseen from confidence {confidence:g} on: set by hand, not guaranteed"
+            threshold, explanation = confidence, (set_by_hand, *explanation)
+        if most_cut is not None:
+            explanation = (f"no crop is made unseen that cuts away more than {most_cut:.0%}", *explanation)
+        explanation = (*explanation, *([drift.explanation] if drift.looked else []))
+        threshold, by_hand, seed = threshold if drift.on else None, confidence is not None, seed_of(target.project)
+        approval = files.Approval(threshold, versions, seed, explanation, risk, utc_now(), by_hand, most_cut)
+        proposals = []
+        for group in waiting:
+            old, choice, line = before.get(group.group_id), chosen.get(group.group_id), approved.get(group.group_id)
+            said = choice is not None and choice.choice not in (None, Choice())
+            if old is not None and (said or (line is not None and line.by == "person")):
+                # proposals that the user has decided on stay as they were; only the approval is computed again
+                approves = old.auto_approve and approval.approves(old.recommendation(old.images))
+                proposals.append(replace(old, auto_approve=approves))
+            else:
+                proposals.append(propose(group, made.get(group.group_id), approval))
+        _write(target, proposals, approval, approved)
+        looked = sum(p.auto_approve and approval.drawn(p.group_id) for p in proposals)
+        return Generated(target, tuple(proposals), approval, looked, tuple(notes))
 
 
 def propose(group: Group, made: Recommendation | None, approval: files.Approval) -> files.AutomationDecision:

@@ -109,10 +109,6 @@ class Guarantee:
         """The share of the blind decisions that would have been approved unseen, in [0, 1]."""
         return self.approved / self.n if self.threshold is not None else 0.0
 
-    def approves(self, confidence: float | None) -> bool:
-        """Whether a group of this `approval_confidence` may be approved unseen."""
-        return self.threshold is not None and confidence is not None and confidence >= self.threshold
-
 
 def approval_confidence(recommendation: Recommendation) -> float | None:
     """The confidence that is calibrated and compared with the threshold; None: the group is always reviewed.

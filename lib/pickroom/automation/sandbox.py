@@ -257,8 +257,8 @@ def _copy_all(root: Path, folder: Path, paths: list[str], progress: Progress | N
             raise
 
 
-def copy_file(source: Path, destination: Path) -> str:
-    """Copy one file with its times, verified by reading the copy again; returns its sha256.
+def copy_file(source: Path, destination: Path) -> None:
+    """Copy one file with its times, verified by reading the copy again.
 
     A destination with the same content stays, any other is replaced: it was left by an interrupted copy.
 
@@ -266,10 +266,9 @@ def copy_file(source: Path, destination: Path) -> str:
         FileOperationError: the copy differs from what was read.
         OSError: the system refused.
     """
-    if destination.is_file() and not destination.is_symlink():
-        sha256 = atomic.sha256_of(source)
-        if atomic.sha256_of(destination) == sha256:
-            return sha256
+    is_there = destination.is_file() and not destination.is_symlink()
+    if is_there and atomic.sha256_of(source) == atomic.sha256_of(destination):
+        return
     partial, writer = leftovers.open_partial(destination.parent)
     digest = hashlib.sha256()
     try:
@@ -284,4 +283,3 @@ def copy_file(source: Path, destination: Path) -> str:
             atomic.replace(partial, destination)
     finally:
         partial.unlink(missing_ok=True)
-    return digest.hexdigest()

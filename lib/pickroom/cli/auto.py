@@ -44,8 +44,8 @@ def generate(
     from dataclasses import replace
 
     from pickroom.automation import sandbox as places
-    from pickroom.automation.generate import ByHand, recommend_first
     from pickroom.automation.generate import generate as write_decisions
+    from pickroom.automation.generate import recommend_first
     from pickroom.automation.guarantee import RISK_TARGET
 
     opened = console.project_of(project)
@@ -54,7 +54,7 @@ def generate(
     with console.progress_bar("Copying to the sandbox") as progress:
         place = places.prepare(opened, sandbox, production=production, progress=progress)
     risk = replace(RISK_TARGET, anomaly=None) if overrides_only else RISK_TARGET
-    made = write_decisions(place, risk, by_hand=ByHand(confidence, most_cut))
+    made = write_decisions(place, risk, confidence=confidence, most_cut=most_cut)
     if not place.is_copy:
         console.say(f"pickroom: no copy is made: these are the project's own files in {place.project.root}")
     for note in (*notes, *made.notes):

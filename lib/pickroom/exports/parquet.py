@@ -72,8 +72,8 @@ def write_partitions(workspace: Workspace, folder: Path, project_ids: Sequence[s
     unchanged, state = [], _read_state(folder)
     with connect(workspace) as analysis:
         stamps: dict[str, str] = {}
-        for project_id in project_ids or analysis.project_ids:
-            if project_id not in analysis.project_ids:
+        for project_id in project_ids or analysis.stamps:
+            if project_id not in analysis.stamps:
                 continue
             stamp = _stamp(analysis.stamps[project_id], analysis.vector_files(project_id))
             if state.get(project_id) == stamp and all(path.is_file() for path in _paths(folder, project_id).values()):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pickroom.core.errors import NoDatabaseError, StoreError
 from pickroom.store import copies, crops, decisions
-from pickroom.store.connections import Opened, begin_wal, lacks_memory, registering, require_in_place, say_open
+from pickroom.store.connections import begin_wal, lacks_memory, open_known, require_in_place, say_open
 from pickroom.store.rows import find_foreign_object, has_tables, migrations, number
 from pickroom.store.workspace import INNER
 
@@ -106,19 +106,22 @@ def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
 def _journalled(path: Path, *, make: bool) -> sqlite3.Connection:
     """A connection that may write, its journal set so that what is committed survives a power cut."""
     # JupyterLab runs a widget's messages in another thread than the cell that made it (comms over subshells);
-    # the desks take a lock, so that it is one thread at a time.
-    address = str(path) if make else f"{path.absolute().as_uri()}?mode=rw"
-    # addresses also for what is attached to it read-only
-    connection = _opened(path, address, uri=True, check_same_thread=False)
+    # the desks take a lock, so that it is one thread at a time. Addresses also for what is attached to it read-only.
+    address, options = str(path) if make else f"{path.absolute().as_uri()}?mode=rw", {"check_same_thread": False}
+
+    def check() -> None:
+        if not make:
+            _require_tables(connection, path)
+
+    connection = open_known(path, address, timeout=BUSY_TIMEOUT_S, uri=True, **options)
     try:
-        if _begins_wal(connection, path, make):
+        if begin_wal(connection, check):
             connection.execute("PRAGMA synchronous = FULL")
             return connection
         connection.close()
         _leave_wal(path)
-        connection = _opened(path, address, uri=True, check_same_thread=False)
-        if not make:
-            _require_tables(connection, path)
+        connection = open_known(path, address, timeout=BUSY_TIMEOUT_S, uri=True, **options)
+        check()
         connection.held = say_open(connection.file)
         connection.execute("PRAGMA synchronous = EXTRA")
         return connection
@@ -127,28 +130,17 @@ def _journalled(path: Path, *, make: bool) -> sqlite3.Connection:
         raise
 
 
-def _begins_wal(connection: Opened, path: Path, make: bool) -> bool:
-    try:
-        if not make:
-            _require_tables(connection, path)
-    except sqlite3.OperationalError as error:  # the first read opens the log
-        if not lacks_memory(error):
-            raise
-        return False
-    return begin_wal(connection, connection.file)
-
-
 def _leave_wal(path: Path) -> None:
     """Bring in a database's log, and give it a rollback journal; nobody else may have it open."""
-    with closing(_opened(path, str(path))) as connection:
+    with closing(open_known(path, str(path), timeout=BUSY_TIMEOUT_S)) as connection:
         # in exclusive mode SQLite needs no shared memory (https://sqlite.org/wal.html#noshm)
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def _read_only(path: Path, *, patient: bool = True) -> sqlite3.Connection:
-    address = f"{path.absolute().as_uri()}?mode=ro"
-    connection = _opened(path, address, patient=patient, uri=True)
+    address, timeout = f"{path.absolute().as_uri()}?mode=ro", BUSY_TIMEOUT_S if patient else 0
+    connection = open_known(path, address, timeout=timeout, uri=True)
     try:
         number(connection, "PRAGMA user_version")  # the first read opens the log
     except sqlite3.Error as error:
@@ -156,17 +148,7 @@ def _read_only(path: Path, *, patient: bool = True) -> sqlite3.Connection:
         if not lacks_memory(error):
             raise
         _leave_wal(path)  # it comes from a disk where WAL works
-        connection = _opened(path, address, uri=True)
-    return connection
-
-
-def _opened(path: Path, address: str, *, patient: bool = True, **options: bool) -> Opened:
-    """A connection in autocommit mode that `release_file` knows of; refused while another library has the file."""
-    with registering(path) as made:
-        timeout = BUSY_TIMEOUT_S if patient else 0
-        connection = sqlite3.connect(address, timeout=timeout, isolation_level=None, factory=Opened, **options)
-        connection.row_factory = sqlite3.Row
-        made.append(connection)
+        connection = open_known(path, address, timeout=BUSY_TIMEOUT_S, uri=True)
     return connection
 
 

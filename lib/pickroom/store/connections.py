@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -60,31 +60,33 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-@contextmanager
-def registering(path: Path) -> Iterator[list[Opened]]:
-    """A list that the block puts its new connection to `path` in; refused while another library has the file.
+def open_known(path: Path, address: str, *, timeout: float, **options: bool) -> Opened:
+    """A connection in autocommit mode that `release_file` knows of.
+
+    Args:
+        address: what SQLite opens at `path`, and how; timeout: seconds that it waits for a lock.
 
     Raises:
-        StoreError: the file is lent, or another one took its place in this moment.
+        StoreError: the file is lent, or another one took its place in this moment. sqlite3.Error: as `sqlite3.connect`.
     """
-    file, made = path.resolve(), list[Opened]()
+    file = path.resolve()
     with _register:
         if _lent[file]:
             what, hint = "an analysis in this process is reading the database itself", "let its query end first"
             raise StoreError(what, doing="opening the database", subject=path, hint=hint)
         before = _identity_of(path)
-        yield made
-        for connection in made:
-            connection.path, connection.file = path.absolute(), file
-            # the file that was there before and is there now is the one that SQLite has opened in between
-            connection.identity = before or _identity_of(path)
-            _open.add(connection)
-    for connection in made:
-        try:
-            require_in_place(connection, "opening the database")
-        except StoreError:
-            connection.close()
-            raise
+        connection = sqlite3.connect(address, timeout=timeout, isolation_level=None, factory=Opened, **options)
+        connection.row_factory = sqlite3.Row
+        connection.path, connection.file = path.absolute(), file
+        # the file that was there before and is there now is the one that SQLite has opened in between
+        connection.identity = before or _identity_of(path)
+        _open.add(connection)
+    try:
+        require_in_place(connection, "opening the database")
+    except StoreError:
+        connection.close()
+        raise
+    return connection
 
 
 @contextmanager
@@ -195,26 +197,27 @@ _NO_MEMORY = (
 )
 
 
-def begin_wal(connection: sqlite3.Connection, file: Path) -> bool:
+def begin_wal(connection: Opened, check: Callable[[], object]) -> bool:
     """Put a database that was just opened into WAL mode; False where that cannot be used.
 
     Args:
-        file: the database, no link to it.
+        check: reads the database first, and raises where its mode is not to be changed.
 
     Raises:
         sqlite3.Error: it cannot be read.
     """
-    memory = f"{file}-shm"
+    memory = f"{connection.file}-shm"
     try:
+        check()  # the first read opens the log
         mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
         if mode == "memory":
             return True  # no file exists
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if mode != "wal" and version and (os.path.lexists(memory) or not shares_memory(file.parent)):
+        if mode != "wal" and version and (os.path.lexists(memory) or not shares_memory(connection.file.parent)):
             return False  # it left WAL on this disk before: trying it on the file itself would disturb others
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             return False
-        connection.execute("PRAGMA user_version")  # the first read opens the log
+        connection.execute("PRAGMA user_version")  # the first read in this mode opens the log
     except sqlite3.OperationalError as error:
         if not lacks_memory(error):
             raise

@@ -42,10 +42,9 @@ def attachable(path: Path) -> Iterator[Path]:
             yield path
             return
     with leftovers.Folder("pickroom-snapshot-") as folder:
-        copy = folder / path.name
         with open_read_only(path) as connection:
-            backup(connection, copy)
-        yield copy
+            backup(connection, folder / path.name)
+        yield folder / path.name
 
 
 def copy(path: Path, destination: Path) -> str | None:

@@ -5,6 +5,7 @@ Every number comes from a named query of `pickroom.analysis`, and its name in th
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, cast
@@ -27,37 +28,11 @@ _EXAMPLES_SHOWN = 20
 Row = dict[str, Any]
 
 
-class ProjectPreviews:
-    """Previews by folder and file name; of an image that was cropped, its original's."""
-
-    def __init__(self, project: Project, analysis: Analysis) -> None:
-        self.project = project
-        rows = analysis.execute(
-            "SELECT directory, filename, sha256, path FROM images WHERE project_id = ? AND sha256 IS NOT NULL",
-            [project.id],
-        )
-        self._places = {tuple(image): (sha256, path) for *image, sha256, path in rows.fetchall()}
-
-    def preview(self, image: tuple[str, str]) -> PillowImage.Image | None:
-        """None when the image is not there, or cannot be read, and has no preview yet."""
-        if image not in self._places:
-            return None
-        sha256, path = self._places[image]
-        try:
-            data = thumbnails.read(self.project.workspace.thumbnails, sha256, self.project.root / path)
-        except (ImageError, OSError):
-            return None
-        return PillowImage.open(io.BytesIO(data))
-
-
-class Report:
+class Report(AbstractContextManager["Report"]):
     """The sections of one project's report; imported history has its own notebook."""
 
     def __init__(self, project: Project, analysis: Analysis) -> None:
         self.project, self.analysis = project, analysis
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.analysis.close()
@@ -98,28 +73,17 @@ class Report:
         """Images in, images out, and the outcomes of groups."""
         (flow,) = self._rows("input_output") or [{}]
         shares = self._rows("shares")
-        labels = {
-            "images": "images in",
-            "groups": "groups of candidates",
-            "decided": "groups decided",
-            "undecided": "groups undecided",
-            "picked": "images picked",
-            "set_aside": "images set aside",
-            "crops_made": "crops made",
-            "ungrouped": "images in no group",
-        }
+        labels = {"images": "images in", "groups": "groups of candidates", "decided": "groups decided"}
+        labels |= {"undecided": "groups undecided", "picked": "images picked", "set_aside": "images set aside"}
+        labels |= {"crops_made": "crops made", "ungrouped": "images in no group"}
         if flow.get("ungrouped"):
             labels |= {"singles_kept": "of these kept", "singles_set_aside": "of these set aside"}
             labels |= {"unseen_singles": "of these not looked at"}
         tiles = _tiles("input_output", flow, labels)
         if not shares:
             return tiles
-        kinds = {
-            "kept": "kept as picked",
-            "cropped": "to be cropped",
-            "kept_whole": "kept whole",
-            "rejected": "rejected",
-        }
+        kinds = {"kept": "kept as picked", "cropped": "to be cropped"}
+        kinds |= {"kept_whole": "kept whole", "rejected": "rejected"}
         rows: list[Sequence[Cell]] = [
             (words, *_numbers("shares", shares[0], name, f"{name}_share share")) for name, words in kinds.items()
         ]
@@ -144,16 +108,9 @@ class Report:
         sessions = self._rows("sessions")
         shown = sessions[-SESSIONS_SHOWN:]
         names = ("session began (UTC)", "at work", "groups", "images", "groups/h", "images/h")
-        columns = (
-            "started_at moment",
-            "worked_s seconds",
-            "groups",
-            "images",
-            "groups_per_hour rate",
-            "images_per_hour rate",
-        )
-        rows = [_numbers(f"sessions.{row['session']}", row, *columns) for row in shown]
-        page = tiles + html.table(names, rows)
+        columns = ["started_at moment", "worked_s seconds", "groups", "images"]
+        columns += ["groups_per_hour rate", "images_per_hour rate"]
+        page = tiles + html.table(names, [_numbers(f"sessions.{row['session']}", row, *columns) for row in shown])
         if len(sessions) > len(shown):
             page += html.paragraph("The latest sessions only.")
         if len(sessions) > 1:
@@ -199,7 +156,7 @@ class Report:
         found = self.analysis.execute(asked, [self.project.id]).dicts()
         if found:
             named = [{**row, "filename": (row["directory"], row["filename"])} for row in found]
-            sheet = figures.crop_sheet(named, self._previews.preview, CROPS_SHOWN)
+            sheet = figures.crop_sheet(named, self.preview, CROPS_SHOWN)
             proposed = any(row["ai_box"] is not None for row in found)
             ai = ", dashed red what the AI had proposed for that image" if proposed else ""
             page += html.picture(sheet, f"Crops by hand over their images: blue is the crop{ai}")
@@ -219,7 +176,7 @@ class Report:
         named = [
             {**row, "images": [(row["directory"], name) for name in row["images"]]} for row in rows[:MISTAKES_SHOWN]
         ]
-        sheet = figures.contact_sheet(named, self._previews.preview)
+        sheet = figures.contact_sheet(named, self.preview)
         lead = html.paragraph("In ", total, f" of the groups you took another image than {who}; {first}.")
         return lead + html.picture(sheet, f"The pick of {who} in dashed red, the user's in blue")
 
@@ -249,9 +206,22 @@ class Report:
         empty = "every file is where it should be" if there else "nothing else was found"
         return page + html.table(("what", "times", "for example"), rows, empty=empty)
 
+    def preview(self, image: tuple[str, str]) -> PillowImage.Image | None:
+        """The preview of an image by folder and name, of a cropped one its original's; None where nothing shows it."""
+        if image not in self._places:
+            return None
+        sha256, path = self._places[image]
+        try:
+            data = thumbnails.read(self.project.workspace.thumbnails, sha256, self.project.root / path)
+        except (ImageError, OSError):
+            return None
+        return PillowImage.open(io.BytesIO(data))
+
     @cached_property
-    def _previews(self) -> ProjectPreviews:
-        return ProjectPreviews(self.project, self.analysis)
+    def _places(self) -> dict[tuple[str, str], tuple[str, str]]:
+        asked = "SELECT directory, filename, sha256, path FROM images WHERE project_id = ? AND sha256 IS NOT NULL"
+        found = self.analysis.execute(asked, [self.project.id]).fetchall()
+        return {(directory, filename): (sha256, path) for directory, filename, sha256, path in found}
 
     def _rows(self, query: str) -> list[Row]:
         rows = self.analysis.rows(query, self.project.id)
@@ -261,12 +231,9 @@ class Report:
         (saved,) = self._rows("time_saved") or [{}]
         if not saved or saved["picks_saved_s"] is None:
             return html.paragraph("There is not enough yet to estimate the time saved.")
-        taken_s, own_s, picks_saved_s, crop_s, crops_saved_s = _numbers(
-            "time_saved",
-            saved,
-            *(f"{name}_s seconds" for name in ("taken", "own", "picks_saved", "crop", "crops_saved")),
-        )
-        taken, own, crops_taken = (_number("time_saved", saved, name) for name in ("taken", "own", "crops_taken"))
+        spans = [f"{name}_s seconds" for name in ("taken", "own", "picks_saved", "crop", "crops_saved")]
+        taken_s, own_s, picks_saved_s, crop_s, crops_saved_s = _numbers("time_saved", saved, *spans)
+        taken, own, crops_taken = _numbers("time_saved", saved, "taken", "own", "crops_taken")
         end = "." if saved["picks_saved_s"] > 0 else ": by this estimate they saved none."
         page = html.paragraph(
             *("An estimate of the time saved: a group taken as recommended took ", taken_s, " (median of ", taken),
@@ -284,8 +251,9 @@ class Report:
         if not rates:
             return Piece("")
         kinds = {"normal": "highest stage is best (normal)", "anomaly": "a lower stage is best (anomaly)"}
+        shown = 2 if rates["normal_selections"] or rates["anomaly_selections"] else 1
         rows: list[Sequence[Cell]] = [
-            (words, *_numbers("anomaly_rates", rates, f"{kind}_groups", f"{kind}_accuracy share"))
+            (words, *_numbers("anomaly_rates", rates, f"{kind}_groups", f"{kind}_accuracy share")[:shown])
             for kind, words in kinds.items()
         ]
         highest, groups = _numbers("anomaly_rates", rates, "highest_stage_accuracy share", "groups")
@@ -294,9 +262,8 @@ class Report:
             *(" of the groups with known stages (", groups),
             "), and in no anomaly." if rates["anomaly_groups"] else ").",
         )
-        names = ("groups with known stages", "number", f"pick of {who} taken")
-        shown = 3 if rates["normal_selections"] or rates["anomaly_selections"] else 2
-        return html.table(names[:shown], [row[:shown] for row in rows]) + baseline
+        names = ("groups with known stages", "number", f"pick of {who} taken")[: shown + 1]
+        return html.table(names, rows) + baseline
 
     def _calibration(self) -> Piece:
         bands = self._rows("performance_by_confidence")

@@ -118,8 +118,8 @@ def browser(which: Callable[[str], str | None] = shutil.which) -> Finding:
 def duckdb_sqlite() -> Finding:
     """Whether analysis can read a project's database, without the network: one is made, attached and read."""
     try:
-        from pickroom.analysis.engine import load_sqlite, open_engine
         from pickroom.analysis.queries import quoted
+        from pickroom.analysis.tables import load_sqlite, open_engine
         from pickroom.store.connect import create
 
         with leftovers.Folder("pickroom-doctor-") as folder:

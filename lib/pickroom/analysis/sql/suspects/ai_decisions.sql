@@ -1,6 +1,6 @@
 -- One row is one decision that may be unsound. `integrity.checks` has the last word on it and never sees the others, so that a
 -- condition here may be stricter than the check, and never laxer.
-SELECT file, number FROM files
+SELECT number FROM rows
 WHERE NOT coalesce(
     regexp_full_match(group_id, '[!-~]+') AND regexp_full_match(project_id, '[!-~]+')
     AND regexp_full_match("timestamp", '[ -~]*') AND coalesce(regexp_full_match(crop_timestamp, '[ -~]*'), true)

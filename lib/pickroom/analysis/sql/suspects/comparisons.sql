@@ -1,5 +1,5 @@
 -- One row is one round of a burst that may be unsound; see ai_decisions.sql.
-SELECT file, number FROM files
+SELECT number FROM rows
 WHERE NOT coalesce(
     regexp_full_match(group_id, '[!-~]+')
     AND regexp_full_match(images, '\["[^"\\/\x00-\x1f]+"(, ?"[^"\\/\x00-\x1f]+"){1,3}\]')

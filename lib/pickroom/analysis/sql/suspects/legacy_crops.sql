@@ -1,5 +1,5 @@
 -- One row is one imported crop that may be unsound; see ai_decisions.sql.
-SELECT file, number FROM files
+SELECT number FROM rows
 WHERE NOT coalesce(
     is_plain_name(filename) AND coalesce(is_plain_box(box), true)
     AND coalesce(width > 0, true) AND coalesce(height > 0, true)

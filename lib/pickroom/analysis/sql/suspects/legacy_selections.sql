@@ -1,5 +1,5 @@
 -- One row is one imported pick that may be unsound; see ai_decisions.sql.
-SELECT file, number FROM files
+SELECT number FROM rows
 WHERE NOT coalesce(
     is_plain_name(chosen) AND regexp_full_match(others, '\["[^"\\/\x00-\x1f]+"(, ?"[^"\\/\x00-\x1f]+")*\]')
     AND NOT contains(others, '"."') AND NOT contains(others, '".."')
