@@ -6,7 +6,7 @@ Training and recommending both use `crop_features` (DESIGN.md, invariant 5).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from pickroom.learn.crops.features import FEATURE_HASH, CropFeatures, crop_featu
 from pickroom.learn.crops.fitting import fit_crops
 from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop
 from pickroom.learn.examples import CropExample, Progress
-from pickroom.learn.metrics import Rate, ious
+from pickroom.learn.metrics import ious, rate, rate_words
 from pickroom.learn.training_sets import Kind
 
 _CLIP = 1e-4  # a raw confidence of 0 or 1 has no logit
@@ -43,9 +43,6 @@ class Calibration:
     def __call__(self, raw: np.ndarray) -> np.ndarray:
         """(N,) calibrated probabilities of (N,) raw confidences in [0, 1]."""
         return 1 / (1 + np.exp(-(self.bias + self.slope * _logit(raw))))
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
@@ -169,16 +166,6 @@ class Evidence:
     figures: np.ndarray
     losses: np.ndarray
 
-    @classmethod
-    def joined(cls, pieces: Sequence[Evidence]) -> Evidence:
-        """Several as one; nothing of none."""
-        names = [field.name for field in fields(cls)]
-        return cls(*(np.concatenate([np.zeros(0), *(getattr(p, name) for p in pieces)]) for name in names))
-
-    @property
-    def figure(self) -> float:
-        return float(self.figures.mean()) if len(self.figures) else 0.0
-
     @property
     def tie_break(self) -> float:
         return -float(self.losses.mean()) if len(self.losses) else 0.0
@@ -225,7 +212,7 @@ class CropModel:
 
     def describe(self) -> dict[str, Any]:
         """What `rebuild` needs besides the arrays, as JSON."""
-        return {"model": self.proposer.describe(), "calibration": self.calibration.to_dict()}
+        return {"model": self.proposer.describe(), "calibration": asdict(self.calibration)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,10 +263,6 @@ class CropTask:
         distance = np.abs(boxed.boxes - meant).max(axis=1) if len(rows) else np.zeros(0)
         return Evidence(boxed.confidence, right, metrics.ious(boxed.boxes, meant), distance)
 
-    def calibrated(self, model: CropModel, evidence: Evidence) -> CropModel:
-        """The same boxes, with confidences fitted on evidence."""
-        return CropModel(model.proposer, fit_calibration(evidence.raw, evidence.right))
-
     def baselines(
         self,
         train: Sequence[CropExample],
@@ -311,9 +294,9 @@ class CropTask:
         return {
             **scored,
             "mark": {"mean_iou": MARK, "reached": scored["mean_iou"] is not None and scored["mean_iou"] >= MARK},
-            "need": Rate(float(agreed.sum()), len(agreed)).to_dict(),
-            "need_without_asking": Rate(float(max(cropped.sum(), (~cropped).sum())), len(agreed)).to_dict(),
-            "no_crop_found": Rate(float((agreed & ~cropped).sum()), int((~cropped).sum())).to_dict(),
+            "need": rate(float(agreed.sum()), len(agreed)),
+            "need_without_asking": rate(float(max(cropped.sum(), (~cropped).sum())), len(agreed)),
+            "no_crop_found": rate(float((agreed & ~cropped).sum()), int((~cropped).sum())),
             "calibration_error": metrics.calibration_error(confidence, right),
             "calibration": metrics.calibration_rows(confidence, right),
         }
@@ -335,7 +318,7 @@ class CropTask:
         parts = [
             f"IoU {scored['mean_iou']:.3f} (median {scored['median_iou']:.3f})",
             f"0.85 or more {scored['iou_85']['value']:.3f}",
-            f"within 5 % {Rate(scored['within_5']['right'], scored['within_5']['of']).words}",
+            f"within 5 % {rate_words(scored['within_5'])}",
             f"centre off by {scored['centre_distance']:.3f}",
         ]
         if "need" in scored:
@@ -353,9 +336,9 @@ class CropTask:
         stages = ["unknown" if e.stage is None else f"{e.stage:g}" for e in examples]
         projects = [e.project_id for e in examples]
         return {
-            **metrics.score_crops(boxes, meant).to_dict(),
-            "by_stage": {n: s.to_dict() for n, s in metrics.score_crops_by(boxes, meant, stages).items()},
-            "by_project": {n: s.to_dict() for n, s in metrics.score_crops_by(boxes, meant, projects).items()},
+            **metrics.score_crops(boxes, meant),
+            "by_stage": metrics.score_crops_by(boxes, meant, stages),
+            "by_project": metrics.score_crops_by(boxes, meant, projects),
         }
 
 
