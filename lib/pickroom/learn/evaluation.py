@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.core.errors import ConflictError, MissingExtraError, NotYetError, PickroomError, StoreError
+from pickroom.core.errors import ConflictError, NotYetError, PickroomError, StoreError
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, metrics, splits, training_sets
 from pickroom.learn.crops.model import CropTask
@@ -124,7 +124,7 @@ def evaluate(
                 checkpoint.require_features(task.feature_hash, made.encoder)
                 unseen = ~splits.seen(examples, checkpoint.seen)
                 used = _Used(checkpoint, model_of(checkpoint), examples, features, unseen)
-            except (ConflictError, MissingExtraError, StoreError) as error:
+            except (ConflictError, StoreError) as error:
                 why = {"note": error.what, "damaged": not isinstance(error, ConflictError)}
                 scores += [VersionScore(kind, number, is_current, p, **why) for p in made.projects]  # type: ignore[arg-type]
                 continue

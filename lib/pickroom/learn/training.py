@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.core.errors import ConflictError, MissingExtraError, NotYetError, StoreError, UsageError
+from pickroom.core.errors import ConflictError, NotYetError, StoreError, UsageError
 from pickroom.core.quantities import plural
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, evaluation, progress, splits, training_sets
@@ -240,7 +240,7 @@ def _verdict(
                 name: task.score(one, *both) if len(rows) else None for name, one in (("metrics", old), ("new", model))
             }
             previous = {"version": checkpoint.version, "rows": len(rows), **scored}
-    except (ConflictError, MissingExtraError, StoreError) as error:
+    except (ConflictError, StoreError) as error:
         note = f"the current version can recommend no longer ({error.what})"
     return judge(figures, tie, baselines, rival, note), previous
 
