@@ -10,13 +10,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 
 from pickroom.core.geometry import CONSTANT_CROP
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics
 from pickroom.learn.crops.features import FEATURE_HASH, CropFeatures, crop_features
 from pickroom.learn.crops.fitting import fit_crops
-from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop
+from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop, unit
 from pickroom.learn.examples import CropExample, Progress
 from pickroom.learn.metrics import ious, rate, rate_words
 from pickroom.learn.training_sets import Kind
@@ -42,7 +44,7 @@ class Calibration:
 
     def __call__(self, raw: np.ndarray) -> np.ndarray:
         """(N,) calibrated probabilities of (N,) raw confidences in [0, 1]."""
-        return 1 / (1 + np.exp(-(self.bias + self.slope * _logit(raw))))
+        return expit(self.bias + self.slope * _logit(raw))
 
 
 def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
@@ -54,8 +56,6 @@ def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
     """
     if len(raw) < LEAST_ROWS:
         return Calibration(rows=len(raw))
-    from scipy.optimize import minimize
-
     target = np.asarray(right, dtype=np.float64)
     inputs = np.stack([np.ones(len(raw)), _logit(raw)], axis=1)
     centre, scale = np.array([0.0, 1.0]), np.array([_BIAS_SD, _SLOPE_SD])
@@ -64,7 +64,7 @@ def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
         score = inputs @ weights
         pull = (weights - centre) / scale
         loss = np.logaddexp(0, score).sum() - (target * score).sum() + 0.5 * (pull**2).sum()
-        return float(loss), inputs.T @ (1 / (1 + np.exp(-score)) - target) + pull / scale
+        return float(loss), inputs.T @ (expit(score) - target) + pull / scale
 
     found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=[(None, None), (_LEAST_SLOPE, None)])
     bias, slope = (round(float(value), 6) for value in found.x)
@@ -72,8 +72,7 @@ def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
 
 
 def _logit(values: np.ndarray) -> np.ndarray:
-    clipped = np.clip(np.asarray(values, dtype=np.float64), _CLIP, 1 - _CLIP)
-    return np.log(clipped / (1 - clipped))
+    return logit(np.clip(np.asarray(values, dtype=np.float64), _CLIP, 1 - _CLIP))
 
 
 _FIRST_STEP, _LAST_STEP = 0.08, 0.0005  # fractions of the image, of the search for the best constant box
@@ -124,14 +123,10 @@ def nearest_past(train: CropFeatures, boxes: np.ndarray, features: CropFeatures)
     if not len(train):
         return np.tile(best_constant(boxes), (len(features), 1))
     mean = train.vector.mean(axis=0)
-    past, here = (_unit(vectors - mean) for vectors in (train.vector, features.vector))
+    past, here = (unit(vectors - mean) for vectors in (train.vector, features.vector))
     starts = range(0, len(here), _CHUNK)
     nearest = [(here[start : start + _CHUNK] @ past.T).argmax(axis=1) for start in starts]
     return np.asarray(boxes, np.float32)[np.concatenate([np.zeros(0, dtype=np.int64), *nearest])]
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _mean_iou(box: np.ndarray, boxes: np.ndarray) -> float:
