@@ -22,6 +22,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,8 @@ from pickroom.core.errors import UsageError
 from pickroom.core.records import CropBox
 from pickroom.features.pick_features import PickFeatureConfig, PickFeatures, pick_features
 from pickroom.features.sources import FeatureSources
-from pickroom.learn.metrics import PickScore, chance_right, highest_stage_right, score_picks
+from pickroom.learn.metrics import chance_right, highest_stage_right, rate_words, score_picks
+from pickroom.learn.picks.task import PickTask
 from pickroom.store.workspace import Workspace
 
 SEED, GROUPS, QUICK_GROUPS = 23, 90, 12  # groups a project
@@ -73,7 +75,7 @@ def told_now_and_then(what: str) -> Callable[[int, int], None]:
 
 def report(
     title: str, simulated: Simulated, features: PickFeatures, rows: np.ndarray, record: Path, part: str
-) -> tuple[PickScore, np.ndarray, list[str]]:
+) -> tuple[dict[str, Any], np.ndarray, list[str]]:
     """The model next to its baselines and version 0.1; what it said, and where it is below version 0.1."""
     some = [simulated.picks[row] for row in rows]
     said = ask(features, simulated.picks, rows)
@@ -85,13 +87,13 @@ def report(
         table["version 0.1"] = old
     scores = {name: score_picks(some, right) for name, right in table.items()} | {"ours": found}
     for name, one in scores.items():
-        say(f"  {name.ljust(20)} {one.words}")
+        say(f"  {name.ljust(20)} {PickTask().words(one)}")
     if old is not None:
         right = np.array([said[row].argmax() == simulated.picks[row].chosen for row in rows], dtype=np.float64)
         gain, low, high = paired_gain(right, old)
         say(f"  ours - version 0.1: {gain:+.3f} (95 %: {low:+.3f} to {high:+.3f})")
         for kind in ("normal", "anomaly", "overall"):
-            own, theirs = (getattr(scores[name], kind).value or 0.0 for name in ("ours", "version 0.1"))
+            own, theirs = (scores[name][kind]["value"] or 0.0 for name in ("ours", "version 0.1"))
             below += [f"{part}, {kind}: {own:.3f}, version 0.1 {theirs:.3f}"] if own < theirs else []
     return found, said, below
 
@@ -108,15 +110,15 @@ def by_kind(simulated: Simulated, said: np.ndarray) -> None:
         say(f"  {what.ljust(8)} {kind.ljust(12)} {np.mean(found):.2f} of {len(found)}")
 
 
-def projects_below(found: PickScore, baseline: PickScore) -> list[str]:
+def projects_below(found: dict[str, Any], baseline: dict[str, Any]) -> list[str]:
     """Projects in which the model is below "highest stage" by more than its interval; all are printed."""
     say("\nby project, learned from the others: ours next to highest stage")
     below = []
-    for name, rate in found.by_project.items():
-        theirs = baseline.by_project[name].value or 0.0
-        say(f"  {name}  {rate.words}  {theirs:.3f}")
-        if theirs > rate.interval[1]:
-            below.append(f"{name}: {rate.words}, highest stage {theirs:.3f}")
+    for name, rate in found["by_project"].items():
+        theirs = baseline["by_project"][name]["value"] or 0.0
+        say(f"  {name}  {rate_words(rate)}  {theirs:.3f}")
+        if theirs > rate["high"]:
+            below.append(f"{name}: {rate_words(rate)}, highest stage {theirs:.3f}")
     return below
 
 
@@ -170,12 +172,12 @@ def series(given: argparse.Namespace, home: Path) -> tuple[dict[str, float], lis
     gain, low, high = paired_gain(right, highest_stage_right(simulated.picks))
     say(f"\noverall next to highest stage: {gain:+.3f} ({low:+.3f} to {high:+.3f}, paired)")
     values = {
-        "normal_top1": without.normal.value,
-        "anomaly_top1": without.anomaly.value,
-        "normal_top1_edits": found.normal.value,
-        "anomaly_top1_edits": found.anomaly.value,
-        "highest_stage_overall": baseline.overall.value,
-        "overall": found.overall.value,
+        "normal_top1": without["normal"]["value"],
+        "anomaly_top1": without["anomaly"]["value"],
+        "normal_top1_edits": found["normal"]["value"],
+        "anomaly_top1_edits": found["anomaly"]["value"],
+        "highest_stage_overall": baseline["overall"]["value"],
+        "overall": found["overall"]["value"],
     }
     figures = {name: float(value or 0.0) for name, value in values.items()}
     photos, boxes = subjects_of(given.photos)
@@ -184,7 +186,7 @@ def series(given: argparse.Namespace, home: Path) -> tuple[dict[str, float], lis
         measured = crops.measure(photos, boxes, given.quick, home / "crops", given.seed)
         names = ("crop_iou", "crop_within5", "constant_iou", "constant_within5")
         figures |= {name: measured[name] for name in names}
-    return figures, targets_missed(figures, found.overall.interval[0], low, below)
+    return figures, targets_missed(figures, found["overall"]["low"], low, below)
 
 
 def real_people(given: argparse.Namespace, home: Path) -> tuple[dict[str, float], list[str]]:

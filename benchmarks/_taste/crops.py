@@ -30,10 +30,11 @@ from pickroom.indexing import projects
 from pickroom.indexing.engines import EmbedConfig
 from pickroom.indexing.pipeline import embed
 from pickroom.learn import metrics
-from pickroom.learn.crops.features import CropFeatures, UncroppedImage, crop_features
+from pickroom.learn.crops.features import CropFeatures, crop_features
 from pickroom.learn.crops.fitting import fit_crops
-from pickroom.learn.crops.model import baseline_boxes
+from pickroom.learn.crops.model import CropTask, baseline_boxes
 from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, is_crop
+from pickroom.learn.examples import UncroppedImage
 from pickroom.storage import atomic
 from pickroom.store.workspace import Workspace
 
@@ -101,15 +102,15 @@ def measure(
     scored["as offered"] = metrics.score_crops(outcome.offered[rows], meant[rows])
     scored["person again"] = metrics.score_crops(person_crops(subjects, seed + 1)[rows], meant[rows])
     for name, score in scored.items():
-        say(f"  {name.ljust(12)}  {score.words}")
+        say(f"  {name.ljust(12)}  {CropTask().words(score)}")
     right = ((outcome.needed >= 0.5) == cropped)[counted]
     always = max(float(cropped[counted].mean()), 1 - float(cropped[counted].mean()))
     say(f"  crop or none: {right.mean():.3f} right, {always:.3f} without looking")
     return {
-        "crop_iou": scored["proposer"].mean_iou or 0.0,
-        "crop_within5": scored["proposer"].within.value or 0.0,
-        "constant_iou": scored["constant"].mean_iou or 0.0,
-        "constant_within5": scored["constant"].within.value or 0.0,
+        "crop_iou": scored["proposer"]["mean_iou"] or 0.0,
+        "crop_within5": scored["proposer"]["within_5"]["value"] or 0.0,
+        "constant_iou": scored["constant"]["mean_iou"] or 0.0,
+        "constant_within5": scored["constant"]["within_5"]["value"] or 0.0,
         "crop_need": float(right.mean()),
         "crop_need_without_looking": always,
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pickroom.features.pick_features import PickFeatures
 from pickroom.learn.examples import Pick
-from pickroom.learn.metrics import PickScore, score_picks
+from pickroom.learn.metrics import score_picks
 from pickroom.learn.picks.columns import ColumnsConfig
 from pickroom.learn.picks.learner import chosen_of
 from pickroom.learn.picks.model import fit_model
@@ -35,7 +36,7 @@ def ask(features: PickFeatures, picks: Sequence[Pick], rows: np.ndarray, fold_co
     return said
 
 
-def score(picks: Sequence[Pick], said: np.ndarray, rows: np.ndarray) -> PickScore:
+def score(picks: Sequence[Pick], said: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
     """Top-1 of some rows."""
     right = np.array([said[row].argmax() == picks[row].chosen for row in rows], dtype=np.float64)
     return score_picks([picks[row] for row in rows], right)

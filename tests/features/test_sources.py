@@ -1,4 +1,4 @@
-"""What features are made from is loaded when asked for, of a few projects at a time, and can be let go."""
+"""What features are made from is loaded when asked for, of a few projects at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_project_that_was_not_opened_is_named(three: list[Project]) -> None:
         FeatureSources(three[:2]).vectors("r")
 
 
-def test_vectors_are_loaded_once_until_they_are_forgotten(three: list[Project]) -> None:
+def test_vectors_are_loaded_once(three: list[Project]) -> None:
     sources = FeatureSources(three)
     first = sources.vectors("p")
     assert sources.vectors("p") is first and first.patches is None
@@ -39,12 +39,6 @@ def test_vectors_are_loaded_once_until_they_are_forgotten(three: list[Project]) 
     second = sources.vectors("q")
     sources.vectors("r")
     assert sources.vectors("q") is second
-    sources.forget("q")
-    assert sources.vectors("q") is not second
-    kept = sources.vectors("r")
-    sources.vectors("p", patches=True)
-    sources.forget()
-    assert sources.vectors("r") is not kept
 
 
 def test_a_file_is_found_where_it_lies_now(three: list[Project]) -> None:
@@ -56,5 +50,4 @@ def test_a_file_is_found_where_it_lies_now(three: list[Project]) -> None:
     moved.parent.mkdir()
     path.rename(moved)
     assert sources.path("p", path.name) == path, "what was listed is not listed again for each file"
-    sources.forget("p")
-    assert sources.path("p", path.name) == moved
+    assert FeatureSources(three).path("p", path.name) == moved

@@ -12,7 +12,6 @@ import pytest
 
 from pickroom.core.errors import StoreError
 from pickroom.features import parts
-from pickroom.features import store as module
 from pickroom.features.encoder import EncoderSpec, Preprocessing
 from pickroom.features.store import VectorRow, VectorStore, read_spec, read_vectors, save_spec
 from pickroom.store.workspace import Workspace
@@ -51,7 +50,7 @@ def test_rows_come_back_as_they_went_in(store: VectorStore) -> None:
 def test_an_empty_store_reads_as_nothing(store: VectorStore) -> None:
     found = read_vectors(store)
     assert found.matrix.shape == (0, 5) and len(found) == 0 and store.known() == {}
-    store.compact()
+    store.vectors.merge()
 
 
 @pytest.mark.parametrize("storage", ["float16", "float32"])
@@ -80,7 +79,7 @@ def test_merging_keeps_every_image_once(store: VectorStore, monkeypatch: pytest.
     store.append([row(4), row(5)])  # doubled, as a kill in the middle of a merge leaves them
     before = read_vectors(store, patches=True)
     assert len(before) == 25
-    store.compact()
+    store.vectors.merge()
     after = read_vectors(store, patches=True)
     assert [store.vectors.count(path) for path in store.vectors.files()] == [8, 8, 8, 6]
     order_before, order_after = before.filenames.argsort(), after.filenames.argsort()
@@ -91,14 +90,14 @@ def test_merging_keeps_every_image_once(store: VectorStore, monkeypatch: pytest.
     assert after.errors == before.errors
 
     files = {path: path.stat().st_mtime_ns for path in store.vectors.files()}
-    store.compact()  # one part is small: there is nothing to merge it with
+    store.vectors.merge()  # one part is small: there is nothing to merge it with
     assert {path: path.stat().st_mtime_ns for path in store.vectors.files()} == files
-    store.compact(lambda key: key[0] in ("0.png", "1.png"))
+    store.vectors.merge(lambda key: key[0] in ("0.png", "1.png"))
     assert len(store.known()) == 28
 
 
 def test_a_reader_goes_on_while_parts_are_merged(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MANY_PARTS", 4)
+    monkeypatch.setattr(parts, "MANY_PARTS", 4)
     store.append([row(n) for n in range(20)])
     stop, lengths, errors = threading.Event(), set(), []
 
@@ -127,7 +126,7 @@ def test_a_damaged_part_is_named(store: VectorStore, damage: object) -> None:
     store.append([row(1)])
     _, path = store.vectors.files()
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
-    for read in (store.known, lambda: read_vectors(store), store.compact):
+    for read in (store.known, lambda: read_vectors(store), store.vectors.merge):
         with pytest.raises(StoreError) as caught:
             read()
         assert str(path) in caught.value.line and "run `pickroom embed` again" in caught.value.line

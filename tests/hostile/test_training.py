@@ -120,8 +120,8 @@ def test_training_set_with_wrong_content_gives_one_line(workspace: Workspace, wh
 
 
 def test_hostile_progress_is_shown_or_refused_without_waiting(workspace: Workspace) -> None:
-    sound = asdict(Status("ranker", ("p",), 7, phase="training", done=1, of=2, loss=0.5, held_out=0.5, message="a\nb"))
-    path = progress.status_path(workspace, "ranker")
+    sound = asdict(Status("ranker", ("p",), 7, phase="training", done=1, of=2, loss=0.5, message="a\nb"))
+    path = progress.path_of(workspace, "ranker", "json")
     path.parent.mkdir(parents=True)
 
     def case(rng: random.Random) -> str:
@@ -146,7 +146,7 @@ def test_hostile_progress_is_shown_or_refused_without_waiting(workspace: Workspa
 
 
 def test_a_pipe_for_a_file_of_a_training_is_not_waited_for(workspace: Workspace) -> None:
-    path = progress.status_path(workspace, "ranker")
+    path = progress.path_of(workspace, "ranker", "json")
     path.parent.mkdir(parents=True)
     os.mkfifo(path)
     assert in_child(_look, workspace) == "refused"

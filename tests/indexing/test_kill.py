@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pickroom.features import store
+from pickroom.features import parts
 from pickroom.features.choice import EncoderConfig
 from pickroom.features.store import load_vectors, open_store
 from pickroom.indexing import plan
@@ -55,7 +55,7 @@ def same(a: dict[tuple[str, str], np.ndarray], b: dict[tuple[str, str], np.ndarr
 def test_dying_at_any_write_leaves_a_whole_store(
     photo_project: MakeProject, config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MANY_PARTS", 2)  # merges in the middle of the run, too
+    monkeypatch.setattr(parts, "MANY_PARTS", 2)  # merges in the middle of the run, too
     project = photo_project(3)
     made = config(batch=BATCH, workers=1)
     embed(project, made)

@@ -14,7 +14,7 @@ from pickroom.learn import metrics
 from pickroom.learn.crops.model import MARK, Calibration, CropTask, fit_calibration
 from pickroom.learn.evaluation import marks
 from pickroom.learn.examples import Pick
-from pickroom.learn.metrics import Rate
+from pickroom.learn.metrics import rate
 from pickroom.learn.training import Rival, evaluate_crop_gate, judge
 
 
@@ -34,11 +34,11 @@ def test_wilson_is_the_published_interval() -> None:
 
 def test_normal_and_anomaly_are_counted_apart() -> None:
     score = metrics.score_picks(PICKS, np.array([1, 0, 1, 1, 0]))
-    assert (score.overall.right, score.overall.of) == (3, 5)
-    assert (score.normal.right, score.normal.of) == (2, 3)
-    assert (score.anomaly.right, score.anomaly.of) == (0, 1)
-    assert (score.unknown.right, score.unknown.of) == (1, 1)
-    assert {name: rate.right for name, rate in score.by_project.items()} == {"p": 2, "q": 1}
+    assert (score["overall"]["right"], score["overall"]["of"]) == (3, 5)
+    assert (score["normal"]["right"], score["normal"]["of"]) == (2, 3)
+    assert (score["anomaly"]["right"], score["anomaly"]["of"]) == (0, 1)
+    assert (score["unknown"]["right"], score["unknown"]["of"]) == (1, 1)
+    assert {name: rate["right"] for name, rate in score["by_project"].items()} == {"p": 2, "q": 1}
 
 
 def test_the_baselines_guess_where_they_know_nothing() -> None:
@@ -64,7 +64,7 @@ def test_overlap_and_corners_agree_with_the_geometry_of_one_box(pairs: list) -> 
     expected = [corners_match(p, q) for p, q in ones]
     assert metrics.within_corners(a, b)[away].tolist() == np.array(expected)[away].tolist()
     score = metrics.score_crops(a, b)
-    assert score.mean_iou == pytest.approx(np.mean([iou(p, q) for p, q in ones]))
+    assert score["mean_iou"] == pytest.approx(np.mean([iou(p, q) for p, q in ones]))
 
 
 def test_calibration_lowers_overconfidence_and_keeps_order() -> None:
@@ -101,7 +101,7 @@ def test_version_must_beat_baselines_and_current_on_unseen_rows() -> None:
     [(25, 26, 37, False), (26, 26, 37, False), (27, 26, 37, True), (37, 37, 37, True), (0, 0, 0, False)],
 )
 def test_crop_gate_counts_only_if_better_than_majority_answer(right: int, majority: int, of: int, counts: bool) -> None:
-    scored = {"need": Rate(right, of).to_dict(), "need_without_asking": Rate(majority, of).to_dict()}
+    scored = {"need": rate(right, of), "need_without_asking": rate(majority, of)}
     assert evaluate_crop_gate(scored) == {
         "counts": counts,
         "new": right / of if of else None,
@@ -119,6 +119,6 @@ def test_success_marks_are_shown_as_reached_or_not() -> None:
     box = np.array([[0.0, 0.0, 0.5, 0.8]], dtype=np.float32)
     for shift, words in ((0.05, "a mean IoU of 0.7, is reached"), (0.2, "a mean IoU of 0.7, is not reached")):
         moved = box + np.array([shift, 0, shift, 0], dtype=np.float32)
-        scored = metrics.score_crops(moved, box).to_dict()
+        scored = metrics.score_crops(moved, box)
         mark = {"mean_iou": MARK, "reached": scored["mean_iou"] >= MARK}
         assert words in CropTask().words({**scored, "mark": mark})

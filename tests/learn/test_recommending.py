@@ -156,8 +156,8 @@ def test_decided_groups_keep_what_was_recommended(trained: Project) -> None:
 def test_evaluate_tests_every_version_on_unseen_rows(trained: Project) -> None:
     found = evaluate(trained.workspace, ["p"], sample=5, seed=1)
     ranker, crops = found.versions
-    assert (ranker.kind, ranker.current, ranker.rows + ranker.seen) == ("ranker", True, 60)
-    assert ranker.metrics["overall"]["of"] == ranker.rows == len(ranker.rolling)
+    assert (ranker.model, ranker.current, ranker.rows + ranker.seen_left_out) == ("ranker", True, 60)
+    assert ranker.metrics["overall"]["of"] == ranker.rows and ranker.rolling_100 is not None
     assert crops.rows > 0 and "mean_iou" in crops.metrics
     assert ranker.figure is not None and ranker.figure > ranker.baselines["highest stage"]["overall"]["value"]
     assert len(found.sample) == 5

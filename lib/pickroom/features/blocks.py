@@ -25,7 +25,6 @@ from pickroom.storage.locking import exclusive
 from pickroom.store.workspace import Project
 
 LEAST_SIDE = 512  # pixels that the short side of a reduced decode, or of a preview, must have
-_MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
 _KEY = ("content_hash",)
 
 
@@ -83,19 +82,13 @@ class BlockStore:
 
     def __init__(self, project: Project) -> None:
         self.project_id, self.folder = project.id, project.workspace.blocks / project.id
-        self._parts = {spec.name: self._parts_of(spec) for spec in BLOCKS}
-
-    def _parts_of(self, spec: BlockSpec) -> Parts:
-        schema = pa.schema(
-            [
-                pa.field("filename", pa.string(), nullable=False),
-                pa.field("content_hash", pa.string(), nullable=False),
-                ("values", floats_type("float32", len(spec.columns))),
-                ("error", pa.string()),
-            ]
-        )
-        labels = {"project_id": self.project_id, "columns": json.dumps(spec.columns)}
-        return Parts(self.folder, f"{spec.name}-v{spec.version}", schema, labels)
+        self._parts: dict[str, Parts] = {}
+        for spec in BLOCKS:
+            texts = [pa.field(name, pa.string(), nullable=False) for name in ("filename", "content_hash")]
+            values = ("values", floats_type("float32", len(spec.columns)))
+            labels = {"project_id": project.id, "columns": json.dumps(spec.columns)}
+            schema, kind = pa.schema([*texts, values, ("error", pa.string())]), f"{spec.name}-v{spec.version}"
+            self._parts[spec.name] = Parts(self.folder, kind, schema, labels, _KEY)
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
@@ -109,11 +102,11 @@ class BlockStore:
                 parts.sweep()
             yield
             for parts in self._parts.values():
-                parts.merge(_KEY)
+                parts.merge()
 
     def set_damaged_aside(self, *, thorough: bool = False) -> list[Path]:
         """Rename damaged parts, so that their rows are made again; their new paths."""
-        return [path for parts in self._parts.values() for path in parts.set_damaged_aside(_KEY, thorough=thorough)]
+        return [path for parts in self._parts.values() for path in parts.set_damaged_aside(thorough=thorough)]
 
     def known(self) -> dict[str, set[str]]:
         """Block -> the content hashes that have a row, measured or not."""
@@ -122,27 +115,16 @@ class BlockStore:
     def append(self, rows: Mapping[str, Sequence[BlockRow]]) -> None:
         """Publish rows by block: those of one block all, or none."""
         for name, some in rows.items():
-            parts = self._parts[name]
-            if some:
-                kind = parts.schema.field("values").type
-                columns = {
-                    "filename": [row.filename for row in some],
-                    "content_hash": [row.content_hash for row in some],
-                    "values": floats_column([row.values for row in some], kind),
-                    "error": [row.error for row in some],
-                }
-                parts.publish(pa.table(columns, schema=parts.schema))
-            if parts.published >= _MANY_PARTS:
-                parts.merge(_KEY)
+            schema = self._parts[name].schema
+            columns = {field: [getattr(row, field) for row in some] for field in ("filename", "content_hash", "error")}
+            columns["values"] = floats_column([row.values for row in some], schema.field("values").type)
+            self._parts[name].append(pa.table(columns, schema=schema))
 
     def read(self, spec: BlockSpec) -> Block:
-        """One block; of a content with two rows (a kill in the middle of a merge) the newest."""
+        """One block."""
         columns = ("filename", "content_hash")
         table, (values,), present = self._parts[spec.name].gather(columns, {"values": np.float32})
         names, hashes = (np.array(table[name].to_pylist(), dtype=object) for name in columns)
-        if len(last := {digest: row for row, digest in enumerate(hashes)}) < len(hashes):
-            rows = list(last.values())
-            names, hashes, values, present = names[rows], hashes[rows], values[rows], present[rows]
         return Block(names, hashes, spec, values, present)
 
 

@@ -118,13 +118,13 @@ class _Cache:
             ]
         )
         labels = {"project_id": project_id, "config": config.hash}
-        self.parts = Parts(cache_folder(workspace, config, project_id), "consistency", schema, labels)
+        self.parts = Parts(cache_folder(workspace, config, project_id), "consistency", schema, labels, _KEY)
         self.rows: dict[tuple[str, str], int] = {}
         if read:
             self._read()
 
     def _read(self) -> None:
-        self.parts.set_damaged_aside(_KEY, thorough=False)
+        self.parts.set_damaged_aside()
         table = self.parts.table(self.parts.schema.names)
         self.errors = table["error"].to_pylist()
         self.columns = {}

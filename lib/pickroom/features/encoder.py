@@ -118,20 +118,16 @@ class Features:
 class Encoder(Protocol):
     """What the pipeline asks of an encoder; it may be called from several threads."""
 
-    @property
-    def spec(self) -> EncoderSpec: ...
+    spec: EncoderSpec
 
     def prepare(self, image: PillowImage.Image) -> Pixels:
         """An upright sRGB image as (height, width, 3) uint8 pixels of the input's size."""
-        ...
 
     def encode(self, pixels: Sequence[Pixels]) -> Features:
         """One forward pass over prepared images, at least one."""
-        ...
 
     def threads(self, count: int) -> AbstractContextManager[None]:
         """Compute with so many threads where this thread calls `encode`, until the end of the block."""
-        ...
 
 
 class Tower(Protocol):
@@ -143,28 +139,22 @@ class Tower(Protocol):
     @property
     def source(self) -> str:
         """Where the weights came from, in words."""
-        ...
 
     @property
     def earlier_names(self) -> frozenset[str]:
         """What `EncoderSpec.model` was for the same network in earlier versions."""
-        ...
 
     def prepare(self, image: PillowImage.Image) -> Pixels:
         """An upright sRGB image as (height, width, 3) uint8 pixels of the input's size."""
-        ...
 
     def devices(self) -> tuple[str, ...]:
         """The devices that it can run on here, best first."""
-        ...
 
     def spec(self, dtype: str = FLOAT32) -> EncoderSpec:
         """The specification of its vectors; raises UsageError when it cannot compute in this precision."""
-        ...
 
     def encoder(self, spec: EncoderSpec, device: str) -> Encoder:
         """The network on a device; `spec` is one of its own."""
-        ...
 
 
 def projection(channels: int, kept: int, seed: int = _PROJECTION_SEED) -> np.ndarray:

@@ -56,7 +56,6 @@ class TorchTower:
     earlier_names: frozenset[str] = frozenset()  # what earlier versions called `model`
 
     def prepare(self, image: PillowImage.Image) -> Pixels:
-        """An upright sRGB image as (height, width, 3) uint8 pixels of the input's size."""
         return np.asarray(self.geometry(image), dtype=np.uint8)
 
     def devices(self) -> tuple[str, ...]:
@@ -69,11 +68,13 @@ class TorchTower:
         blank = torch.zeros(1, 3, self.preprocessing.height, self.preprocessing.width)
         with torch.inference_mode():
             vectors, maps = self.network(blank)
-        rows, cols, channels = (maps.shape[2], maps.shape[3], maps.shape[1]) if maps is not None else (0, 0, 0)
+        channels, rows, cols = maps.shape[1:] if maps is not None else (0, 0, 0)
+        tensors = {name: tensor.detach().cpu() for name, tensor in self.network.state_dict().items()}
+        weights = {name: (v.float() if v.is_floating_point() else v).numpy() for name, v in tensors.items()}
         return EncoderSpec(
             kind=self.kind,
             model=self.model,
-            weights=weights_hash(_weights(self.network)),
+            weights=weights_hash(weights),
             preprocessing=self.preprocessing,
             dim=vectors.shape[1],
             patch_rows=rows,
@@ -91,7 +92,7 @@ class TorchEncoder:
     """A tower on one device in one precision."""
 
     def __init__(self, tower: TorchTower, spec: EncoderSpec, device: str) -> None:
-        self.spec, self.device, self._prepare = spec, device, tower.prepare
+        self.spec, self.device, self.prepare = spec, device, tower.prepare
         self._dtype = getattr(torch, spec.dtype)
         as_it_is = (spec.dtype, device) == (FLOAT32, "cpu")
         network = tower.network if as_it_is else copy.deepcopy(tower.network)
@@ -103,9 +104,6 @@ class TorchEncoder:
         self._projection = torch.from_numpy(projection(channels, spec.patch_dim)).to(device) if channels else None
         # a GPU takes one pass at a time; on a CPU the passes of several threads run side by side
         self._turn = contextlib.nullcontext() if device == "cpu" else threading.Lock()
-
-    def prepare(self, image: PillowImage.Image) -> Pixels:
-        return self._prepare(image)
 
     def encode(self, pixels: Sequence[Pixels]) -> Features:
         with self._turn, torch.inference_mode():
@@ -130,13 +128,6 @@ class TorchEncoder:
             torch.set_num_threads(before)
 
 
-def _weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
-    """A network's weights by name, those with fractions as float32."""
-    tensors = network.state_dict().items()
-    values = {name: tensor.detach().cpu() for name, tensor in tensors}
-    return {name: (v.float() if v.is_floating_point() else v).numpy() for name, v in values.items()}
-
-
 DEFAULT_MODEL = "ViT-B-32/laion2b_s34b_b79k"
 _CONFIG = "open_clip_config.json"
 _HINT = (
@@ -158,18 +149,6 @@ class _ImageTower(nn.Module):
             return self.visual(batch), None
         found = forward(batch, indices=1, normalize_intermediates=True, output_fmt="NCHW")
         return found["image_features"], found["image_intermediates"][-1]
-
-
-class _InTurn:
-    """Transforms of a PIL image, one after the other; a class of the module so that it can be pickled."""
-
-    def __init__(self, transforms: list[Any]) -> None:
-        self.transforms = transforms
-
-    def __call__(self, image: Any) -> Any:
-        for transform in self.transforms:
-            image = transform(image)
-        return image
 
 
 def load(model: str = DEFAULT_MODEL, checkpoint: Path | None = None, *, download: bool = True) -> TorchTower:
@@ -211,7 +190,9 @@ def load(model: str = DEFAULT_MODEL, checkpoint: Path | None = None, *, download
                 force_quick_gelu=quick,
                 require_pretrained=True,  # without it, missing weights would be random ones
             )
-            config = _config_of(checkpoint) if checkpoint else open_clip.get_model_config(name)
+            config = open_clip.get_model_config(name)
+            if checkpoint:
+                config = json.loads((checkpoint / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]
             own, earlier = architecture(config, quick), _earlier_names(config, quick)
     except Exception as error:  # OpenCLIP and its loaders raise almost anything on a foreign file
         raise UsageError(
@@ -230,6 +211,8 @@ def adapt(
 
     The resizing steps are OpenCLIP's own; only the last two, to floats and normalised, are done here by batch.
     """
+    from torchvision.transforms import Compose
+
     *geometry, _to_tensor, normalize = transform.transforms
     visual: Any = clip.visual  # OpenCLIP has no types, and torch's take every attribute for a tensor or a module
     config = visual.preprocess_cfg
@@ -245,7 +228,7 @@ def adapt(
         config["fill_color"],
     )
     tower = _ImageTower(visual).eval().requires_grad_(False)
-    return TorchTower("openclip", name, tower, _InTurn(geometry), preprocessing, source, earlier_names)
+    return TorchTower("openclip", name, tower, Compose(geometry), preprocessing, source, earlier_names)
 
 
 def _reason(error: Exception) -> str:
@@ -264,12 +247,6 @@ def _check_folder(folder: Path) -> None:
     if not (folder / _CONFIG).is_file():
         what = f"the folder has no {_CONFIG}" if folder.is_dir() else "no such folder"
         raise UsageError(what, doing=doing, subject=folder, hint=_HINT)
-
-
-def _config_of(folder: Path) -> dict[str, Any]:
-    """The configuration of a checkpoint folder's model; raises KeyError, ValueError and OSError."""
-    config: dict[str, Any] = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]
-    return config
 
 
 def architecture(config: dict[str, Any], quick: bool = False) -> str:
@@ -339,8 +316,7 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(before)

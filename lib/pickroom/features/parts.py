@@ -16,6 +16,7 @@ from pickroom.core.errors import StoreError
 from pickroom.storage import atomic
 
 SCHEMA_VERSION = "1"
+MANY_PARTS = 256
 ROWS_PER_PART = 1024  # of a merged part: some 35 MB with patches; a merge holds ten times as much
 # long pages: a vector column has nothing to skip to, and each page costs the reader a call
 _PAGE_BYTES = 8 << 20
@@ -27,18 +28,25 @@ class Parts:
     """The part files of one kind in one folder. One process writes; any number read meanwhile."""
 
     def __init__(
-        self, folder: Path, kind: str, schema: pa.Schema, labels: dict[str, str], later: Sequence[str] = ()
+        self,
+        folder: Path,
+        kind: str,
+        schema: pa.Schema,
+        labels: dict[str, str],
+        key: Sequence[str] = (),
+        later: str = "",
     ) -> None:
         """Name the parts.
 
         Args:
-            later: columns that parts of earlier versions lack; read as null.
+            key: columns whose values tell rows apart; of doubled rows the newest counts.
+            later: a column that parts of earlier versions lack; read as null.
         """
-        self.folder, self.kind, self.schema, self._later = folder, kind, schema, later
+        self.folder, self.kind, self.schema, self._key, self._later = folder, kind, schema, key, later
         self._labels = {**labels, "pickroom_parts": SCHEMA_VERSION}
         self._name = re.compile(rf"{kind}-(\d{{6}})\.parquet")
         self._publishing = threading.Lock()
-        self.published = 0  # parts since the last merge
+        self._published = 0  # parts since the last merge
 
     def files(self) -> list[Path]:
         """The published parts, oldest first."""
@@ -70,8 +78,15 @@ class Parts:
                 with contextlib.suppress(FileExistsError):
                     atomic.create_bytes(path, data)
                     atomic.sync_folders([self.folder])
-                    self.published += 1
+                    self._published += 1
                     return path
+
+    def append(self, table: pa.Table) -> None:
+        """Publish a part; after many new ones small parts are merged, even in the middle of a run."""
+        if table.num_rows:
+            self.publish(table)
+        if self._published >= MANY_PARTS:
+            self.merge()
 
     def count(self, path: Path) -> int:
         """Rows of one part."""
@@ -93,7 +108,7 @@ class Parts:
             pq.ParquetFile(path, memory_map=True, page_checksum_verification=thorough) as file,
         ):
             wanted = self.schema.names if columns is None else list(columns)
-            absent = [name for name in self._later if name in wanted and name not in file.schema_arrow.names]
+            absent = {self._later} & set(wanted) - set(file.schema_arrow.names)
             expected = [name for name in wanted if name not in absent]
             missing = [name for name in expected if name not in file.schema_arrow.names]
             kinds = [n for n in expected if n not in missing and pa.types.is_fixed_size_list(self.schema.field(n).type)]
@@ -115,7 +130,8 @@ class Parts:
     def gather(self, columns: Sequence[str], floats: dict[str, type]) -> tuple[pa.Table, list[np.ndarray], np.ndarray]:
         """Columns of all parts, their float columns as matrices (NaN where null), and which rows have the first.
 
-        Each part is read straight into its place of the one matrix, several at a time.
+        Each part is read straight into its place of the one matrix, several at a time. Of rows doubled by a kill in the
+        middle of a merge the newest is given. `columns` has those of the key.
         """
 
         def read_all(files: list[Path]) -> tuple[pa.Table, list[np.ndarray], np.ndarray]:
@@ -135,8 +151,12 @@ class Parts:
                         matrix[here][~mask] = np.nan
                 return table.select(list(columns))
 
-            empty = self._empty(columns)
-            return pa.concat_tables([empty, *self.parallel(read_one, range(len(files)))]), matrices, present
+            table = pa.concat_tables([self._empty(columns), *self.parallel(read_one, range(len(files)))])
+            keys = zip(*(table[name].to_pylist() for name in self._key), strict=True)
+            newest = list({key: row for row, key in enumerate(keys)}.values())
+            if len(newest) == total:
+                return table, matrices, present
+            return table.take(newest), [matrix[newest] for matrix in matrices], present[newest]
 
         return self.stable(read_all)
 
@@ -158,19 +178,19 @@ class Parts:
         with ThreadPoolExecutor(4) as pool:
             return list(pool.map(read, parts))
 
-    def merge(self, key: Sequence[str], stale: Callable[[Any], bool] = lambda key: False) -> None:
-        """Merge small parts, and drop rows that are stale, or doubled by their key: the newest stays. Safe to kill."""
+    def merge(self, stale: Callable[[Any], bool] = lambda key: False) -> None:
+        """Merge small parts, and drop rows whose key is stale, or doubled: the newest stays. Safe to kill."""
         files = self.files()
-        self.published = 0
+        self._published = 0
         seen: set[Any] = set()
         kept: dict[Path, list[bool]] = {}
         for path in reversed(files):
-            table = self.read(path, key)
+            table = self.read(path, self._key)
             keys = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
             kept[path] = []
-            for k in keys:
-                kept[path].append(k not in seen and not stale(k))
-                seen.add(k)
+            for key in keys:
+                kept[path].append(key not in seen and not stale(key))
+                seen.add(key)
         small = [path for path in files if len(kept[path]) < ROWS_PER_PART]
         dirty = [path for path in files if not all(kept[path])]
         if len(small) < 2 and not dirty:
@@ -186,7 +206,7 @@ class Parts:
         if sum(table.num_rows for table in waiting):
             self.publish(pa.concat_tables(waiting).combine_chunks())
         self.remove(rewritten)
-        self.published = 0  # those it wrote itself do not count
+        self._published = 0  # those it wrote itself do not count
 
     def remove(self, paths: Iterable[Path]) -> None:
         """Take parts away whose rows have been published in another one."""
@@ -194,17 +214,16 @@ class Parts:
             path.unlink(missing_ok=True)
         atomic.sync_folders([self.folder])
 
-    def set_damaged_aside(self, key: Sequence[str], *, thorough: bool) -> list[Path]:
+    def set_damaged_aside(self, *, thorough: bool = False) -> list[Path]:
         """Rename parts that cannot be read, so that what they held is made again; their new paths.
 
         Args:
-            key: the columns tried.
-            thorough: try every column of every part, with checksums.
+            thorough: try every column of every part, with checksums, and not only the key's.
         """
         moved = []
         for path in self.files():
             try:
-                self.read(path, None if thorough else key, thorough=thorough)
+                self.read(path, None if thorough else self._key, thorough=thorough)
             except StoreError as error:
                 if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
                     raise  # the disk's fault, or a lack of permission: the part may be sound

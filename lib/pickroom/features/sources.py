@@ -81,11 +81,6 @@ class FeatureSources:
                     return path
         return next(iter(found), None)
 
-    def forget(self, project_id: str | None = None) -> None:
-        """Let go of what was loaded, of one project or all: what lies on disk may have changed."""
-        for key in [key for key in self._loaded if project_id in (None, key[1])]:
-            del self._loaded[key]
-
     def _once(self, kind: str, project_id: str, load: Callable[[], T]) -> T:
         key = (kind, project_id)
         if key not in self._loaded:

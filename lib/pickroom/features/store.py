@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 
 from pickroom.core.errors import StoreError
 from pickroom.core.naming import source_folder
-from pickroom.core.records import Image
 from pickroom.features.encoder import EncoderSpec
 from pickroom.features.parts import Parts, floats_column, floats_type
 from pickroom.features.reading import EmbedItem
@@ -86,7 +85,6 @@ def _storable(row: VectorRow, spec: EncoderSpec) -> VectorRow:
 
 
 ENCODER_FILE = "encoder.json"
-MANY_PARTS = 256  # after so many new parts small ones are merged, even in the middle of a run
 _VECTOR_KEY = ("filename", "content_hash")
 
 Key = tuple[str, str | None]  # (filename, content hash): an image's identity; no hash for a file nobody could read
@@ -110,7 +108,7 @@ class VectorStore:
         self.project_id = project_id
         self.folder = workspace.embeddings / spec.encoder_id / project_id
         labels = {"encoder_id": spec.encoder_id, "project_id": project_id}
-        self.vectors = Parts(self.folder, "vectors", vector_schema(spec), labels, later=("directory",))
+        self.vectors = Parts(self.folder, "vectors", vector_schema(spec), labels, _VECTOR_KEY, "directory")
 
     @contextmanager
     def writing(self, doing: str) -> Iterator[None]:
@@ -122,10 +120,6 @@ class VectorStore:
         with exclusive(self.folder / ".lock", f"the vectors of project {self.project_id}", doing):
             self.vectors.sweep()
             yield
-
-    def set_damaged_aside(self, *, thorough: bool = False) -> list[Path]:
-        """Rename damaged parts, so that their images are embedded again; `thorough` reads all of every part."""
-        return self.vectors.set_damaged_aside(_VECTOR_KEY, thorough=thorough)
 
     def known(self) -> dict[Key, KnownRow]:
         """Every image that has a row."""
@@ -140,9 +134,7 @@ class VectorStore:
     def append(self, rows: Sequence[VectorRow]) -> None:
         """Publish rows as a part of their own: all of them, or none."""
         if rows:
-            self.vectors.publish(vector_table(self.spec, rows))
-        if self.vectors.published >= MANY_PARTS:
-            self.compact()
+            self.vectors.append(vector_table(self.spec, rows))
 
     def copy_rows(self, wanted: Mapping[str, Sequence[EmbedItem]]) -> list[VectorRow]:
         """The rows of known contents, for other files that hold them; a content without a row is left out.
@@ -181,10 +173,6 @@ class VectorStore:
             made.append(VectorRow(**{field.name: values[field.name] for field in fields(VectorRow)}))
         return made
 
-    def compact(self, stale: Callable[[Key], bool] = lambda key: False) -> None:
-        """Merge small parts, and drop rows that are doubled or stale: then a row is an image. Safe to kill."""
-        self.vectors.merge(_VECTOR_KEY, stale)
-
 
 def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> EncoderSpec:
     """The encoder with the patch grid that a project's rows have; as given where there are none, or damaged ones.
@@ -192,7 +180,7 @@ def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> Encod
     Version 0.1 reduced the grids of the bundled encoder, and a project that has such rows keeps to them.
     """
     folder = workspace.embeddings / spec.encoder_id / project_id
-    for path in Parts(folder, "vectors", pa.schema([]), {}).files():
+    for path in Parts(folder, "vectors", pa.schema([]), {}, ()).files():
         with suppress(
             OSError, pa.ArrowException, AttributeError, KeyError, UnicodeDecodeError
         ):  # reading the rows says what is wrong
@@ -284,10 +272,6 @@ class ImageRows:
             return rows[0]
         return next((row for row in rows if self.content_hashes[row] is None), None)
 
-    def places(self, images: Sequence[Image]) -> list[int | None]:
-        """`place` of several images as the scan met them."""
-        return [self.place(image.filename, image.sha256) for image in images]
-
 
 @dataclass(frozen=True)
 class Vectors(ImageRows):
@@ -338,7 +322,7 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
-    """All vectors of one store. Rows doubled by a kill in the middle of a merge are read once."""
+    """All vectors of one store."""
     spec = store.spec
     wanted: dict[str, type] = {"vector": np.float32}
     if patches and spec.patch_size:
@@ -348,11 +332,6 @@ def read_vectors(store: VectorStore, *, patches: bool = False) -> Vectors:
     names, hashes, folders = (np.array(table[name].to_pylist(), dtype=object) for name in columns)
     texts = table["error"].to_pylist() if not present.all() else []
     errors = {name: text for name, text in zip(names, texts, strict=False) if text}
-    if len(set(names)) < len(names):  # rarely: so the pairs are compared only then
-        newest = {key: place for place, key in enumerate(zip(names, hashes, strict=True))}
-        once = np.zeros(len(names), dtype=bool)
-        once[list(newest.values())] = True
-        present = present & once
     if not present.all():
         names, hashes, folders = names[present], hashes[present], folders[present]
         matrices = [m[present] for m in matrices]

@@ -124,7 +124,7 @@ def import_cache(project: Project, cache: Path, declared: EncoderConfig | None =
             if not chosen:
                 save_spec(project.workspace, SPEC, {"source": "a legacy cache"})
             store.append(some)
-        store.compact()
+        store.vectors.merge()
     if report.imported and project.manifest.encoder in {None, SPEC.encoder_id} - {spec.encoder_id}:
         if chosen:
             bind(project, chosen)

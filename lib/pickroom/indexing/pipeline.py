@@ -106,14 +106,14 @@ def embed(
         bind(project, chosen)
         spec = chosen.spec
         report = EmbedReport(project.id, spec.encoder_id, spec.words, engine.device, spec.dtype, chosen.by_default)
-        damaged = (*store.set_damaged_aside(thorough=verify), *measured.set_damaged_aside(thorough=verify))
+        damaged = (*store.vectors.set_damaged_aside(thorough=verify), *measured.set_damaged_aside(thorough=verify))
         report.damaged = tuple(path.name for path in damaged)
         run = _Run(project, store, measured, engine, bars, report)
         for _ in range(_ROUNDS):
             state = run.images(scanned)
             if not report.waiting:
                 break
-        store.compact(plan.stale_rows(state, store.known(), decided))
+        store.vectors.merge(plan.stale_rows(state, store.known(), decided))
         if verify:
             again = plan.make_plan(project, store.known(), scanned, run.remembered()[0], run.known_blocks())
             report.verification = check.verify(store, again, chosen.encoder(), source)

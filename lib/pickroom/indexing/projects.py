@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any, TypedDict
+from typing import Any
 
 from pickroom import integrity
 from pickroom.core import naming
 from pickroom.core.errors import ConflictError, ProjectError, UsageError
-from pickroom.core.records import Capture, Image
+from pickroom.core.records import Image
 from pickroom.files import returning
 from pickroom.files.journal import RENAME
 from pickroom.files.preflight import moving_files, project_lock, require_images
@@ -73,10 +73,9 @@ def start(
     if project.manifest_file.exists() and not registered:
         raise already_started(project)
     _check_folder(workspace, root)
-    project = replace(project, manifest=replace(project.manifest, in_place=in_place))
+    layout = "mirror" if mirror else project.manifest.layout
+    project = replace(project, manifest=replace(project.manifest, in_place=in_place, layout=layout))
     create(project.database).close()
-    if mirror:
-        project = replace(project, manifest=replace(project.manifest, layout="mirror"))
     report = rescan(project, rename_duplicates=rename_duplicates, progress=progress, at=at, at_most=at_most)
     if registered:
         known = workspace.project(project_id).manifest
@@ -107,11 +106,10 @@ def register(
     said: dict[str, Any] = {}
     if earlier is not None:
         begun = earlier.started_at or earlier.created_at
-        said = {"title": title or earlier.title, "created_at": begun, "finished_at": earlier.finished_at}
-        said = {name: value for name, value in said.items() if value}
+        dates = {"title": title or earlier.title, "created_at": begun, "finished_at": earlier.finished_at}
+        said = {name: value for name, value in dates.items() if value}
     create(project.database).close()
-    project = replace(project, manifest=replace(project.manifest, status="finished", **said))
-    project = replace(project, manifest=replace(project.manifest, **_counts(project)))
+    project = replace(project, manifest=replace(project.manifest, status="finished", **said, **_counts(project)))
     workspace.save_new(project)
     return project
 
@@ -210,12 +208,14 @@ def rescan(
                 # bursts that wait may go on in what is new, or in one that an earlier version cut off
                 waiting = by is None and any(report.kinds[group.group_id] == "burst" for group in report.groups)
                 said = captures.of(connection) if by is None and (report.ungrouped or waiting) else {}
-                timed = {image.filename for image in found.images if _says_time(said, image)}
+                dated = {sha256 for sha256, capture in said.items() if capture.captured_at is not None}
+                timed = {image.filename for image in found.images if image.sha256 in dated}
                 if waiting or any(one.filename in timed for one in report.ungrouped):
                     bursts = by_capture(project, said, report.ungrouped)
                     made_at = regrouping.second_of_scan(project, connection, at)
                     report = regrouping.store(project, connection, found, known, bursts, renamed, made_at, astray)
-            _save_counts(project)
+            if project.manifest_file.exists():  # else it is just being started
+                project.with_manifest(**_counts(project))
             words = in_words({**lies.to_dict(), "misplaced": [], "missing": []}, project.id)
             layout = "mirror" if mirrored else project.manifest.layout
             return replace(report, notes=(*report.notes, *held, *mirrored, *words), layout=layout)
@@ -280,25 +280,10 @@ def _scan(
     return replace(found, captures=captured, misnamed=(*read.misnamed, *found.misnamed))
 
 
-def _says_time(said: Mapping[str, Capture], image: Image) -> bool:
-    return image.sha256 in said and said[image.sha256].captured_at is not None
-
-
-class _Counts(TypedDict):
-    image_count: int
-    group_count: int
-
-
-def _counts(project: Project) -> _Counts:
+def _counts(project: Project) -> dict[str, Any]:
     """The manifest's counts: all that the tables know of, decided groups and their images too."""
     with open_read_only(project.database) as connection:
         return {"image_count": images.count(connection), "group_count": groups.count(connection)}
-
-
-def _save_counts(project: Project) -> None:
-    """Bring the manifest's counts up to date; a project that is just being started has no manifest yet."""
-    if project.manifest_file.exists():
-        project.with_manifest(**_counts(project))
 
 
 def relocate(workspace: Workspace, project_id: str, folder: Path) -> Project:

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pickroom.core import naming
 from pickroom.core.quantities import plural
-from pickroom.core.records import Group, Image, Ungrouped
+from pickroom.core.records import Group, Ungrouped
 from pickroom.files.apply_marks import LOOKED_AT
 from pickroom.files.journal import BROWSE
 from pickroom.groups import baseline
@@ -57,9 +57,9 @@ class ScanReport:
                 }
                 for g in self.groups
             ],
-            "ungrouped": [_listed(item) for item in self.ungrouped],
+            "ungrouped": [asdict(item) for item in self.ungrouped],
             "missing": list(self.missing),
-            "doubtful": [_listed(item) for item in self.doubtful],
+            "doubtful": [asdict(item) for item in self.doubtful],
             "notes": list(self.notes),
             "skipped": [asdict(item) for item in self.skipped],
             "layout": self.layout,
@@ -77,10 +77,6 @@ def status_line(entry: Mapping[str, Any]) -> str:
     verb = "were left undecided" if entry["status"] == "finished" else "wait"
     waiting = f"{entry['waiting']} of {entry['groups']} groups {verb}" if entry["groups"] else "no group yet"
     return f"{entry['project_id']} ({entry['status']}): {waiting}; decided: {decided}"
-
-
-def _listed(item: Ungrouped) -> dict[str, str]:
-    return {"filename": item.filename, "directory": item.directory, "reason": item.reason}
 
 
 def store(
@@ -147,7 +143,10 @@ def store(
     marks.forget_taken(connection, alone_now - looked_at)
     images.replace_unreadable(connection, found.unreadable)
     new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
-    fresh = _new_groups(project, new, made_at)
+    fresh = []
+    for place, own in enumerate(new):
+        group_id, batch_number = naming.group_id(project.id, made_at, place)
+        fresh.append(Group(group_id, project.id, own[0].directory, batch_number, own))
     groups.insert(connection, fresh, grouping.kind)
     groups.assign_sampling_keys(connection, project.id)
     taken = captures.of(connection, [image.sha256 for group in fresh for image in group.images])
@@ -192,14 +191,6 @@ def second_of_scan(project: Project, connection: sqlite3.Connection, at: datetim
     now = (at or datetime.now(UTC)).replace(microsecond=0)
     last = groups.last_second(connection, project.id)
     return now if last is None else max(now, naming.second_after(last))
-
-
-def _new_groups(project: Project, members: Sequence[tuple[Image, ...]], made_at: datetime) -> list[Group]:
-    made = []
-    for place, own in enumerate(members):
-        group_id, batch_number = naming.group_id(project.id, made_at, place)
-        made.append(Group(group_id, project.id, own[0].directory, batch_number, own))
-    return made
 
 
 # names of the group, the picked one (None where all were rejected), and the row's own folder
@@ -271,25 +262,20 @@ def _read(project: Project) -> dict[str, list[_Past]]:
     """Imported picks by the name of the picked image; a rejected group by each of its names."""
     path = legacy.legacy_path(project.workspace, project.id)
     past: dict[str, list[_Past]] = defaultdict(list)
-    if path.is_file():
-        with open_read_only(path) as connection:
-            for row in _rows(connection):
-                for name in row[0] if row[1] is None else (row[1],):
-                    past[name].append(row)
+    if not path.is_file():
+        return past
+    with open_read_only(path) as connection:
+        unsound = find_unsound(connection)
+        for selection in legacy.selections(connection, unsound.rows.get("legacy_selections", {})):
+            past[selection.chosen].append((frozenset((selection.chosen, *selection.others)), selection.chosen, None))
+        columns = "rowid AS row_number, images, user_selected_index, user_action, directory"
+        for row in connection.execute(f"SELECT {columns} FROM ai_decisions ORDER BY timestamp"):
+            if row["row_number"] not in unsound.decisions:
+                names = json.loads(row["images"])
+                chosen = None if row["user_action"] == "reject" else names[row["user_selected_index"]]
+                for name in names if chosen is None else (chosen,):
+                    past[name].append((frozenset(names), chosen, row["directory"]))
     return past
-
-
-def _rows(connection: sqlite3.Connection) -> Iterator[_Past]:
-    unsound = find_unsound(connection)
-    for selection in legacy.selections(connection, unsound.rows.get("legacy_selections", {})):
-        yield frozenset((selection.chosen, *selection.others)), selection.chosen, None
-    columns = "rowid AS row_number, images, user_selected_index, user_action, directory"
-    query = f"SELECT {columns} FROM ai_decisions ORDER BY timestamp"
-    for row in connection.execute(query):
-        if row["row_number"] not in unsound.decisions:
-            names = json.loads(row["images"])
-            rejected = row["user_action"] == "reject"
-            yield frozenset(names), None if rejected else names[row["user_selected_index"]], row["directory"]
 
 
 def _contents(project: Project, names: set[str]) -> tuple[dict[str, set[str | None]], dict[str, str]]:

@@ -1,31 +1,24 @@
 """One thread for the matrix products of fits and predictions. Pure."""
 
-import functools
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
-P = ParamSpec("P")
-T = TypeVar("T")
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
 
 
-def one_blas_thread(function: Callable[P, T]) -> Callable[P, T]:
-    """Make a function run its matrix products on one thread.
-
-    OpenBLAS's threads wait for each other in busy loops: while another program was running, 200 groups took 8 s
-    on one thread and 89 s on two.
-    """
-
-    @functools.wraps(function)
-    def limited(*args: P.args, **kwargs: P.kwargs) -> T:
-        with _controller().limit(limits=1, user_api="blas"):
-            return function(*args, **kwargs)
-
-    return limited
+# Makes a function run its matrix products on one thread. OpenBLAS's threads wait for each other in busy loops: while
+# another program was running, 200 groups took 8 s on one thread and 89 s on two.
+one_blas_thread = _one_blas_thread()
 
 
-@functools.cache
+@cache
 def _controller() -> ThreadpoolController:
     import scipy.linalg  # noqa: F401 (brings a library of its own, which must be loaded before it can be limited)
 

@@ -1,8 +1,9 @@
 """Model versions on disk: `<name>_v<N>.npz` with its `<name>_v<N>_metadata.json`, and which version is current.
 
-A version is arrays and JSON, no code. Version 0.1 wrote PyTorch files, `<name>_v<N>.pt`, which are still read. Only
-this module writes there. The weights are published first, the metadata last: a version exists when both files do, and
-then it never changes. `<name>_current.json` names the version that recommends.
+A version is arrays and JSON, no code. The weights are published first, the metadata last: a version exists when both
+files do, and then it never changes. Only this module writes there. `<name>_current.json` names the version that
+recommends. Version 0.1 wrote PyTorch files, `<name>_v<N>.pt`: they are listed but not read, since no model in them can
+be used.
 """
 
 import io
@@ -17,7 +18,6 @@ import msgspec
 import numpy as np
 
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.features.torch_file import read_tensors
 from pickroom.storage import atomic, json_records
 from pickroom.store.workspace import Workspace, utc_now
 
@@ -49,11 +49,15 @@ class Checkpoint:
         """
         trained = self.metadata.get("features")
         if not isinstance(trained, dict):
-            raise _mismatch(self, "nothing is said of its features")
-        if trained.get("hash") != config_hash:
-            raise _mismatch(self, "the features are made otherwise than when it was trained")
-        if encoder is not None and trained.get("encoder") != encoder:
-            raise _mismatch(self, f"it was trained on vectors of {trained.get('encoder')}, not of {encoder}")
+            what = "nothing is said of its features"
+        elif trained.get("hash") != config_hash:
+            what = "the features are made otherwise than when it was trained"
+        elif encoder is not None and trained.get("encoder") != encoder:
+            what = f"it was trained on vectors of {trained.get('encoder')}, not of {encoder}"
+        else:
+            return
+        hint = f"train again: pickroom train {self.name}"
+        raise ConflictError(f"{self.name} {self.label} does not fit: {what}", doing="using a model", hint=hint)
 
 
 class _Current(msgspec.Struct):
@@ -129,16 +133,17 @@ def load(workspace: Workspace, name: str, version: int) -> Checkpoint:
     """Read a version; no code in it is run.
 
     Raises:
-        StoreError: it is missing, or damaged.
+        StoreError: it is missing, or damaged. ConflictError: version 0.1 made it.
     """
     path = workspace.models / f"{name}_v{version}.npz"
-    if not path.exists() and path.with_suffix(".pt").exists():
-        path = path.with_suffix(".pt")
     again = f"train again: pickroom train {name}"
+    if not path.exists() and (old := path.with_suffix(".pt")).exists():
+        what = f"{name} v{version} was made by version 0.1, and cannot be used"
+        raise ConflictError(what, doing="loading a model", subject=old, hint=again)
     try:
         metadata = read_metadata(workspace, name, version)
         with atomic.open_plain(path) as file:
-            arrays = unpacked(file) if path.suffix == ".npz" else _flat(read_tensors(file))
+            arrays = unpacked(file)
     except Exception as error:  # noqa: BLE001 (readers raise almost anything on damaged bytes)
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(f"it cannot be read ({what})", doing="loading a model", subject=path, hint=again) from None
@@ -189,26 +194,9 @@ def _files(workspace: Workspace, name: str) -> Iterator[tuple[int, str]]:
             yield int(match["version"]), match[3]
 
 
-def _flat(values: Any) -> dict[str, np.ndarray]:
-    """The arrays of a PyTorch file of version 0.1, named as in an .npz file."""
-    match values:
-        case {"model": dict(model), **rest}:
-            arrays = {f"{_MODEL}{part}": np.asarray(tensor) for part, tensor in model.items()}
-            return arrays | {_SEEN: np.asarray(rest.get("seen", []), dtype=np.int64)}
-    return {}
-
-
 def _metadata_path(workspace: Workspace, name: str, version: int) -> Path:
     return workspace.models / f"{name}_v{version}_metadata.json"
 
 
 def _current_path(workspace: Workspace, name: str) -> Path:
     return workspace.models / f"{name}_current.json"
-
-
-def _mismatch(checkpoint: Checkpoint, what: str) -> ConflictError:
-    return ConflictError(
-        f"{checkpoint.name} {checkpoint.label} does not fit: {what}",
-        doing="using a model",
-        hint=f"train again: pickroom train {checkpoint.name}",
-    )

@@ -44,42 +44,32 @@ class Pick:
 
 
 @dataclass(frozen=True, slots=True)
-class CropExample:
+class UncroppedImage:
+    """An image to propose a crop for."""
+
+    project_id: str
+    filename: str
+    sha256: str | None  # of the uncropped file (hex); None when unknown (imports)
+    # width, height: pixels of the EXIF-upright image
+    width: int
+    height: int
+    stage: float | None  # None when unknown, never 0
+
+
+@dataclass(frozen=True, slots=True)
+class CropExample(UncroppedImage):
     """One image whose crop the user decided; never one that `crop --apply-ai` made.
 
     Attributes:
-        sha256: of the uncropped original (hex); None when unknown (imports).
-        width, height: pixels of the EXIF-upright original.
         group_id: the group it was picked from; None for imports without one.
         box: in fractions of the original; None: the user looked and approved it as it is (no crop needed).
         directory: as in `Candidates`.
     """
 
-    project_id: str
-    filename: str
-    sha256: str | None
-    width: int
-    height: int
-    stage: float | None
     group_id: str | None
     box: CropBox | None
     decided_at: str
     directory: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingStep:
-    """One epoch of a fit, given to its `progress` hook when the epoch is done.
-
-    What the hook raises stops the fit.
-    """
-
-    epoch: int  # 1-based, `epochs` the last one (an ensemble counts all its members' epochs as one run)
-    epochs: int
-    loss: float  # mean training loss of the epoch
-    # a score on rows kept aside, in [0, 1], higher is better; None when there is none this epoch
-    held_out: float | None
-    seconds: float  # since the fit began
-
-
-Progress = Callable[[TrainingStep], None]
+Progress = Callable[[int, int, float], None]  # called after each epoch of a fit, from 1 on: (epoch, of, its mean loss)

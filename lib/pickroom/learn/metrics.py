@@ -5,7 +5,6 @@ Scores are of rows that nothing was fitted on, always next to their baselines (D
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,34 +18,21 @@ WINDOW = 100  # decisions of the rolling accuracy (LESSONS.md, Using it)
 BANDS = 10  # of the calibration error
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A share with its 95 % Wilson interval (Wilson 1927); `right` need not be whole where a baseline guesses."""
+Rate = dict[str, Any]  # as JSON: a share, its 95 % Wilson interval (Wilson 1927), and the two numbers it is of
 
-    right: float
-    of: int
 
-    @property
-    def value(self) -> float | None:
-        """In [0, 1]; None of nothing."""
-        return self.right / self.of if self.of else None
+def rate(right: float, of: int) -> Rate:
+    """A share: `value` in [0, 1] is None of nothing; `right` need not be whole where a baseline guesses."""
+    low, high = wilson(right, of)
+    return {"value": right / of if of else None, "low": low, "high": high, "right": right, "of": of}
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """(low, high) in [0, 1]; the whole range of nothing."""
-        return wilson(self.right, self.of)
 
-    @property
-    def words(self) -> str:
-        """`.953 (.921-.973, 211 groups)`, with a leading zero."""
-        if not self.of:
-            return "none"
-        low, high = self.interval
-        return f"{self.right / self.of:.3f} ({low:.3f}-{high:.3f}, n {self.of})"
-
-    def to_dict(self) -> dict[str, float | int | None]:
-        low, high = self.interval
-        return {"value": self.value, "low": low, "high": high, "right": self.right, "of": self.of}
+def rate_words(found: Rate) -> str:
+    """`0.953 (0.921-0.973, n 211)`."""
+    if not found["of"]:
+        return "none"
+    low, high = wilson(found["right"], found["of"])
+    return f"{found['right'] / found['of']:.3f} ({low:.3f}-{high:.3f}, n {found['of']})"
 
 
 def wilson(right: float, of: int, z: float = Z95) -> tuple[float, float]:
@@ -63,52 +49,29 @@ def wilson(right: float, of: int, z: float = Z95) -> tuple[float, float]:
 # ---------------------------------------------------------------------------------------------------------- picks
 
 
-@dataclass(frozen=True, slots=True)
-class PickScore:
-    """Top-1 per group of a model or baseline, on N groups.
+def score_picks(picks: Sequence[Pick], right: np.ndarray) -> dict[str, Any]:
+    """Top-1 per group of a model or baseline, as JSON: rates of all groups, by kind, and by project.
 
-    Attributes:
-        normal: groups whose highest stage was picked; anomaly: a lower one was; unknown: a stage is unknown.
-        by_project: project -> top-1.
-    """
-
-    overall: Rate
-    normal: Rate
-    anomaly: Rate
-    unknown: Rate
-    by_project: dict[str, Rate]
-
-    def to_dict(self) -> dict[str, Any]:
-        values: dict[str, Any] = {
-            name: getattr(self, name).to_dict() for name in ("overall", "normal", "anomaly", "unknown")
-        }
-        return {**values, "by_project": {name: rate.to_dict() for name, rate in self.by_project.items()}}
-
-    @property
-    def words(self) -> str:
-        return f"{self.overall.words}; normal {self.normal.words}; anomaly {self.anomaly.words}"
-
-
-def score_picks(picks: Sequence[Pick], right: np.ndarray) -> PickScore:
-    """Count what was right.
+    `normal` are groups whose highest stage was picked, `anomaly` those where a lower one was, `unknown` those where a
+    stage is unknown.
 
     Args:
         right: (N,) in [0, 1]: 1 where the pick was the user's; a guess among several counts as its probability.
     """
     right = np.asarray(right, dtype=np.float64)
-    anomaly = np.array([pick.anomaly for pick in picks], dtype=object)
-
-    def rate(rows: np.ndarray) -> Rate:
-        return Rate(float(right[rows].sum()), int(rows.sum()))
-
-    projects = np.array([pick.candidates.project_id for pick in picks], dtype=object)
-    return PickScore(
-        rate(np.ones(len(picks), dtype=bool)),
-        rate(anomaly == False),  # noqa: E712 (of three values, None is neither)
-        rate(anomaly == True),  # noqa: E712 (as above)
-        rate(np.array([value is None for value in anomaly], dtype=bool)),
-        {name: rate(projects == name) for name in sorted(set(projects.tolist()))},
+    kinds = np.array(
+        [{None: "unknown", True: "anomaly", False: "normal"}[pick.anomaly] for pick in picks], dtype=object
     )
+    projects = np.array([pick.candidates.project_id for pick in picks], dtype=object)
+
+    def of(rows: np.ndarray) -> Rate:
+        return rate(float(right[rows].sum()), int(rows.sum()))
+
+    return {
+        "overall": of(np.ones(len(picks), dtype=bool)),
+        **{kind: of(kinds == kind) for kind in ("normal", "anomaly", "unknown")},
+        "by_project": {name: of(projects == name) for name in sorted(set(projects.tolist()))},
+    }
 
 
 def highest_stage_right(picks: Sequence[Pick]) -> np.ndarray:
@@ -165,16 +128,15 @@ def calibration_rows(confidence: np.ndarray, right: np.ndarray, bands: int = BAN
         here = place == band
         if not here.any():
             continue
-        rate = Rate(float(right[here].sum()), int(here.sum()))
-        low, high = rate.interval
+        found = rate(float(right[here].sum()), int(here.sum()))
         rows.append(
             {
                 "band_from": band / bands,
-                "selections": rate.of,
+                "selections": found["of"],
                 "mean_confidence": float(confidence[here].mean()),
-                "selection_accuracy": rate.right / rate.of,
-                "selection_low": low,
-                "selection_high": high,
+                "selection_accuracy": found["value"],
+                "selection_low": found["low"],
+                "selection_high": found["high"],
             }
         )
     return rows
@@ -190,43 +152,6 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bands: int = BA
 
 
 # ---------------------------------------------------------------------------------------------------------- crops
-
-
-@dataclass(frozen=True, slots=True)
-class CropScore:
-    """The crops of a model or baseline on N images.
-
-    Attributes:
-        mean_iou, median_iou: in [0, 1]; None of nothing.
-        good: share of IoU 0.85 or more; within: share within 5 % at every corner.
-        centre: mean distance of the centres, in fractions of the image.
-    """
-
-    count: int
-    mean_iou: float | None
-    median_iou: float | None
-    good: Rate
-    within: Rate
-    centre: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "count": self.count,
-            "mean_iou": self.mean_iou,
-            "median_iou": self.median_iou,
-            "iou_85": self.good.to_dict(),
-            "within_5": self.within.to_dict(),
-            "centre_distance": self.centre,
-        }
-
-    @property
-    def words(self) -> str:
-        if not self.count:
-            return "none"
-        return (
-            f"IoU {self.mean_iou:.3f} (median {self.median_iou:.3f}), 0.85 or more {self.good.value:.3f}, "
-            f"within 5 % {self.within.words}, centre off by {self.centre:.3f}"
-        )
 
 
 def boxes_of(examples: Sequence[CropExample]) -> np.ndarray:
@@ -254,23 +179,28 @@ def within_corners(a: np.ndarray, b: np.ndarray, tolerance: float = CORNER_TOLER
     return result
 
 
-def score_crops(predicted: np.ndarray, meant: np.ndarray) -> CropScore:
-    """Compare (N, 4) boxes with the user's."""
+def score_crops(predicted: np.ndarray, meant: np.ndarray) -> dict[str, Any]:
+    """Compare (N, 4) boxes with the user's, as JSON.
+
+    Returns:
+        mean and median IoU (None of nothing), the rate of IoU 0.85 or more, the rate within 5 % at every corner, and
+        the mean distance of the centres in fractions of the image.
+    """
     count = len(meant)
     overlap = ious(predicted, meant)
     centres = np.asarray(predicted, np.float64).reshape(-1, 2, 2).mean(axis=1)
     centres = centres - np.asarray(meant, np.float64).reshape(-1, 2, 2).mean(axis=1)
-    return CropScore(
-        count,
-        float(overlap.mean()) if count else None,
-        float(np.median(overlap)) if count else None,
-        Rate(float((overlap >= GOOD_IOU).sum()), count),
-        Rate(float(within_corners(predicted, meant).sum()), count),
-        float(np.hypot(*centres.T).mean()) if count else None,
-    )
+    return {
+        "count": count,
+        "mean_iou": float(overlap.mean()) if count else None,
+        "median_iou": float(np.median(overlap)) if count else None,
+        "iou_85": rate(float((overlap >= GOOD_IOU).sum()), count),
+        "within_5": rate(float(within_corners(predicted, meant).sum()), count),
+        "centre_distance": float(np.hypot(*centres.T).mean()) if count else None,
+    }
 
 
-def score_crops_by(predicted: np.ndarray, meant: np.ndarray, names: Sequence[str]) -> dict[str, CropScore]:
+def score_crops_by(predicted: np.ndarray, meant: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """`score_crops` of each name's rows: of a project, or of a stage."""
     labels = np.array(names, dtype=object)
     return {name: score_crops(predicted[labels == name], meant[labels == name]) for name in sorted(set(names))}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pickroom.core.errors import ConflictError, MissingExtraError, StoreError
+from pickroom.core.errors import ConflictError, StoreError
 from pickroom.learn import checkpoints
 from pickroom.learn.checkpoints import Checkpoint
 from pickroom.learn.training_sets import Kind, require_kind
@@ -31,12 +31,7 @@ def default_task(kind: str) -> PickTask | CropTask:
 
 
 def model_of(checkpoint: Checkpoint) -> Any:
-    """A version's model.
-
-    Raises:
-        StoreError: this program cannot use it.
-        MissingExtraError: it was made by an earlier version, and reading it needs PyTorch.
-    """
+    """A version's model; raises StoreError when this program cannot use it."""
     try:
         return default_task(checkpoint.name).rebuild(checkpoint.model, checkpoint.metadata)
     except (AttributeError, TypeError) as error:  # its metadata holds settings that this program does not write
@@ -75,5 +70,5 @@ def load(project: Project, kind: Kind) -> Loaded:
             if (state.version, state.features, state.encoder) == (checkpoint.version, *trained.values()):
                 model = state.learner.model or model  # it has learned on since the version was written
         return Loaded(kind, model, checkpoint.label)
-    except (ConflictError, MissingExtraError, StoreError) as error:
+    except (ConflictError, StoreError) as error:
         return Loaded(kind, reason=error.what, damaged=True)

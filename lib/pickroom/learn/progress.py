@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,6 @@ import msgspec
 
 from pickroom.core.errors import PickroomError
 from pickroom.core.quantities import plural
-from pickroom.learn.examples import TrainingStep
 from pickroom.learn.metrics import wilson
 from pickroom.storage import atomic, json_records
 from pickroom.storage.locking import exclusive, is_held
@@ -51,7 +50,6 @@ class Status:
     done: int = 0
     of: int = 0
     loss: float | None = None  # mean training loss of the last epoch
-    held_out: float | None = None  # the fit's own score on rows kept aside, None when there is none
     seconds: float = 0.0  # since it began
     message: str = ""  # the result, or why it ended; several lines
     updated_at: str = ""
@@ -64,7 +62,6 @@ class Status:
         parts = [f"{self.name}: {self.phase}"]
         parts += [f"{self.done} of {self.of}"] if self.of else []
         parts += [f"loss {self.loss:.4f}"] if self.loss is not None else []
-        parts += [f"held out {self.held_out:.3f}"] if self.held_out is not None else []
         return ", ".join([*parts, f"{self.seconds:.0f} s"])
 
 
@@ -74,8 +71,8 @@ class ProgressReporter:
     def __init__(
         self, workspace: Workspace, name: str, projects: Sequence[str], show: Callable[[Status], None] | None = None
     ) -> None:
-        self._path, self._show = status_path(workspace, name), show
-        self._stop = stop_path(workspace, name)
+        self._path, self._stop = (path_of(workspace, name, kind) for kind in ("json", "stop"))
+        self._show = show
         self._started = time.monotonic()
         self._written = 0.0
         self._wants_stop = False
@@ -88,22 +85,14 @@ class ProgressReporter:
         self.status = replace(self.status, phase=words, done=0, of=0)
         self._tell(now=True)
 
-    def count(self, done: int, of: int) -> None:
-        """Report how many of the phase's items are done."""
-        self.status = replace(self.status, done=done, of=of)
-        self._tell()
-
-    def step(self, step: TrainingStep) -> None:
-        """Report a finished epoch."""
-        self.status = replace(
-            self.status, done=step.epoch, of=step.epochs, loss=float(step.loss), held_out=step.held_out
-        )
+    def count(self, done: int, of: int, loss: float | None = None) -> None:
+        """Report how many of the phase's items are done, and of an epoch its loss."""
+        self.status = replace(self.status, done=done, of=of, loss=self.status.loss if loss is None else loss)
         self._tell()
 
     def mirror(self, words: str, other: Status) -> None:
         """Pass on the status of a training within this one."""
-        of_other = {name: getattr(other, name) for name in ("done", "of", "loss", "held_out")}
-        self.status = replace(self.status, phase=words, **of_other)
+        self.status = replace(self.status, phase=words, done=other.done, of=other.of, loss=other.loss)
         self._tell()
 
     def end(self, state: State, message: str) -> None:
@@ -144,16 +133,19 @@ class ProgressReporter:
             self._show(self.status)
 
 
-@contextmanager
-def training_lock(workspace: Workspace, name: str) -> Iterator[None]:
+def path_of(workspace: Workspace, name: str, kind: Literal["json", "stop", "lock", "log"]) -> Path:
+    """The status file of a training, the file that asks it to stop, its lock, or its output in the background."""
+    return workspace.logs / f"training_{name}.{kind}"
+
+
+def training_lock(workspace: Workspace, name: str) -> AbstractContextManager[None]:
     """Hold the lock for training this model; raises LockedError while another process trains it."""
-    with exclusive(lock_path(workspace, name), f"the {name}", f"training the {name}", patience=0.5):
-        yield
+    return exclusive(path_of(workspace, name, "lock"), f"the {name}", f"training the {name}", patience=0.5)
 
 
 def is_running(workspace: Workspace, name: str) -> bool:
     """Whether a process trains this model now."""
-    return is_held(lock_path(workspace, name))
+    return is_held(path_of(workspace, name, "lock"))
 
 
 def read_status(workspace: Workspace, name: str) -> Status | None:
@@ -165,7 +157,7 @@ def read_status(workspace: Workspace, name: str) -> Status | None:
         PickroomError: the file is damaged.
     """
     # checked first: if the training ends in between, its status is already final
-    alive, path = is_running(workspace, name), status_path(workspace, name)
+    alive, path = is_running(workspace, name), path_of(workspace, name, "json")
     status = json_records.read(Status, path, doing="following a training", hint="delete it", error=PickroomError)
     if status is not None and status.state == "running" and not alive:
         gone = "its process is gone; train again"
@@ -197,26 +189,15 @@ def request_stop(workspace: Workspace, name: str) -> bool:
     """Ask a running training to stop at the end of its epoch; False when none is running."""
     if not is_running(workspace, name):
         return False
-    path = stop_path(workspace, name)
+    path = path_of(workspace, name, "stop")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     return True
 
 
-def status_path(workspace: Workspace, name: str) -> Path:
-    return workspace.logs / f"training_{name}.json"
-
-
-def stop_path(workspace: Workspace, name: str) -> Path:
-    return workspace.logs / f"training_{name}.stop"
-
-
-def lock_path(workspace: Workspace, name: str) -> Path:
-    return workspace.logs / f"training_{name}.lock"
-
-
 _NICENESS = 19  # lower priority than a deck in use
 _WORDS_KEPT = 2000  # characters of what it said last
+_SUMMARY = "ranker_state.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +239,7 @@ def start_command(workspace: Workspace, name: str, command: Sequence[str]) -> Ba
     Raises:
         PickroomError: no process can be started, or no log written.
     """
-    log = workspace.logs / f"training_{name}.log"
+    log = path_of(workspace, name, "log")
     arguments = [sys.executable, "-m", "pickroom.cli", *command, "--home", str(workspace.root)]
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -308,13 +289,10 @@ class Summary(msgspec.Struct):
 
 def read_summary(workspace: Workspace) -> Summary | None:
     """The learner's summary; None where nothing was learned yet. Raises StoreError where the file is damaged."""
-    return json_records.read(Summary, _summary_path(workspace), doing="looking for what was learned", hint="delete it")
+    path = workspace.models / _SUMMARY
+    return json_records.read(Summary, path, doing="looking for what was learned", hint="delete it")
 
 
 def write_summary(workspace: Workspace, summary: Summary) -> None:
     """Replace the file."""
-    atomic.write_text(_summary_path(workspace), json.dumps(msgspec.to_builtins(summary)) + "\n")
-
-
-def _summary_path(workspace: Workspace) -> Path:
-    return workspace.models / "ranker_state.json"
+    atomic.write_text(workspace.models / _SUMMARY, json.dumps(msgspec.to_builtins(summary)) + "\n")

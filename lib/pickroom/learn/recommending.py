@@ -6,7 +6,7 @@ Where no model recommends, for the project or for one group, the baseline does, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -120,11 +120,9 @@ def place_of(box: Sequence[float] | np.ndarray) -> str:
     x, y = (float(box[0]) + float(box[2])) / 2, (float(box[1]) + float(box[3])) / 2
     column = ("left", "", "right")[min(2, int(x * 3))]
     row = ("top", "", "bottom")[min(2, int(y * 3))]
-    if not row and not column:
-        return "in the middle"
-    if not row:
-        return f"on the {column}"
-    return f"at the {' '.join(part for part in (row, column) if part)}"
+    if row:
+        return f"at the {row} {column}".rstrip()
+    return f"on the {column}" if column else "in the middle"
 
 
 def _block(group: Group, picked: int, rival: int, block: str, explanation: Explanation) -> str:
@@ -275,9 +273,12 @@ def recommendations_for(
 
     For a burst of more than four, the model recommends among the last four (`groups.rounds`) of its own order.
     """
+
+    def by_baseline(some: Iterable[Group], why: str) -> dict[str, Recommendation]:
+        return {group.group_id: baseline.recommend(group, f"a baseline: {why}") for group in some}
+
     if ranker.model is None or not waiting:
-        why = f"a baseline: {ranker.reason}"
-        return {group.group_id: baseline.recommend(group, why) for group in waiting}
+        return by_baseline(waiting, ranker.reason)
     from pickroom.features.blocks import BLOCKS
     from pickroom.features.pick_features import pick_features
     from pickroom.features.sources import FeatureSources
@@ -285,91 +286,79 @@ def recommendations_for(
     from pickroom.learn.picks.task import PickTask
 
     sources, numbers = FeatureSources([project]), {spec.name: spec.columns for spec in BLOCKS}
+    made: dict[str, Recommendation] = {}
     try:
-        orders, missing = orders_of(
-            [group for group in waiting if len(group.images) > MAX_GROUP], ranker.model, sources, progress
-        )
-    except StoreError as error:
-        return {group.group_id: baseline.recommend(group, f"a baseline: {error.what}") for group in waiting}
-    last = {group_id: rounds.finalists(order) for group_id, order in orders.items()}
-    made: dict[str, Recommendation] = {
-        group.group_id: baseline.recommend(group, f"a baseline: {missing[group.group_id]}")
-        for group in waiting
-        if group.group_id in missing
-    }
-    waiting = [
-        replace(group, images=tuple(group.images[place] for place in last[group.group_id]))
-        if group.group_id in last
-        else group
-        for group in waiting
-        if group.group_id not in made
-    ]
-    for start in range(0, len(waiting), GROUPS_AT_ONCE):
-        some = waiting[start : start + GROUPS_AT_ONCE]
-        try:
+        bursts = [group for group in waiting if len(group.images) > MAX_GROUP]
+        orders, missing = orders_of(bursts, ranker.model, sources, progress)
+        last = {group_id: rounds.finalists(order) for group_id, order in orders.items()}
+        shown = []
+        for group in waiting:
+            if group.group_id in missing:
+                made |= by_baseline([group], missing[group.group_id])
+            else:
+                places = last.get(group.group_id, range(len(group.images)))
+                shown.append(replace(group, images=tuple(group.images[place] for place in places)))
+        for start in range(0, len(shown), GROUPS_AT_ONCE):
+            some = shown[start : start + GROUPS_AT_ONCE]
             items = [candidates_of(group) for group in some]
             features = pick_features(items, sources, PickTask().features_config, progress)
-        except StoreError as error:
-            return {group.group_id: baseline.recommend(group, f"a baseline: {error.what}") for group in waiting}
-        chances = ranker.model.chances(features)
-        for row, group in enumerate(some):
-            if row in features.missing:
-                made[group.group_id] = baseline.recommend(group, f"a baseline: {features.missing[row]}")
-                continue
-            index = int(chances[row].argmax())
-            explanation = ranker.model.explain(features, row, numbers)
-            made[group.group_id] = Recommendation(
-                group_id=group.group_id,
-                source="model",
-                selected_index=index,
-                confidence=round(float(chances[row, index]), 4),
-                reasons=reasons(group, index, explanation),
-                anomaly_flags=flags(group, index, explanation),
-                versions={"ranker": str(ranker.version)},
-            )
-    found = _with_crops(made, waiting, sources, crops)
+            chances = ranker.model.chances(features)
+            for row, group in enumerate(some):
+                if row in features.missing:
+                    made |= by_baseline([group], features.missing[row])
+                    continue
+                index = int(chances[row].argmax())
+                explanation = ranker.model.explain(features, row, numbers)
+                made[group.group_id] = Recommendation(
+                    group_id=group.group_id,
+                    source="model",
+                    selected_index=index,
+                    confidence=round(float(chances[row, index]), 4),
+                    reasons=reasons(group, index, explanation),
+                    anomaly_flags=flags(group, index, explanation),
+                    versions={"ranker": str(ranker.version)},
+                )
+    except StoreError as error:
+        return by_baseline(waiting, error.what)
+    _add_crops(made, shown, sources, crops)
     for group_id, places in last.items():
-        one, order = found[group_id], orders[group_id]
+        one, order = made[group_id], orders[group_id]
         if one.selected_index is not None:
             picked = places[one.selected_index]
             ranking = (*(place for place in order if place != picked), picked)
-            found[group_id] = replace(one, selected_index=picked, ranking=ranking)
-    return found
+            made[group_id] = replace(one, selected_index=picked, ranking=ranking)
+    return made
 
 
-def _with_crops(
-    made: Mapping[str, Recommendation], waiting: Sequence[Group], sources: FeatureSources, crops: Loaded
-) -> dict[str, Recommendation]:
-    """The same picks, each with a crop where the crop proposer has one."""
+def _add_crops(made: dict[str, Recommendation], shown: Sequence[Group], sources: FeatureSources, crops: Loaded) -> None:
+    """Add a crop to each model's pick where the crop proposer has one."""
     if crops.model is None:
-        return dict(made)
-    from pickroom.learn.crops.features import UncroppedImage, crop_features
+        return
+    from pickroom.learn.crops.features import crop_features
+    from pickroom.learn.examples import UncroppedImage
 
-    picked = [group for group in waiting if made[group.group_id].source == "model"]
+    picked = [group for group in shown if made[group.group_id].source == "model"]
     frames = []
     for group in picked:
-        index = made[group.group_id].selected_index
-        image = group.images[index or 0]
+        image = group.images[made[group.group_id].selected_index or 0]
         size = (image.width, image.height)
         frames.append(UncroppedImage(group.project_id, image.filename, image.sha256, *size, image.stage))
     features = crop_features(frames, sources)
     boxed = crops.model.box(features)
-    found = dict(made)
     for row, group in enumerate(picked):
-        one = found[group.group_id]
+        one = made[group.group_id]
         if row in features.missing:
-            found[group.group_id] = replace(one, reasons=(*one.reasons, f"no crop suggested: {features.missing[row]}"))
+            made[group.group_id] = replace(one, reasons=(*one.reasons, f"no crop suggested: {features.missing[row]}"))
             continue
         needed = float(boxed.needed[row]) >= 0.5 if crops.model.gate_enabled else None
         sure = float(1 - boxed.needed[row] if needed is False else boxed.confidence[row])
-        found[group.group_id] = replace(
+        made[group.group_id] = replace(
             one,
             crop=CropBox.of([float(edge) for edge in boxed.boxes[row]]) if needed is not False else None,
             crop_needed=needed,
             crop_confidence=round(sure, 4),
             versions={**one.versions, "crop_proposer": str(crops.version)},
         )
-    return found
 
 
 def _why(one: Recommendation) -> str:

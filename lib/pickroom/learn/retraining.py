@@ -11,7 +11,7 @@ from pickroom.learn.progress import Background, ProgressReporter, Status, Traini
 from pickroom.learn.reading import inspect_all
 from pickroom.learn.recommending import recommend
 from pickroom.learn.training import train
-from pickroom.learn.training_sets import Kind
+from pickroom.learn.training_sets import KINDS, Kind
 from pickroom.store.workspace import Project, Workspace
 
 NAME = "retraining"
@@ -86,22 +86,15 @@ def _retrain(
         for one in inner if reporter.stopping else ():
             one.ask_to_stop()
 
-    def make(kind: Kind) -> list[str]:
-        made = train(workspace, kind, project_ids, task=tasks.get(kind), show=mirror, recorder=inner.append)
-        return [f"{kind} v{made.version}: {made.lines[-1]}"]
-
-    def picks() -> list[str]:
-        if versions:
-            return make("ranker")
-        ranker: Any = tasks.get("ranker")
-        return current.update(workspace, project_ids, ranker, lambda words: reporter.phase(f"ranker: {words}"))[1]
-
-    def crops() -> list[str]:
-        return make("crop_proposer") if versions or _crops_are_due(workspace, project_ids) else []
-
-    for step in (picks, crops):
+    for kind in KINDS:
         try:
-            lines += step()
+            if versions or (kind == "crop_proposer" and _crops_are_due(workspace, project_ids)):
+                made = train(workspace, kind, project_ids, task=tasks.get(kind), show=mirror, recorder=inner.append)
+                lines.append(f"{kind} v{made.version}: {made.lines[-1]}")
+            elif kind == "ranker":
+                ranker: Any = tasks.get(kind)
+                _, said = current.update(workspace, project_ids, ranker, lambda now: reporter.phase(f"ranker: {now}"))
+                lines += said
         except TrainingStopped:
             raise
         except PickroomError as error:

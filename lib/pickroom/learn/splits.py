@@ -127,9 +127,13 @@ def split(examples: Sequence[Example], config: SplitConfig) -> Split:
             for family, example in zip(named, examples, strict=True)
         ]
     else:
-        draws = _lowest_draws(examples, named, config.seed)
-        held_out = _held_out_below(sorted(set(draws)), config)
-        sides = [HELD_OUT if draw < held_out else TRAIN for draw in draws]
+        lowest: dict[str, float] = {}  # family -> its draw, the lowest of its rows' own
+        for family, example in zip(named, examples, strict=True):
+            lowest[family] = min(lowest.get(family, 1.0), _draw(min(file_keys(example)), config.seed))
+        draws, below = sorted(set(lowest.values())), config.held_out
+        if 0 < config.least <= len(draws) // 2 and draws[config.least - 1] >= below:
+            below = math.nextafter(draws[config.least - 1], 1)
+        sides = [HELD_OUT if lowest[family] < below else TRAIN for family in named]
     made = Split(np.array(sides, dtype=np.int8), config)
     require_apart(examples, made.sides)
     return made
@@ -165,21 +169,6 @@ def require_one_project(examples: Sequence[Example], projects: Sequence[str]) ->
         group_id = example.candidates.group_id if isinstance(example, Pick) else example.group_id
         if group_id is not None and owner.setdefault(group_id, project_id) != project_id:
             raise AssertionError(f"group {group_id} is both of {owner[group_id]} and of {project_id}")
-
-
-def _held_out_below(draws: Sequence[float], config: SplitConfig) -> float:
-    """The draw below which a family is held out: the share, or the draw that holds out `least` families."""
-    if 0 < config.least <= len(draws) // 2 and draws[config.least - 1] >= config.held_out:
-        return math.nextafter(draws[config.least - 1], 1)
-    return config.held_out
-
-
-def _lowest_draws(examples: Sequence[Example], named: Sequence[str], seed: int) -> list[float]:
-    """The draw of each row's family: the lowest of its rows' own."""
-    lowest: dict[str, float] = {}
-    for family, example in zip(named, examples, strict=True):
-        lowest[family] = min(lowest.get(family, 1.0), _draw(min(file_keys(example)), seed))
-    return [lowest[family] for family in named]
 
 
 def _draw(key: str, seed: int) -> float:

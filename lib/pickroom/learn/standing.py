@@ -107,7 +107,10 @@ def standing(project: Project) -> Standing:
     """
     workspace = project.workspace
     names, left_out = retraining.together(workspace, project)
-    found = Standing(tuple(names), tuple(left_out), _versions(workspace), _reasons(project))
+    with open_read_only(project.database) as connection:
+        ids = [group.group_id for group in groups.queue(connection, project.id)]
+        said = [reason for one in recommendations.of_groups(connection, ids).values() for reason in one.reasons]
+    found = Standing(tuple(names), tuple(left_out), _versions(workspace), dict(Counter(said).most_common()))
     state = current.read_state(workspace)
     if state is None or not len(state.learner.learned):
         return found
@@ -129,13 +132,6 @@ def _shares(variances: dict[str, float]) -> dict[str, float]:
     for name, variance in variances.items():
         found[_BLOCKS.get(source_of(name), source_of(name))] += variance / sum(variances.values())
     return dict(sorted(found.items(), key=lambda one: -one[1]))
-
-
-def _reasons(project: Project) -> dict[str, int]:
-    with open_read_only(project.database) as connection:
-        ids = [group.group_id for group in groups.queue(connection, project.id)]
-        made = recommendations.of_groups(connection, ids).values()
-    return dict(Counter(reason for one in made for reason in one.reasons).most_common())
 
 
 def _versions(workspace: Workspace) -> tuple[VersionLine, ...]:

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from pickroom.core.errors import ConflictError, MissingExtraError, NotYetError, StoreError, UsageError
+from pickroom.core.errors import ConflictError, NotYetError, StoreError, UsageError
 from pickroom.core.quantities import plural
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, evaluation, progress, splits, training_sets
 from pickroom.learn.crops.features import CropFeatures
-from pickroom.learn.crops.model import CropModel, CropTask, Evidence
+from pickroom.learn.crops.model import CropModel, CropTask, fit_calibration
 from pickroom.learn.evaluation import Task
-from pickroom.learn.examples import CropExample, TrainingStep
+from pickroom.learn.examples import CropExample
 from pickroom.learn.models import default_task, model_of
 from pickroom.learn.picks.current import Verdict, train_picks
 from pickroom.learn.picks.task import PickTask
@@ -45,19 +45,6 @@ class Trained:
     metadata: dict[str, Any]  # what the version's JSON file holds
     report: Path  # path of the short report
     lines: tuple[str, ...]  # the same in words
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Crops that have features, side by side with them."""
-
-    examples: list[CropExample]
-    features: CropFeatures
-    split: Split
-
-    def of(self, side: int) -> tuple[list[CropExample], CropFeatures]:
-        rows = self.split.rows(side)
-        return [self.examples[row] for row in rows], self.features.take(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +104,13 @@ def train(
                 version, promoted, metadata = train_picks(workspace, frozen, task, holdout, reporter)
             else:
                 version, promoted, metadata = _train_crops(workspace, frozen, task, config, reporter)
-            made = _report(workspace, task, version, promoted, metadata)
-        reporter.end("done", "\n".join(made.lines))
-        return made
+            lines = evaluation.lines_of(task, version, metadata)
+            name = f"training_{kind}_v{version}_{metadata['made_at'][:10]}.md"
+            report = written_files.free_path(workspace, workspace.summaries / name)
+            text = [f"# {kind} v{version}", "", *(f"- {line}" for line in lines), ""]
+            written_files.write_text(workspace, report, "\n".join(text))
+        reporter.end("done", "\n".join(lines))
+        return Trained(kind, version, promoted, metadata, report, tuple(lines))
 
 
 def _train_crops(
@@ -129,23 +120,33 @@ def _train_crops(
     started = time.monotonic()
     training_sets.freeze(workspace, frozen)
     reporter.phase("making features")
-    rows, missing = _features(workspace, frozen, task, config, reporter)
-    model, how = _fit(task, rows, reporter)
+    examples = [example for example in frozen.examples if isinstance(example, CropExample)]
+    split = splits.split(examples, config)
+    _require_enough(frozen, task, split, Counter())  # before the images are read, which takes long
+    sources = FeatureSources(workspace.project(project_id) for project_id in frozen.projects)
+    features = task.features(examples, sources, reporter.count)
+    missing = Counter(_kind_of(reason) for reason in features.missing.values())
+    kept = np.array([row for row in range(len(examples)) if row not in features.missing], dtype=np.int64)
+    examples, split = [examples[row] for row in kept], Split(split.sides[kept], config)
+    splits.require_apart(examples, split.sides)
+    _require_enough(frozen, task, split, missing)
+    train, held_out = ([examples[row] for row in split.rows(side)] for side in (TRAIN, HELD_OUT))
+    train_features, held_out_features = (features.take(kept[split.rows(side)]) for side in (TRAIN, HELD_OUT))
+    model, how = _fit(task, train, train_features, config.seed, reporter)
     reporter.phase("evaluating")
-    held_out, features = rows.of(HELD_OUT)
-    baselines = task.baselines(*rows.of(TRAIN), held_out, features)
-    verdict, previous = _verdict(workspace, task, frozen, model, held_out, features, baselines.judged)
-    metrics = task.score(model, held_out, features)
+    baselines = task.baselines(train, train_features, held_out, held_out_features)
+    verdict, previous = _verdict(workspace, task, frozen, model, held_out, held_out_features, baselines.judged)
+    metrics = task.score(model, held_out, held_out_features)
     metadata = {
         "made_at": utc_now(),
         "projects": list(frozen.projects),
-        "data": frozen.origin(workspace) | {"used": rows.split.counts, "without_features": dict(missing)},
+        "data": frozen.origin(workspace) | {"used": split.counts, "without_features": dict(missing)},
         "features": {"hash": task.feature_hash, "encoder": frozen.encoder},
         **model.describe(),
         "settings": task.to_dict(),
         "tried": [],
         "fitted": how,
-        "split": rows.split.to_dict(),
+        "split": split.to_dict(),
         "seeds": {"split": config.seed, "model": task.seed},
         "seconds": round(time.monotonic() - started, 1),
         "metrics": metrics,
@@ -158,68 +159,58 @@ def _train_crops(
             "crop_or_none": evaluate_crop_gate(metrics),
         },
     }
-    keys = frozenset().union(*(splits.file_keys(example) for example in rows.of(TRAIN)[0]))
+    keys = frozenset().union(*(splits.file_keys(example) for example in train))
     version = checkpoints.save(workspace, task.name, model.state(), metadata, splits.prints(keys))
     if verdict.promoted:
         checkpoints.make_current(workspace, task.name, version, verdict.reason)
     return version, verdict.promoted, metadata
 
 
-def _fit(task: CropTask, rows: _Rows, reporter: ProgressReporter) -> tuple[CropModel, str]:
+def _fit(
+    task: CropTask, examples: list[CropExample], features: CropFeatures, seed: int, reporter: ProgressReporter
+) -> tuple[CropModel, str]:
     """A model of the rows that are not held out, and how its confidence was fitted, in words.
 
     There are too few rows to set some apart for this: confidence is fitted on predictions for each fold by models of
     the other folds (cross-fitting).
     """
 
-    def progress(step: TrainingStep) -> None:
-        reporter.step(step)
+    def progress(done: int, of: int, loss: float) -> None:
+        reporter.count(done, of, loss)
         if reporter.stopping:
             raise TrainingStopped("stopped", doing=f"training the {task.name}", hint="train again: it begins anew")
 
-    examples, features = rows.of(TRAIN)
     reporter.phase("training")
     model = task.fit(examples, features, progress)
-    folds, pieces = splits.folds(examples, _FOLDS, rows.split.config.seed), []
+    folds, raw, right = splits.folds(examples, _FOLDS, seed), [np.zeros(0)], [np.zeros(0)]
     for fold in range(_FOLDS):
         asked, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         if len(asked) and len(others):
             reporter.phase(f"measuring its confidence, {fold + 1} of {_FOLDS}")
             part = task.fit([examples[row] for row in others], features.take(others), progress)
-            pieces.append(task.evidence(part, [examples[row] for row in asked], features.take(asked)))
-    evidence = Evidence.joined(pieces)
-    return task.calibrated(model, evidence), f"confidence cross-fitted on {len(evidence.raw)} rows"
-
-
-def _features(
-    workspace: Workspace, frozen: TrainingSet, task: CropTask, config: SplitConfig, reporter: ProgressReporter
-) -> tuple[_Rows, Counter[str]]:
-    """The rows that have features, and why the others have none."""
-    examples = [example for example in frozen.examples if isinstance(example, CropExample)]
-    if not examples:
-        raise _too_little(frozen, f"none of the decisions is an example for the {frozen.kind}")
-    split = splits.split(examples, config)
-    _require_enough(frozen, task, split, Counter())  # before the images are read, which takes long
-    sources = FeatureSources(workspace.project(project_id) for project_id in frozen.projects)
-    features = task.features(examples, sources, reporter.count)
-    missing = Counter(_kind_of(reason) for reason in features.missing.values())
-    kept = np.array([row for row in range(len(examples)) if row not in features.missing], dtype=np.int64)
-    rows = _Rows([examples[row] for row in kept], features.take(kept), Split(split.sides[kept], split.config))
-    splits.require_apart(rows.examples, rows.split.sides)
-    _require_enough(frozen, task, rows.split, missing)
-    return rows, missing
+            found = task.evidence(part, [examples[row] for row in asked], features.take(asked))
+            raw.append(found.raw)
+            right.append(found.right)
+    calibration = fit_calibration(np.concatenate(raw), np.concatenate(right))
+    return CropModel(model.proposer, calibration), f"confidence cross-fitted on {calibration.rows} rows"
 
 
 def _require_enough(frozen: TrainingSet, task: CropTask, split: Split, missing: Counter[str]) -> None:
     """Raise NotYetError where a version could not be learned, or not be judged."""
     counts = split.counts
-    learned = counts["train"]
-    if learned >= LEAST_TRAIN and counts["held_out"] >= LEAST_ROWS:
+    if counts["train"] >= LEAST_TRAIN and counts["held_out"] >= LEAST_ROWS:
         return
-    what = f"{learned} {task.unit} to train on and {counts['held_out']} held out"
+    what = f"{counts['train']} {task.unit} to train on and {counts['held_out']} held out"
+    if not frozen.examples:
+        what = f"none of the decisions is an example for the {frozen.kind}"
     if missing:
         what += f"; {missing.total()} have no features, most often: {missing.most_common(1)[0][0]}"
-    raise _too_little(frozen, what)
+    names = " ".join(frozen.projects)
+    raise NotYetError(
+        f"there is too little to learn from: {what}",
+        doing=f"training the {frozen.kind}",
+        hint=f"{LEAST_TRAIN} and {LEAST_ROWS} are needed: decide more, embed what is new; see: pickroom check {names}",
+    )
 
 
 def _verdict(
@@ -241,18 +232,15 @@ def _verdict(
             old = model_of(checkpoint)
             unseen = ~splits.seen(held_out, checkpoint.seen)
             rows = np.flatnonzero(unseen)
-            both, both_features = [held_out[row] for row in rows], features.take(rows)
-            tie = task.evidence(model, both, both_features).tie_break
-            old_tie = task.evidence(old, both, both_features).tie_break
+            both = [held_out[row] for row in rows], features.take(rows)
+            tie, old_tie = (task.evidence(one, *both).tie_break for one in (model, old))
             its = task.evidence(old, held_out, features).figures
             rival = Rival(checkpoint.label, its, old_tie, unseen[task.judged(held_out)])
-            previous = {
-                "version": checkpoint.version,
-                "rows": len(both),
-                "metrics": task.score(old, both, both_features) if both else None,
-                "new": task.score(model, both, both_features) if both else None,
+            scored = {
+                name: task.score(one, *both) if len(rows) else None for name, one in (("metrics", old), ("new", model))
             }
-    except (ConflictError, MissingExtraError, StoreError) as error:
+            previous = {"version": checkpoint.version, "rows": len(rows), **scored}
+    except (ConflictError, StoreError) as error:
         note = f"the current version can recommend no longer ({error.what})"
     return judge(figures, tie, baselines, rival, note), previous
 
@@ -313,27 +301,8 @@ def judge(
     return Verdict(False, f"it does not beat {words}", compared)
 
 
-def _report(workspace: Workspace, task: Task, version: int, promoted: bool, metadata: dict[str, Any]) -> Trained:
-    """Write the short report of a version."""
-    lines = evaluation.lines_of(task, version, metadata)
-    name = f"training_{task.name}_v{version}_{metadata['made_at'][:10]}.md"
-    report = written_files.free_path(workspace, workspace.summaries / name)
-    text = [f"# {task.name} v{version}", "", *(f"- {line}" for line in lines), ""]
-    written_files.write_text(workspace, report, "\n".join(text))
-    return Trained(task.name, version, promoted, metadata, report, tuple(lines))
-
-
 def _kind_of(reason: str) -> str:
     """A reason without the file it is about, so that many of them can be counted."""
     if "without a patch grid" in reason:
         return "its vector was imported without a patch grid"
     return "no vector" if "vector" in reason else reason
-
-
-def _too_little(frozen: TrainingSet, what: str) -> NotYetError:
-    names = " ".join(frozen.projects)
-    return NotYetError(
-        f"there is too little to learn from: {what}",
-        doing=f"training the {frozen.kind}",
-        hint=f"{LEAST_TRAIN} and {LEAST_ROWS} are needed: decide more, embed what is new; see: pickroom check {names}",
-    )

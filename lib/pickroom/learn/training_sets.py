@@ -7,6 +7,7 @@ The same decisions freeze to the same file.
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property, partial
@@ -18,7 +19,7 @@ import msgspec
 from pickroom import integrity
 from pickroom.core.errors import ConflictError, StoreError, UsageError
 from pickroom.learn.examples import CropExample, Pick
-from pickroom.learn.reading import Examples, What, inspect_all, read_examples
+from pickroom.learn.reading import What, inspect_all, read_examples
 from pickroom.learn.splits import Example, project_of, require_one_project
 from pickroom.storage import atomic
 from pickroom.storage.json_records import from_json, parse_lines
@@ -71,9 +72,7 @@ class TrainingSet:
         return {**own, "projects": self.manifest()["projects"]}
 
     def manifest(self) -> dict[str, Any]:
-        counts = {project_id: 0 for project_id in self.projects}
-        for example in self.examples:
-            counts[project_of(example)] += 1
+        counts = Counter(project_of(example) for example in self.examples)
         return {
             "kind": self.kind,
             "hash": self.hash,
@@ -128,15 +127,10 @@ def collect(workspace: Workspace, kind: Kind, project_ids: Sequence[str]) -> Tra
     others = workspace.project_ids()
     pairs = zip(projects, inspections, strict=True)
     found = [read_examples(project, WHAT[kind], others, inspected) for project, inspected in pairs]
-    return gather(kind, encoder, found)
-
-
-def gather(kind: Kind, encoder: str, found: Sequence[Examples]) -> TrainingSet:
-    """What several projects gave as one set; raises AssertionError when two projects are mixed in it."""
     examples: list[Example] = []
     for one in found:
         examples += one.picks if kind == "ranker" else one.crops
-    ids = tuple(one.project_id for one in found)
+    ids = tuple(project.id for project in projects)
     require_one_project(examples, ids)
     rows = {one.project_id: one.rows for one in found}
     left_out = {one.project_id: dict(sorted(one.left_out.items())) for one in found}

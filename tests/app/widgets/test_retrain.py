@@ -90,7 +90,7 @@ def test_a_damaged_progress_file_ends_in_one_line(workspace: Workspace, tmp_path
     folder = tmp_path / "images"
     write_image(folder / "a.png")
     line = Retrain(start(workspace, "p", folder)[0])
-    path = progress.status_path(workspace, "x")
+    path = progress.path_of(workspace, "x", "json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{")
     ended = subprocess.Popen(["true"])

@@ -14,7 +14,8 @@ from pickroom.core.errors import ProjectError
 from pickroom.features.encoder import EncoderSpec, Preprocessing, reduce_channels
 from pickroom.features.sources import FeatureSources
 from pickroom.features.store import Vectors, load_vectors
-from pickroom.learn.crops.features import UncroppedImage, covered, crop_features, shape_values
+from pickroom.learn.crops.features import covered, crop_features, shape_values
+from pickroom.learn.examples import UncroppedImage
 from pickroom.store.workspace import Project
 
 SIDES = st.integers(1, 10_000)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pickroom.core.errors import UsageError
 from pickroom.core.records import CropBox
-from pickroom.learn.metrics import Rate, score_picks
+from pickroom.learn.metrics import rate, score_picks
 from support.encoding import photograph
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
@@ -191,8 +191,8 @@ def test_each_target_that_is_missed_is_named(parts: Parts) -> None:
 
 def test_project_is_below_if_baseline_exceeds_its_interval(parts: Parts) -> None:
     found, baseline = score_picks([], np.zeros(0)), score_picks([], np.zeros(0))
-    found.by_project.update(good=Rate(58, 60), bad=Rate(50, 60))
-    baseline.by_project.update(good=Rate(59, 60), bad=Rate(59, 60))
+    found["by_project"].update(good=rate(58, 60), bad=rate(50, 60))
+    baseline["by_project"].update(good=rate(59, 60), bad=rate(59, 60))
     (words,) = parts.taste.projects_below(found, baseline)
     assert words.startswith("bad: ")
 

@@ -17,7 +17,7 @@ import numpy as np
 from pickroom.core.errors import UsageError
 from pickroom.features.encoder import EncoderSpec, reduce_channels
 from pickroom.features.sources import FeatureSources
-from pickroom.learn.examples import CropExample
+from pickroom.learn.examples import UncroppedImage
 
 _VERSION = 2  # of the features; a change makes every older checkpoint useless
 SHAPE_NAMES = ("log_aspect", "log_size", "stage_known", "stage")
@@ -26,22 +26,6 @@ _HIGHEST_STAGE = 3.0  # FORMATS.md, File names; only a scale
 # of a checkpoint: what its features are, and their version
 FEATURE_HASH = hashlib.sha256(json.dumps({"shape": SHAPE_NAMES, "version": _VERSION}).encode()).hexdigest()
 _MOST_LOG = 2.0  # of either logarithm: no image beyond 7:1 was in the training data
-
-
-@dataclass(frozen=True, slots=True)
-class UncroppedImage:
-    """An image to propose a crop for."""
-
-    project_id: str
-    filename: str
-    sha256: str | None  # of the file (hex); None when unknown (imports)
-    # width, height: pixels of the EXIF-upright image
-    width: int
-    height: int
-    stage: float | None  # None when unknown, never 0
-
-
-CropItem = UncroppedImage | CropExample
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +62,7 @@ class CropFeatures:
         return replace(self, grid=None if self.grid is None else self.grid[places], missing=missing, **parts)
 
 
-def crop_features(items: Sequence[CropItem], sources: FeatureSources) -> CropFeatures:
+def crop_features(items: Sequence[UncroppedImage], sources: FeatureSources) -> CropFeatures:
     """The features of some images, cropped before or not; only the files of vectors are opened.
 
     Raises:
@@ -112,7 +96,8 @@ def crop_features(items: Sequence[CropItem], sources: FeatureSources) -> CropFea
             item = items[row]
             place = vectors.place(item.filename, item.sha256)
             if place is None:
-                missing[row] = _without_vector(item.filename, vectors.errors)
+                why = f": {vectors.errors[item.filename]}" if item.filename in vectors.errors else ""
+                missing[row] = f"{item.filename} has no vector{why}"
                 continue
             if vectors.patches is not None and np.isnan(vectors.patches[place]).all():
                 missing[row] = f"the vector of {item.filename} was imported without a patch grid"
@@ -127,7 +112,7 @@ def crop_features(items: Sequence[CropItem], sources: FeatureSources) -> CropFea
     return CropFeatures(grid, vector, shape, cover, mask, missing, encoder)
 
 
-def shape_values(item: CropItem) -> np.ndarray:
+def shape_values(item: UncroppedImage) -> np.ndarray:
     """(len(SHAPE_NAMES),) float32; see `CropFeatures.shape`."""
     aspect = math.log(item.width / item.height)
     size = math.log(max(item.width, item.height) / _SIZE)
@@ -145,7 +130,3 @@ def covered(spec: EncoderSpec, width: int, height: int) -> tuple[float, float]:
     # "shortest": the side that needs the larger scale fills the input, the other is cut; "longest": it is padded
     scale = max(scales) if own.resize == "shortest" else min(scales)
     return scales[0] / scale, scales[1] / scale
-
-
-def _without_vector(filename: str, errors: dict[str, str]) -> str:
-    return f"{filename} has no vector" + (f": {errors[filename]}" if filename in errors else "")

@@ -1,7 +1,6 @@
 """Train a crop proposer: member by member, in small batches, in seconds on the CPU."""
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -33,7 +32,7 @@ from pickroom.learn.crops.proposer import (
     keeps_aspect,
     scaled,
 )
-from pickroom.learn.examples import Progress, TrainingStep
+from pickroom.learn.examples import Progress
 
 _DECAYED = ("enter", "kernel", "move")  # the weights that are drawn towards 0
 _NEED_RIDGE = 10.0  # of the regression of need, on scaled values
@@ -70,7 +69,7 @@ def fit_crops(
     grids = [None] if whole is None else [whole] if whole is (few := reduce_channels(whole)) else [whole, few]
     seen, mean_box = extra(some, arrays), boxes[cropped].mean(axis=0)
     epochs = max(config.least_epochs, round(config.steps / -(-int(cropped.sum()) // config.batch)))
-    started, done = time.monotonic(), 0
+    done = 0
     for grid in grids:
         arrays |= fit_grid_scales(grid) if grid is not None else {}
         inputs = Inputs(scaled(grid, arrays), some.cover, seen)
@@ -82,8 +81,7 @@ def fit_crops(
             for loss in _epochs(inputs.take(cropped), boxes[cropped], keep, flat, weights, config, epochs, rng):
                 done += 1
                 if progress:
-                    of = epochs * config.members * len(grids)
-                    progress(TrainingStep(done, of, loss, None, time.monotonic() - started))
+                    progress(done, epochs * config.members * len(grids), loss)
             weights |= _fit_need(need_inputs(inputs, forward(weights, inputs)), cropped)
             arrays |= {f"{channels}.{member}.{name}": values for name, values in weights.items()}
     return CropProposer.of(arrays, asdict(config), some.sizes, keep)

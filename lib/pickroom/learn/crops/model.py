@@ -6,19 +6,21 @@ Training and recommending both use `crop_features` (DESIGN.md, invariant 5).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 
 from pickroom.core.geometry import CONSTANT_CROP
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics
 from pickroom.learn.crops.features import FEATURE_HASH, CropFeatures, crop_features
 from pickroom.learn.crops.fitting import fit_crops
-from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop
+from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop, unit
 from pickroom.learn.examples import CropExample, Progress
-from pickroom.learn.metrics import Rate, ious
+from pickroom.learn.metrics import ious, rate, rate_words
 from pickroom.learn.training_sets import Kind
 
 _CLIP = 1e-4  # a raw confidence of 0 or 1 has no logit
@@ -42,10 +44,7 @@ class Calibration:
 
     def __call__(self, raw: np.ndarray) -> np.ndarray:
         """(N,) calibrated probabilities of (N,) raw confidences in [0, 1]."""
-        return 1 / (1 + np.exp(-(self.bias + self.slope * _logit(raw))))
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return expit(self.bias + self.slope * _logit(raw))
 
 
 def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
@@ -57,8 +56,6 @@ def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
     """
     if len(raw) < LEAST_ROWS:
         return Calibration(rows=len(raw))
-    from scipy.optimize import minimize
-
     target = np.asarray(right, dtype=np.float64)
     inputs = np.stack([np.ones(len(raw)), _logit(raw)], axis=1)
     centre, scale = np.array([0.0, 1.0]), np.array([_BIAS_SD, _SLOPE_SD])
@@ -67,7 +64,7 @@ def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
         score = inputs @ weights
         pull = (weights - centre) / scale
         loss = np.logaddexp(0, score).sum() - (target * score).sum() + 0.5 * (pull**2).sum()
-        return float(loss), inputs.T @ (1 / (1 + np.exp(-score)) - target) + pull / scale
+        return float(loss), inputs.T @ (expit(score) - target) + pull / scale
 
     found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=[(None, None), (_LEAST_SLOPE, None)])
     bias, slope = (round(float(value), 6) for value in found.x)
@@ -75,8 +72,7 @@ def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
 
 
 def _logit(values: np.ndarray) -> np.ndarray:
-    clipped = np.clip(np.asarray(values, dtype=np.float64), _CLIP, 1 - _CLIP)
-    return np.log(clipped / (1 - clipped))
+    return logit(np.clip(np.asarray(values, dtype=np.float64), _CLIP, 1 - _CLIP))
 
 
 _FIRST_STEP, _LAST_STEP = 0.08, 0.0005  # fractions of the image, of the search for the best constant box
@@ -127,14 +123,10 @@ def nearest_past(train: CropFeatures, boxes: np.ndarray, features: CropFeatures)
     if not len(train):
         return np.tile(best_constant(boxes), (len(features), 1))
     mean = train.vector.mean(axis=0)
-    past, here = (_unit(vectors - mean) for vectors in (train.vector, features.vector))
+    past, here = (unit(vectors - mean) for vectors in (train.vector, features.vector))
     starts = range(0, len(here), _CHUNK)
     nearest = [(here[start : start + _CHUNK] @ past.T).argmax(axis=1) for start in starts]
     return np.asarray(boxes, np.float32)[np.concatenate([np.zeros(0, dtype=np.int64), *nearest])]
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _mean_iou(box: np.ndarray, boxes: np.ndarray) -> float:
@@ -168,16 +160,6 @@ class Evidence:
     right: np.ndarray
     figures: np.ndarray
     losses: np.ndarray
-
-    @classmethod
-    def joined(cls, pieces: Sequence[Evidence]) -> Evidence:
-        """Several as one; nothing of none."""
-        names = [field.name for field in fields(cls)]
-        return cls(*(np.concatenate([np.zeros(0), *(getattr(p, name) for p in pieces)]) for name in names))
-
-    @property
-    def figure(self) -> float:
-        return float(self.figures.mean()) if len(self.figures) else 0.0
 
     @property
     def tie_break(self) -> float:
@@ -225,7 +207,7 @@ class CropModel:
 
     def describe(self) -> dict[str, Any]:
         """What `rebuild` needs besides the arrays, as JSON."""
-        return {"model": self.proposer.describe(), "calibration": self.calibration.to_dict()}
+        return {"model": self.proposer.describe(), "calibration": asdict(self.calibration)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,10 +258,6 @@ class CropTask:
         distance = np.abs(boxed.boxes - meant).max(axis=1) if len(rows) else np.zeros(0)
         return Evidence(boxed.confidence, right, metrics.ious(boxed.boxes, meant), distance)
 
-    def calibrated(self, model: CropModel, evidence: Evidence) -> CropModel:
-        """The same boxes, with confidences fitted on evidence."""
-        return CropModel(model.proposer, fit_calibration(evidence.raw, evidence.right))
-
     def baselines(
         self,
         train: Sequence[CropExample],
@@ -311,9 +289,9 @@ class CropTask:
         return {
             **scored,
             "mark": {"mean_iou": MARK, "reached": scored["mean_iou"] is not None and scored["mean_iou"] >= MARK},
-            "need": Rate(float(agreed.sum()), len(agreed)).to_dict(),
-            "need_without_asking": Rate(float(max(cropped.sum(), (~cropped).sum())), len(agreed)).to_dict(),
-            "no_crop_found": Rate(float((agreed & ~cropped).sum()), int((~cropped).sum())).to_dict(),
+            "need": rate(float(agreed.sum()), len(agreed)),
+            "need_without_asking": rate(float(max(cropped.sum(), (~cropped).sum())), len(agreed)),
+            "no_crop_found": rate(float((agreed & ~cropped).sum()), int((~cropped).sum())),
             "calibration_error": metrics.calibration_error(confidence, right),
             "calibration": metrics.calibration_rows(confidence, right),
         }
@@ -335,7 +313,7 @@ class CropTask:
         parts = [
             f"IoU {scored['mean_iou']:.3f} (median {scored['median_iou']:.3f})",
             f"0.85 or more {scored['iou_85']['value']:.3f}",
-            f"within 5 % {Rate(scored['within_5']['right'], scored['within_5']['of']).words}",
+            f"within 5 % {rate_words(scored['within_5'])}",
             f"centre off by {scored['centre_distance']:.3f}",
         ]
         if "need" in scored:
@@ -353,9 +331,9 @@ class CropTask:
         stages = ["unknown" if e.stage is None else f"{e.stage:g}" for e in examples]
         projects = [e.project_id for e in examples]
         return {
-            **metrics.score_crops(boxes, meant).to_dict(),
-            "by_stage": {n: s.to_dict() for n, s in metrics.score_crops_by(boxes, meant, stages).items()},
-            "by_project": {n: s.to_dict() for n, s in metrics.score_crops_by(boxes, meant, projects).items()},
+            **metrics.score_crops(boxes, meant),
+            "by_stage": metrics.score_crops_by(boxes, meant, stages),
+            "by_project": metrics.score_crops_by(boxes, meant, projects),
         }
 
 

@@ -145,10 +145,10 @@ class CropProposer:
 
 def fit_scales(features: CropFeatures, components: int) -> dict[str, np.ndarray]:
     """The scales of vectors and shapes: arrays for `extra`; all rows have features."""
-    unit = _unit(features.vector)
-    mean = unit.mean(axis=0)
+    vectors = unit(features.vector)
+    mean = vectors.mean(axis=0)
     kept = max(1, min(components, features.vector.shape[1], len(features) - 1))
-    _, spreads, directions = np.linalg.svd(unit - mean, full_matrices=False)
+    _, spreads, directions = np.linalg.svd(vectors - mean, full_matrices=False)
     spreads = np.maximum(spreads[:kept] / math.sqrt(len(features)), max(spreads[0] * 1e-3, 1e-9))
     shape_scale = np.maximum(features.shape.std(axis=0), 1e-3)  # a value that hardly varied must not become huge later
     parts = (mean, directions[:kept].T / spreads, features.shape.mean(axis=0), shape_scale)
@@ -179,7 +179,7 @@ def scaled(grid: np.ndarray | None, arrays: Mapping[str, np.ndarray]) -> np.ndar
 
 def extra(features: CropFeatures, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """(N, B) float32: the network's inputs besides the grid: the vector's main directions, and the shape."""
-    seen = (_unit(features.vector) - arrays["vector_mean"]) @ arrays["directions"]
+    seen = (unit(features.vector) - arrays["vector_mean"]) @ arrays["directions"]
     shape = (features.shape - arrays["shape_mean"]) / arrays["shape_scale"]
     return np.concatenate([seen, shape], axis=1).clip(-_CLIP, _CLIP)
 
@@ -197,7 +197,8 @@ def is_crop(boxes: np.ndarray) -> np.ndarray:
     return np.nan_to_num(area, nan=1.0) < NO_CROP_AREA
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """(N, D) vectors of length 1; zeros stay."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 

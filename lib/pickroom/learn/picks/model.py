@@ -263,7 +263,7 @@ def scores(picks: Sequence[Pick], chances: np.ndarray) -> dict[str, Any]:
     right, losses = right_of(picks, chances), metrics.log_losses(picks, chances)
     confidence = chances.max(axis=1) if len(chances) else np.zeros(0)
     return {
-        **metrics.score_picks(picks, right).to_dict(),
+        **metrics.score_picks(picks, right),
         "log_loss": float(losses.mean()) if len(losses) else None,
         "calibration_error": metrics.calibration_error(confidence, right),
         "calibration": metrics.calibration_rows(confidence, right),
@@ -274,7 +274,7 @@ def scores(picks: Sequence[Pick], chances: np.ndarray) -> dict[str, Any]:
 def baseline_scores(picks: Sequence[Pick]) -> dict[str, Any]:
     """Baseline -> its metrics, as JSON; "chance" has a log loss, too."""
     picks = decisions_of(picks)
-    found = {name: metrics.score_picks(picks, right).to_dict() for name, right in baselines_right(picks).items()}
+    found = {name: metrics.score_picks(picks, right) for name, right in baselines_right(picks).items()}
     even = -np.log(metrics.chance_right(picks))
     found["chance"]["log_loss"] = float(even.mean()) if len(even) else None
     return found

@@ -85,7 +85,7 @@ class PickTask:
 
     def words(self, scored: Mapping[str, Any]) -> str:
         """One line of a score, as `score` or a baseline gives it."""
-        parts = [f"{name} {_rate_words(scored[name])}" for name in ("overall", "normal", "anomaly")]
+        parts = [f"{name} {metrics.rate_words(scored[name])}" for name in ("overall", "normal", "anomaly")]
         if scored.get("log_loss") is not None:
             parts.append(f"log loss {scored['log_loss']:.3f}")
         if scored.get("calibration_error") is not None:
@@ -163,7 +163,3 @@ def block_folds(picks: Sequence[Pick], count: int = FOLDS) -> np.ndarray:
         for place, row in enumerate(own):
             found[row] = place * count // len(own)
     return found
-
-
-def _rate_words(rate: Mapping[str, Any]) -> str:
-    return metrics.Rate(rate["right"], rate["of"]).words
