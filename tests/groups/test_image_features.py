@@ -96,12 +96,13 @@ def test_photographs_with_a_flat_sky_or_in_fog_have_a_hash() -> None:
 
 
 def test_a_preview_of_white_on_white_is_made_again(tmp_path: Path) -> None:
-    image = Pillow.new("RGBA", (200, 200))
-    ImageDraw.Draw(image).ellipse((20, 20, 150, 120), fill="white")
-    image.save(tmp_path / "a.png")
+    drawing = Pillow.new("RGBA", (200, 200))
+    ImageDraw.Draw(drawing).ellipse((20, 20, 150, 120), fill="white")
+    drawing.save(tmp_path / "a.png")
     sha256 = decode.content_hash(tmp_path / "a.png")
     old = thumbnails.thumbnail_path(tmp_path, sha256)
     old.parent.mkdir()
     Pillow.new("RGB", (200, 200), "white").save(old, "JPEG")
-    assert fingerprint(small_preview(tmp_path, sha256, tmp_path / "a.png")) is not None
+    image, flat = small_preview(tmp_path, sha256, tmp_path / "a.png")
+    assert fingerprint(image) is not None and not flat
     assert decode.read_rgb(old).convert("L").getextrema() == (0, 255)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -66,8 +67,7 @@ class EncoderSpec:
     @property
     def encoder_id(self) -> str:
         """The first 16 hex digits of the SHA-256 of the specification's canonical JSON, its patch grid reduced."""
-        text = json.dumps(asdict(self.reduced), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
+        return _id_of(self)
 
     @property
     def patch_size(self) -> int:
@@ -105,6 +105,12 @@ class EncoderSpec:
                 **{**parts, "mean": tuple(parts["mean"]), "std": tuple(parts["std"])}
             )
         return cls(**given)
+
+
+@cache
+def _id_of(spec: EncoderSpec) -> str:
+    text = json.dumps(asdict(spec.reduced), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)

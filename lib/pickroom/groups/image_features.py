@@ -45,13 +45,15 @@ def fingerprint(rgb: PillowImage.Image) -> int | None:
 
     Source: `phash` of imagehash, bit for bit.
     """
+    return None if is_flat(rgb) else _phash(rgb)
+
+
+def _phash(rgb: PillowImage.Image) -> int | None:
     grey = rgb.convert("L").resize((_SIDE, _SIDE), PillowImage.Resampling.LANCZOS)
     waves = _SLOWEST @ np.asarray(grey, np.float64) @ _SLOWEST.T
     above = waves - np.median(waves)
     decided = int((np.abs(above) > _ROUNDING * 2 * _SIDE).sum())  # unnormalised waves are longer by so much
-    if decided < _LEAST_BITS or is_flat(rgb):
-        return None
-    return int.from_bytes(np.packbits(above > 0).tobytes(), "big")
+    return None if decided < _LEAST_BITS else int.from_bytes(np.packbits(above > 0).tobytes(), "big")
 
 
 def is_flat(rgb: PillowImage.Image) -> bool:
@@ -81,28 +83,32 @@ def _specks(pixels: np.ndarray) -> np.ndarray:
 
 
 def _is_plain(squares: np.ndarray) -> bool:
-    waves = np.einsum("ay,yxc,bx->abc", _UNIT_WAVES, squares.astype(np.float64), _UNIT_WAVES, optimize=True)
-    waves[0, 0] = 0
+    waves = _UNIT_WAVES @ np.moveaxis(squares, 2, 0).astype(np.float64) @ _UNIT_WAVES.T
+    waves[:, 0, 0] = 0
+    spread = np.sqrt(np.square(waves).sum(axis=(1, 2))) / _SIDE
+    if (spread >= _LEAST_SPREAD).any():  # of most images
+        return False
     # the median of neighbours' differences, since drawings differ only along their lines
     noise = 1.05 * np.median(np.abs(np.diff(squares.astype(np.int16), axis=0)), axis=(0, 1))
-    spread = np.sqrt(np.square(waves).sum(axis=(0, 1))) / _SIDE
-    decided = (np.abs(waves) > np.maximum(_ROUNDING, _NOISE * noise)).sum(axis=(0, 1))
-    return bool(np.all((spread < _LEAST_SPREAD) & (decided < _LEAST_BITS)))
+    decided = (np.abs(waves) > np.maximum(_ROUNDING, _NOISE * noise)[:, None, None]).sum(axis=(1, 2))
+    return bool((decided < _LEAST_BITS).all())
 
 
-def small_preview(folder: Path, sha256: str, source: Path) -> PillowImage.Image:
-    """A small preview of an image, of the size that a fingerprint needs.
+def small_preview(folder: Path, sha256: str, source: Path) -> tuple[PillowImage.Image, bool]:
+    """A small preview of an image, of the size that a fingerprint needs, and whether it is flat.
 
     Raises ImageError where the image cannot be read, OSError where the preview cannot be written.
     """
     rgb = thumbnails.open_preview(folder, sha256, source, draft=_DRAFT)
-    if is_flat(rgb):
+    flat = is_flat(rgb)
+    if flat:
         with decode.open_image(source) as image:
             stale = decode.is_clear(image)  # version 0.1 laid drawings in white on white
         if stale:
             thumbnails.thumbnail_path(folder, sha256).unlink(missing_ok=True)
             rgb = thumbnails.open_preview(folder, sha256, source, draft=_DRAFT)
-    return rgb
+            flat = is_flat(rgb)
+    return rgb, flat
 
 
 _TILES = 4  # a side: colours of so many squares tell two pictures of one shape apart, and survive a trim
@@ -144,9 +150,8 @@ def fingerprints(
 
     def make(sha256: str) -> Fingerprint | None:
         try:
-            rgb = small_preview(workspace.thumbnails, sha256, places[sha256])
-            bits = fingerprint(rgb)
-            return Fingerprint(bits, colours_of(rgb), bits is None and is_flat(rgb))
+            rgb, flat = small_preview(workspace.thumbnails, sha256, places[sha256])
+            return Fingerprint(None if flat else _phash(rgb), colours_of(rgb), flat)
         except (ImageError, OSError):
             return None  # judged by its vector alone, or by its content alone
 
