@@ -15,6 +15,7 @@ from itertools import combinations
 
 import numpy as np
 
+from pickroom.core.errors import UsageError
 from pickroom.core.records import MAX_GROUP, MIN_GROUP, Image, Ungrouped
 
 LEAST_GROUPS = 30  # with fewer, a threshold would depend on single groups
@@ -27,7 +28,7 @@ _ROWS = 256  # images compared with all others at a time: bounds memory, changes
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When two images are linked; raises ValueError for a number out of its range."""
+    """When two images are linked; raises UsageError for a number out of its range."""
 
     # of their vectors, at least, in [-1, 1]. With the bundled encoder the takes of one photograph have .92 at the
     # median and .86 at the lowest, other photographs of the same thing .66 and .97 at the highest, of other things .25.
@@ -41,12 +42,13 @@ class Thresholds:
     gap: timedelta | None = None
 
     def __post_init__(self) -> None:
+        doing = "grouping by similarity"
         if not -1 <= self.cosine <= 1:
-            raise ValueError(f"a cosine lies in [-1, 1], not {self.cosine!r}")
+            raise UsageError(f"a cosine lies in [-1, 1], not {self.cosine!r}", doing=doing)
         if not 0 <= self.bits <= 64:
-            raise ValueError(f"two hashes differ in 0-64 bits, not {self.bits!r}")
+            raise UsageError(f"two hashes differ in 0-64 bits, not {self.bits!r}", doing=doing)
         if self.gap is not None and self.gap <= timedelta(0):
-            raise ValueError("the gap must be longer than nothing")
+            raise UsageError("the gap must be longer than nothing", doing=doing)
 
 
 THRESHOLDS = Thresholds()
