@@ -111,33 +111,28 @@ class _Alike:
         self.images, self.looks, self.thresholds = images, looks, thresholds
         self.links: list[dict[int, float]] = [{} for _ in images]
         self.nearest: list[tuple[float, int] | None] = [None] * len(images)  # the highest cosine, linked or not
-        if len(images) > 1:
-            self._link()
-
-    def _link(self) -> None:
-        size = next((len(look.vector) for look in self.looks if look.vector is not None), 1)
+        size = next((len(look.vector) for look in looks if look.vector is not None), 1)
         nothing = np.zeros(size, np.float32)
-        unit = unit_rows(np.array([nothing if look.vector is None else look.vector for look in self.looks]))
-        seen = np.array([look.vector is not None for look in self.looks])
-        hashes = np.array([look.fingerprint or 0 for look in self.looks], np.uint64)
-        hashed = np.array([look.fingerprint is not None for look in self.looks])
-        taken = np.array([image.taken_at for image in self.images], "datetime64[us]")
-        for first in range(0, len(self.images), _ROWS):
-            rows = np.arange(first, min(first + _ROWS, len(self.images)))
+        unit = unit_rows(np.array([nothing if look.vector is None else look.vector for look in looks]))
+        seen = np.array([look.vector is not None for look in looks])
+        hashes = np.array([look.fingerprint or 0 for look in looks], np.uint64)
+        hashed = np.array([look.fingerprint is not None for look in looks])
+        taken = np.array([image.taken_at for image in images], "datetime64[us]")
+        for first in range(0, len(images), _ROWS):
+            rows = np.arange(first, min(first + _ROWS, len(images)))
             cosine = np.where(seen[rows, None] & seen, unit[rows] @ unit.T, -np.inf)
             bits = np.bitwise_count(hashes[rows, None] ^ hashes).astype(np.float32)
-            copies = (bits <= self.thresholds.bits) & hashed[rows, None] & hashed
-            apart = np.where(cosine >= self.thresholds.cosine, 1 - cosine, np.inf)
+            copies = (bits <= thresholds.bits) & hashed[rows, None] & hashed
+            apart = np.where(cosine >= thresholds.cosine, 1 - cosine, np.inf)
             apart = np.where(copies, np.minimum(apart, bits / 1000), apart)
             apart[np.arange(len(rows)), rows] = np.inf
             cosine[np.arange(len(rows)), rows] = -np.inf
-            best = cosine.argmax(axis=1)
+            if thresholds.gap is not None:  # NaT, an unknown time, is never too far
+                apart[np.abs(taken[rows, None] - taken) > np.timedelta64(thresholds.gap)] = np.inf
             for place, row in enumerate(rows):
-                if np.isfinite(cosine[place, best[place]]):
-                    self.nearest[row] = (float(cosine[place, best[place]]), int(best[place]))
-            if self.thresholds.gap is not None:  # NaT, an unknown time, is never too far
-                apart[np.abs(taken[rows, None] - taken) > np.timedelta64(self.thresholds.gap)] = np.inf
-            for place, row in enumerate(rows):
+                best = int(cosine[place].argmax())
+                if np.isfinite(cosine[place, best]):
+                    self.nearest[row] = (float(cosine[place, best]), best)
                 near = np.flatnonzero(np.isfinite(apart[place]))
                 # the nearest ones, the earlier name first between equals
                 near = near[np.argsort(apart[place, near], kind="stable")[:_NEIGHBOURS]]
