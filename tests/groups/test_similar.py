@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pickroom.core.errors import UsageError
 from pickroom.core.records import Image, Ungrouped
 from pickroom.groups import similar
 from pickroom.groups.similar import ImageFeatures, Thresholds, group_by_similarity
@@ -133,7 +134,7 @@ def test_no_image_makes_no_group() -> None:
 
 @pytest.mark.parametrize("values", [{"cosine": 1.1}, {"bits": 65}, {"gap": timedelta(0)}])
 def test_thresholds_out_of_range_are_refused(values: dict) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(UsageError):
         Thresholds(**values)
 
 

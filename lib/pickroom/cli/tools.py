@@ -200,10 +200,7 @@ def duplicates(
     if exact and (near or within_groups or cosine is not None or hash_distance is not None):
         what = "--exact leaves near duplicates out, and another option is for them"
         raise UsageError(what, doing="looking for duplicates", hint="leave one of them out")
-    try:
-        thresholds = Thresholds.given(cosine, hash_distance, within_groups, exact)
-    except ValueError as error:
-        raise UsageError(str(error), doing="looking for duplicates") from None
+    thresholds = Thresholds.given(cosine=cosine, bits=hash_distance, within_groups=within_groups, exact=exact)
     chosen = projects_of(console.workspace_here(), projects or [])
     if move:
         if len(chosen) != 1:

@@ -15,6 +15,7 @@ from itertools import combinations
 
 import numpy as np
 
+from pickroom.core.errors import UsageError
 from pickroom.core.records import MAX_GROUP, MIN_GROUP, Image, Ungrouped
 
 LEAST_GROUPS = 30  # with fewer, a threshold would depend on single groups
@@ -27,7 +28,7 @@ _ROWS = 256  # images compared with all others at a time: bounds memory, changes
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When two images are linked; raises ValueError for a number out of its range."""
+    """When two images are linked; raises UsageError for a number out of its range."""
 
     # of their vectors, at least, in [-1, 1]. With the bundled encoder the takes of one photograph have .92 at the
     # median and .86 at the lowest, other photographs of the same thing .66 and .97 at the highest, of other things .25.
@@ -41,12 +42,13 @@ class Thresholds:
     gap: timedelta | None = None
 
     def __post_init__(self) -> None:
+        doing = "grouping by similarity"
         if not -1 <= self.cosine <= 1:
-            raise ValueError(f"a cosine lies in [-1, 1], not {self.cosine!r}")
+            raise UsageError(f"a cosine lies in [-1, 1], not {self.cosine!r}", doing=doing)
         if not 0 <= self.bits <= 64:
-            raise ValueError(f"two hashes differ in 0-64 bits, not {self.bits!r}")
+            raise UsageError(f"two hashes differ in 0-64 bits, not {self.bits!r}", doing=doing)
         if self.gap is not None and self.gap <= timedelta(0):
-            raise ValueError("the gap must be longer than nothing")
+            raise UsageError("the gap must be longer than nothing", doing=doing)
 
 
 THRESHOLDS = Thresholds()
@@ -109,33 +111,28 @@ class _Alike:
         self.images, self.looks, self.thresholds = images, looks, thresholds
         self.links: list[dict[int, float]] = [{} for _ in images]
         self.nearest: list[tuple[float, int] | None] = [None] * len(images)  # the highest cosine, linked or not
-        if len(images) > 1:
-            self._link()
-
-    def _link(self) -> None:
-        size = next((len(look.vector) for look in self.looks if look.vector is not None), 1)
+        size = next((len(look.vector) for look in looks if look.vector is not None), 1)
         nothing = np.zeros(size, np.float32)
-        unit = unit_rows(np.array([nothing if look.vector is None else look.vector for look in self.looks]))
-        seen = np.array([look.vector is not None for look in self.looks])
-        hashes = np.array([look.fingerprint or 0 for look in self.looks], np.uint64)
-        hashed = np.array([look.fingerprint is not None for look in self.looks])
-        taken = np.array([image.taken_at for image in self.images], "datetime64[us]")
-        for first in range(0, len(self.images), _ROWS):
-            rows = np.arange(first, min(first + _ROWS, len(self.images)))
+        unit = unit_rows(np.array([nothing if look.vector is None else look.vector for look in looks]))
+        seen = np.array([look.vector is not None for look in looks])
+        hashes = np.array([look.fingerprint or 0 for look in looks], np.uint64)
+        hashed = np.array([look.fingerprint is not None for look in looks])
+        taken = np.array([image.taken_at for image in images], "datetime64[us]")
+        for first in range(0, len(images), _ROWS):
+            rows = np.arange(first, min(first + _ROWS, len(images)))
             cosine = np.where(seen[rows, None] & seen, unit[rows] @ unit.T, -np.inf)
             bits = np.bitwise_count(hashes[rows, None] ^ hashes).astype(np.float32)
-            copies = (bits <= self.thresholds.bits) & hashed[rows, None] & hashed
-            apart = np.where(cosine >= self.thresholds.cosine, 1 - cosine, np.inf)
+            copies = (bits <= thresholds.bits) & hashed[rows, None] & hashed
+            apart = np.where(cosine >= thresholds.cosine, 1 - cosine, np.inf)
             apart = np.where(copies, np.minimum(apart, bits / 1000), apart)
             apart[np.arange(len(rows)), rows] = np.inf
             cosine[np.arange(len(rows)), rows] = -np.inf
-            best = cosine.argmax(axis=1)
+            if thresholds.gap is not None:  # NaT, an unknown time, is never too far
+                apart[np.abs(taken[rows, None] - taken) > np.timedelta64(thresholds.gap)] = np.inf
             for place, row in enumerate(rows):
-                if np.isfinite(cosine[place, best[place]]):
-                    self.nearest[row] = (float(cosine[place, best[place]]), int(best[place]))
-            if self.thresholds.gap is not None:  # NaT, an unknown time, is never too far
-                apart[np.abs(taken[rows, None] - taken) > np.timedelta64(self.thresholds.gap)] = np.inf
-            for place, row in enumerate(rows):
+                best = int(cosine[place].argmax())
+                if np.isfinite(cosine[place, best]):
+                    self.nearest[row] = (float(cosine[place, best]), best)
                 near = np.flatnonzero(np.isfinite(apart[place]))
                 # the nearest ones, the earlier name first between equals
                 near = near[np.argsort(apart[place, near], kind="stable")[:_NEIGHBOURS]]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from pickroom.core.errors import StoreError, UsageError
+from pickroom.core.errors import StoreError
 from pickroom.core.records import Capture, Image, Ungrouped
 from pickroom.groups.stages import group_by_stage
 from pickroom.store import groups
@@ -101,10 +101,7 @@ def by_similarity(
     from pickroom.groups.similar import THRESHOLDS, group_by_similarity
 
     given = {name: getattr(wanted, name) for name in ("cosine", "bits") if getattr(wanted, name) is not None}
-    try:
-        thresholds = replace(THRESHOLDS, gap=wanted.gap, **given)
-    except ValueError as error:
-        raise UsageError(str(error), doing="grouping by similarity") from None
+    thresholds = replace(THRESHOLDS, gap=wanted.gap, **given)
     stood, apart = image_features.decided_groups(connection, project.id)
     own = [image for group in (*stood, *apart) for image in group.images]
     gone = groups.decided_images(connection)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 from PIL import ImageEnhance
 
+from pickroom.core.errors import UsageError
 from pickroom.groups.image_features import colours_of
 from pickroom.sessions.duplicates import finding
 from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds, find, order, to_stage, why
@@ -206,5 +207,5 @@ def test_a_chain_keeps_both_its_ends() -> None:
 
 @pytest.mark.parametrize("wrong", [{"cosine": 1.5}, {"bits": 65}, {"bits": -1}, {"confirm": -2}])
 def test_thresholds_out_of_range_are_refused(wrong: dict) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(UsageError):
         Thresholds(**wrong)

@@ -9,7 +9,7 @@ import ipywidgets
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
 from pickroom.app.widgets.drawing import Differences, differences, draw_pair, measured, pair_caption
-from pickroom.core.errors import ImageError, UsageError
+from pickroom.core.errors import ImageError
 from pickroom.images import thumbnails
 from pickroom.sessions.duplicates.finding import Copy, DuplicatePair, Thresholds, why
 from pickroom.sessions.duplicates.gathering import projects_of
@@ -156,10 +156,7 @@ def open_duplicates(
         cosine, bits: thresholds of near duplicates, None for those that `duplicates.finding.Thresholds` has.
         within_groups: near pairs inside one group too.
     """
-    try:
-        thresholds = Thresholds.given(cosine, bits, within_groups)
-    except ValueError as error:
-        raise UsageError(str(error), doing="comparing images", subject=project_id) from None
+    thresholds = Thresholds.given(cosine=cosine, bits=bits, within_groups=within_groups)
 
     def make(project: Project) -> DuplicatesDesk:
         _, *rest = projects_of(project.workspace, [project_id, *others])

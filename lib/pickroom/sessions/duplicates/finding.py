@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
+from pickroom.core.errors import UsageError
 from pickroom.core.naming import CROP, CROP_AUTO, CROPPED, SELECTED, filename_of
 
 PICKED = (SELECTED, CROPPED, CROP, CROP_AUTO)  # where a user's picks lie
@@ -131,7 +132,7 @@ _NEAR = np.dtype([("i", "i8"), ("j", "i8"), ("bits", "i8"), ("cosine", "f4"), ("
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When two images are near duplicates; raises ValueError for a number out of its range."""
+    """When two images are near duplicates; raises UsageError for a number out of its range."""
 
     cosine: float = 0.97  # lowest cosine of vectors, in [-1, 1], that links two images whatever their hashes are
     bits: int = 10  # of 64 by which their perceptual hashes may differ, at most
@@ -145,18 +146,16 @@ class Thresholds:
     exact: bool = False  # exact pairs alone: no picture and no vector is read
 
     @classmethod
-    def given(cls, cosine: float | None, bits: int | None, within_groups: bool, exact: bool = False) -> Self:
+    def given(cls, **values: Any) -> Self:
         """Thresholds that the user gave; None takes the default."""
-        usual = cls(within_groups=within_groups, exact=exact)
-        usual = usual if cosine is None else replace(usual, cosine=cosine)
-        return usual if bits is None else replace(usual, bits=bits)
+        return cls(**{name: value for name, value in values.items() if value is not None})
 
     def __post_init__(self) -> None:
         for value in (self.cosine, self.confirm):
             if not -1 <= value <= 1:
-                raise ValueError(f"a cosine lies in [-1, 1], not {value!r}")
+                raise UsageError(f"a cosine lies in [-1, 1], not {value!r}", doing="looking for duplicates")
         if not 0 <= self.bits <= 64:
-            raise ValueError(f"two hashes differ in 0-64 bits, not {self.bits!r}")
+            raise UsageError(f"two hashes differ in 0-64 bits, not {self.bits!r}", doing="looking for duplicates")
 
 
 @dataclass(frozen=True, slots=True)

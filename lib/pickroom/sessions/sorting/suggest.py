@@ -152,12 +152,8 @@ class Neighbours:
     def __init__(self, matrix: np.ndarray, names: Sequence[str], chance: float) -> None:
         counts = Counter(names)
         kept = [i for i, name in enumerate(names) if counts[name] >= LEAST_EACH]
-        self.matrix = unit_rows(matrix[kept]) if kept else np.zeros((0, matrix.shape[1]), np.float32)
-        self.names = [names[i] for i in kept]
-        self._places: dict[str, list[int]] = {}
-        for place, name in enumerate(self.names):
-            self._places.setdefault(name, []).append(place)
-        self.ready = len(self._places) >= LEAST_FOLDERS
+        self.matrix, self.names = unit_rows(matrix[kept]), np.array([names[i] for i in kept], str)
+        self.ready = len(set(self.names.tolist())) >= LEAST_FOLDERS
         self.chance = chance
         self.reliability, self.kinship = self._check() if self.ready else (0.0, chance)
 
@@ -167,48 +163,40 @@ class Neighbours:
             return [None] * len(matrix)
         found = []
         for similarities in unit_rows(matrix) @ self.matrix.T:
-            vote = self._vote(similarities, self.names)
-            confidence = vote.confidence * self.reliability * self._near(self._nearest(similarities, vote.name))
+            vote = _vote(similarities, self.names)
+            near = float(similarities[self.names == vote.name].max())  # 0 as near as by chance, 1 as is usual there
+            scale = self.kinship - self.chance
+            near = min(max((near - self.chance) / scale, 0.0), 1.0) if scale > 0 else 0.0
+            confidence = vote.confidence * self.reliability * near
             found.append(replace(vote, confidence=confidence) if confidence >= LEAST_CONFIDENCE else None)
         return found
-
-    def _near(self, similarity: float) -> float:
-        """A cosine to a folder's nearest image on the scale from chance (0) to the usual value in a folder (1)."""
-        if self.kinship <= self.chance:
-            return 0.0
-        return min(max((similarity - self.chance) / (self.kinship - self.chance), 0.0), 1.0)
-
-    def _nearest(self, similarities: np.ndarray, name: str, but: int | None = None) -> float:
-        """The largest of (M,) cosines among the images of one folder, one of them left out."""
-        return max(float(similarities[i]) for i in self._places[name] if i != but)
-
-    def _vote(self, similarities: np.ndarray, names: Sequence[str]) -> Suggestion:
-        """The vote of the nearest, given the cosine to each sorted image (M,); its confidence is the share of votes."""
-        count = min(NEIGHBOURS, len(similarities) - 1)
-        nearest = np.argpartition(-similarities, count)[: count + 1]
-        nearest = nearest[np.argsort(-similarities[nearest], kind="stable")].tolist()
-        floor = similarities[nearest[count]]
-        votes: dict[str, float] = defaultdict(float)
-        for place in nearest[:count]:
-            # how much nearer than the first that has no vote; the small part lets equals count
-            votes[names[place]] += float(similarities[place] - floor) + 1e-3
-        name, weight = max(votes.items(), key=lambda vote: vote[1])
-        agreeing = sum(names[place] == name for place in nearest[:count])
-        return Suggestion(name, weight / sum(votes.values()), agreeing, count)
 
     def _check(self) -> tuple[float, float]:
         """On sorted images, each left out in turn: the share that the others sort right, with one right and one wrong
         added, and the usual cosine to the nearest other image of their folder.
         """
-        kin = []
+        kin, right = [], 0
         checked = np.unique(np.linspace(0, len(self.names) - 1, min(len(self.names), _CHECKED)).astype(int)).tolist()
-        right = 0
         for place in checked:
-            similarities = self.matrix @ self.matrix[place]
-            kin.append(self._nearest(similarities, self.names[place], but=place))
-            others = np.delete(similarities, place)  # an image has no vote on itself
-            right += self._vote(others, self.names[:place] + self.names[place + 1 :]).name == self.names[place]
+            own, names = self.names[place], np.delete(self.names, place)  # an image has no vote on itself
+            similarities = np.delete(self.matrix @ self.matrix[place], place)
+            kin.append(float(similarities[names == own].max()))
+            right += _vote(similarities, names).name == own
         return (right + 1) / (len(checked) + 2), float(np.median(kin))
+
+
+def _vote(similarities: np.ndarray, names: np.ndarray) -> Suggestion:
+    """The vote of the nearest, given the cosine to each sorted image (M,); its confidence is the share of votes."""
+    count = min(NEIGHBOURS, len(similarities) - 1)
+    nearest = np.argpartition(-similarities, count)[: count + 1]
+    nearest = nearest[np.argsort(-similarities[nearest], kind="stable")].tolist()
+    floor = similarities[nearest[count]]
+    votes: dict[str, float] = defaultdict(float)
+    for place in nearest[:count]:
+        # how much nearer than the first that has no vote; the small part lets equals count
+        votes[str(names[place])] += float(similarities[place] - floor) + 1e-3
+    name, weight = max(votes.items(), key=lambda vote: vote[1])
+    return Suggestion(name, weight / sum(votes.values()), int((names[nearest[:count]] == name).sum()), count)
 
 
 def chance(matrix: np.ndarray) -> float:
