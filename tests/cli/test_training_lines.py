@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from pickroom.cli.learn import _Shown
+from pickroom.cli.learn import shown_progress
 from pickroom.learn.progress import Status
 
 
 def test_a_training_without_a_terminal_is_about_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:
     status = Status("ranker", ("p",), 1)
-    with _Shown() as shown:
+    with shown_progress() as shown:
         shown(replace(status, phase="checking the decisions"))
         for epoch in range(801):
             shown(replace(status, phase="training", done=epoch, of=800, loss=1 / (epoch + 1)))

@@ -8,18 +8,27 @@ from __future__ import annotations
 import inspect
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.console import added, option
 from pickroom.cli.project import next_line
 from pickroom.core.errors import UsageError
 from pickroom.exports.formats import FORMATS, ExportFormat, ExportRequest
 from pickroom.store.workspace import Project
 
-if TYPE_CHECKING:
-    from pickroom.files.sidecars import Fault
+with console.lazily():
+    from pickroom import integrity
+    from pickroom.analysis import safe_sql
+    from pickroom.analysis.reports import finish as finishing
+    from pickroom.analysis.reports import render
+    from pickroom.features import blocks
+    from pickroom.files import sidecars
+    from pickroom.learn import reading
+    from pickroom.store import connect, operations
+
 
 _SHOWN = 200  # rows of an answer in words
 _LONGEST = 16  # values of a list that are shown in one
@@ -28,8 +37,6 @@ _LONGEST = 16  # values of a list that are shown in one
 @console.command(has_json=True)
 def sql(query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT, or EXPLAIN of one.")]) -> None:
     """Query all projects with SQL. Some views: decisions, crops, groups, images, recommendations, models."""
-    from pickroom.analysis import safe_sql
-
     result = safe_sql.run(console.workspace_here(), query)
     for problem in result.problems:
         console.say(f"pickroom: {problem.line}")
@@ -58,19 +65,12 @@ def _shown(value: Any) -> Any:
 @console.command(has_json=True)
 def check(
     project: console.ProjectName,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Write lost sidecars again, complete rows cropped without one.")
-    ] = False,
+    repair: bool = option(False, "Write lost sidecars again, complete rows cropped without one.", "--repair"),
 ) -> None:
     """Check decisions, crops and the places of images, and write the inspection report."""
-    from pickroom import integrity
-    from pickroom.features import blocks
-    from pickroom.integrity.whereabouts import in_words
-    from pickroom.learn.reading import inspect_all
-
     opened = console.project_of(project)
     repaired = _repair_crops(opened) if repair else []
-    found, *imports = inspect_all(opened)
+    found, *imports = reading.inspect_all(opened)
     faults = [] if found.errors else _crop_faults(opened)  # unsound rows cannot be compared with files
     finishing = integrity.inspect(opened, purpose="finishing")
     lies = integrity.whereabouts(opened)
@@ -93,7 +93,7 @@ def check(
     lines += [f"  waiting crop: {fault.line}" for fault in faults]
     if any(fault.repairable for fault in faults):
         lines.append(f"  repair what the database knows: pickroom check {opened.id} --repair")
-    lines += [f"  {line}" for line in in_words(lies.to_dict(), opened.id)]
+    lines += [f"  {line}" for line in integrity.in_words(lies.to_dict(), opened.id)]
     if not any(one.findings for one in (found, *imports)) and not faults and lies.is_sound:
         lines.append("  every check passes")
     if finishing.errors and not found.errors:
@@ -107,30 +107,21 @@ def check(
 
 
 def _repair_crops(project: Project) -> list[str]:
-    from pickroom.files import sidecars
-    from pickroom.store.connect import connect
-
-    with closing(connect(project.database)) as connection:
+    with closing(connect.connect(project.database)) as connection:
         return sidecars.repair(project, connection)
 
 
-def _crop_faults(project: Project) -> list[Fault]:
+def _crop_faults(project: Project) -> list[sidecars.Fault]:
     """Problems of waiting crops; none while file operations are unfinished, or the image folder is missing."""
-    from pickroom.files import sidecars
-    from pickroom.store import operations
-    from pickroom.store.connect import open_read_only
-
     if not project.root.is_dir():
         return []
-    with open_read_only(project.database) as connection:
+    with connect.open_read_only(project.database) as connection:
         return [] if operations.count_planned(connection) else sidecars.look(project, connection)
 
 
 @console.command()
 def report(project: console.ProjectName) -> None:
     """Run a project's report notebooks; `finish` does this, too."""
-    from pickroom.analysis.reports import render
-
     opened = console.project_of(project)
     with console.listing_items(prefix=""):
         pages = render.run(opened)
@@ -142,12 +133,10 @@ def report(project: console.ProjectName) -> None:
 @console.command()
 def finish(
     project: console.ProjectName,
-    execute: Annotated[bool, typer.Option("--execute", help="Do it (default: only show what would happen).")] = False,
-    originals: Annotated[bool, typer.Option("--originals", help="Also archive the originals of crops.")] = False,
+    execute: bool = option(False, "Do it (default: only show what would happen).", "--execute"),
+    originals: bool = option(False, "Also archive the originals of crops.", "--originals"),
 ) -> None:
     """Report on a project, archive it and mark it as finished; refuses while work is unfinished."""
-    from pickroom.analysis.reports import finish as finishing
-
     opened = console.project_of(project)
     if not execute:
         plan = finishing.plan(opened, originals=originals)
@@ -195,10 +184,10 @@ def export(
 
 def _require_served(chosen: ExportFormat, given: dict[str, Any]) -> None:
     """Refuse an option that would do nothing."""
-    for option in _OPTIONS.values():
-        if given[option.name] != option.default and option not in chosen.options:
-            formats = [f"--{known.name}" for known in FORMATS if option in known.options]
-            what = f"--{option.name} does nothing with --{chosen.name}"
+    for one in _OPTIONS.values():
+        if given[one.name] != one.default and one not in chosen.options:
+            formats = [f"--{known.name}" for known in FORMATS if one in known.options]
+            what = f"--{one.name} does nothing with --{chosen.name}"
             raise UsageError(what, doing="exporting", hint=f"it belongs to {' or '.join(formats)}")
 
 
@@ -206,19 +195,13 @@ def _parameters() -> list[inspect.Parameter]:
     """The command's parameters: those of `export`, with an option for each format and each option of one."""
     made = [inspect.signature(export, eval_str=True).parameters["projects"]]
     for known in FORMATS:
-        declared = typer.Option(f"--{known.name}", metavar="DIR" if known.has_folder else None, help=known.help)
-        made.append(_option(known.name, Path | None if known.has_folder else bool, declared, None))
-    for option in _OPTIONS.values():
-        kind: Any = Literal[option.choices] if option.choices else bool
-        made.append(_option(option.name, kind, typer.Option(f"--{option.name}", help=option.help), option.default))
+        kind: Any = Path | None if known.has_folder else bool
+        default, metavar = (None, "DIR") if known.has_folder else (False, None)
+        made.append(added(known.name, kind, option(default, known.help, f"--{known.name}", metavar=metavar)))
+    for one in _OPTIONS.values():
+        kind = Literal[one.choices] if one.choices else bool
+        made.append(added(one.name, kind, option(one.default, one.help, f"--{one.name}")))
     return made
-
-
-def _option(name: str, kind: Any, declared: Any, default: object) -> inspect.Parameter:
-    default = False if kind is bool else default
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declared]
-    )
 
 
 export.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]  # PEP 362 lets a function have one

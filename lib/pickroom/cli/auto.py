@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.console import option
 from pickroom.core.quantities import plural
 
-if TYPE_CHECKING:
-    from pickroom.automation.sandbox import AutomationTarget
+with console.lazily():
+    from pickroom.automation import apply as executor
+    from pickroom.automation import evidence, guarantee
+    from pickroom.automation import generate as generating
+    from pickroom.automation import metrics as measuring
+    from pickroom.automation import sandbox as places
+    from pickroom.sessions import keys as key_table
+    from pickroom.sessions.review import auto_session
+
 
 auto = typer.Typer(
     help="Decide, review and apply by the recommendations, on a copy of the project in sandbox/.", no_args_is_help=True
@@ -28,33 +37,22 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")
 @console.command(of=auto)
 def generate(
     project: console.ProjectName,
-    overrides_only: Annotated[
-        bool, typer.Option("--overrides-only", help="Guarantee the limit on overrides only, not that on anomalies.")
-    ] = False,
-    confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Approve unseen from this confidence on; not guaranteed.")
-    ] = None,
-    most_cut: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Approve no crop unseen that removes more than this share.")
-    ] = None,
+    overrides_only: bool = option(
+        False, "Guarantee the limit on overrides only, not that on anomalies.", "--overrides-only"
+    ),
+    confidence: float | None = option(None, "Approve unseen from this confidence on; not guaranteed.", min=0, max=1),
+    most_cut: float | None = option(None, "Approve no crop unseen that removes more than this share.", min=0, max=1),
     sandbox: Sandbox = None,
     production: Production = False,
 ) -> None:
     """Copy the project to the sandbox and propose a pick and crop for each undecided group. Moves no file."""
-    from dataclasses import replace
-
-    from pickroom.automation import sandbox as places
-    from pickroom.automation.generate import generate as write_decisions
-    from pickroom.automation.generate import recommend_first
-    from pickroom.automation.guarantee import RISK_TARGET
-
     opened = console.project_of(project)
     with console.progress_bar("Reading groups") as progress:
-        notes = recommend_first(opened, progress)
+        notes = generating.recommend_first(opened, progress)
     with console.progress_bar("Copying to the sandbox") as progress:
         place = places.prepare(opened, sandbox, production=production, progress=progress)
-    risk = replace(RISK_TARGET, anomaly=None) if overrides_only else RISK_TARGET
-    made = write_decisions(place, risk, confidence=confidence, most_cut=most_cut)
+    risk = replace(guarantee.RISK_TARGET, anomaly=None) if overrides_only else guarantee.RISK_TARGET
+    made = generating.generate(place, risk, confidence=confidence, most_cut=most_cut)
     if not place.is_copy:
         console.say(f"pickroom: no copy is made: these are the project's own files in {place.project.root}")
     for note in (*notes, *made.notes):
@@ -71,21 +69,15 @@ def generate(
 @console.command(of=auto)
 def review(
     project: console.ProjectName,
-    keys: Annotated[Path | None, typer.Option(help="A file of keys, one per line; - reads stdin.")] = None,
-    order: Annotated[
-        Literal["worth", "folder"], typer.Option(help="worth: groups most likely to be overridden first.")
-    ] = "worth",
+    keys: Path | None = option(None, "A file of keys, one per line; - reads stdin."),
+    order: Literal["worth", "folder"] = option("worth", "worth: groups most likely to be overridden first."),
     sandbox: Sandbox = None,
     production: Production = False,
 ) -> None:
     """Review the proposals by a file of keys; the deck is in 50_automate.ipynb. Moves no file."""
-    from pickroom.automation import sandbox as places
-    from pickroom.sessions.keys import read_keys
-    from pickroom.sessions.review.auto_session import AutoSession
-
-    pressed = read_keys(console.read_text(keys, "reading keys")) if keys else []
+    pressed = key_table.read_keys(console.read_text(keys, "reading keys")) if keys else []
     place = places.locate(console.project_of(project), sandbox, production=production)
-    session = AutoSession(place, order=order)
+    session = auto_session.AutoSession(place, order=order)
     try:
         for key in pressed:
             session.press(key)
@@ -98,14 +90,12 @@ def review(
 @console.command(of=auto)
 def apply(
     project: console.ProjectName,
-    execute: Annotated[bool, typer.Option("--execute", help="Do it (default: only show it).")] = False,
+    execute: bool = option(False, "Do it (default: only show it).", "--execute"),
     yes: Yes = False,
     sandbox: Sandbox = None,
     production: Production = False,
 ) -> None:
     """Show every step of what was approved; with --execute do all steps, or none if one fails."""
-    from pickroom.automation import apply as executor
-
     place = _place(project, sandbox, production)
     note = executor.finish_first(place) if execute else executor.unfinished_note(place)
     if note:
@@ -128,14 +118,12 @@ def apply(
 @console.command(of=auto)
 def undo(
     project: console.ProjectName,
-    execute: Annotated[bool, typer.Option("--execute", help="No effect: an undo is always done.")] = False,
+    execute: bool = option(False, "No effect: an undo is always done.", "--execute"),
     yes: Yes = False,
     sandbox: Sandbox = None,
     production: Production = False,
 ) -> None:
     """Undo the latest apply: files, rows and crops."""
-    from pickroom.automation import apply as executor
-
     place = _place(project, sandbox, production)
     if place.confirm:
         _confirm(place, "", yes)
@@ -147,8 +135,6 @@ def undo(
 @console.command(has_json=True, of=auto)
 def metrics(project: console.ProjectName, sandbox: Sandbox = None, production: Production = False) -> None:
     """Show approvals, overrides, accepted crops and time saved, and write automation_metrics.json."""
-    from pickroom.automation import metrics as measuring
-
     place = _place(project, sandbox, production)
     found = measuring.metrics_of(place)
     path = measuring.write(place, found)
@@ -158,25 +144,19 @@ def metrics(project: console.ProjectName, sandbox: Sandbox = None, production: P
 @console.command(has_json=True, of=auto)
 def thresholds(
     project: console.ProjectName,
-    confidence: Annotated[
-        list[float] | None, typer.Option(min=0, max=1, help="A further threshold; repeatable.")
-    ] = None,
+    confidence: list[float] | None = option(None, "A further threshold; repeatable.", min=0, max=1),
 ) -> None:
     """Show what each threshold would have approved and got wrong, on blind decisions and past picks."""
-    from pickroom.automation import evidence
-
     with console.progress_bar("Reading past picks") as progress:
         found = evidence.report(console.project_of(project), confidence or (), progress)
     console.show(found.lines(), found.to_dict())
 
 
-def _place(project: str, sandbox: Path | None, production: bool) -> AutomationTarget:
-    from pickroom.automation import sandbox as places
-
+def _place(project: str, sandbox: Path | None, production: bool) -> places.AutomationTarget:
     return places.locate(console.project_of(project), sandbox, production=production)
 
 
-def _confirm(place: AutomationTarget, question: str, yes: bool) -> None:
+def _confirm(place: places.AutomationTarget, question: str, yes: bool) -> None:
     """Ask; outside the sandbox the project's name must be typed, whatever --yes says."""
     if place.confirm:
         place.require_name(

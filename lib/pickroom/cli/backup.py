@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.console import option
 from pickroom.core.errors import UsageError
 from pickroom.core.quantities import format_bytes
 from pickroom.store.workspace import Workspace
 
-if TYPE_CHECKING:
-    from pickroom.maintenance.backup.restoring import RestorePlan
-    from pickroom.store.copies import Copy
+with console.lazily():
+    from pickroom.maintenance import token_budget
+    from pickroom.maintenance.backup import restoring, writing
+    from pickroom.maintenance.reclaim import delete, planning
+    from pickroom.store import copies
+
 
 _SHOWN = 20
 
@@ -22,13 +26,9 @@ _SHOWN = 20
 @console.command("backup", has_json=True)
 def backup_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file; in a folder it is named by the time.")],
-    no_vectors: Annotated[
-        bool, typer.Option("--no-vectors", help="Leave out vectors and features, and show their size.")
-    ] = False,
+    no_vectors: bool = option(False, "Leave out vectors and features, and show their size.", "--no-vectors"),
 ) -> None:
     """Save decisions, models, vectors and logs of every project in one verified file."""
-    from pickroom.maintenance.backup import writing
-
     with console.progress_bar("Backing up") as progress:
         made = writing.write(console.workspace_here(), file, progress, vectors=not no_vectors)
     files = made.listing.files
@@ -51,16 +51,10 @@ def backup_command(
 @console.command("restore", has_json=True)
 def restore_command(
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A file that `pickroom backup` made.")] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Set aside other files that are here (default: only name them).")
-    ] = False,
-    project: Annotated[
-        str | None, typer.Option("--project", metavar="P", help="Instead of FILE: list the project's copies.")
-    ] = None,
-    copy: Annotated[
-        str | None, typer.Option("--copy", metavar="NAME", help="With --project: the copy to restore.")
-    ] = None,
-    execute: Annotated[bool, typer.Option("--execute", help="With --replace or --copy: do it.")] = False,
+    replace: bool = option(False, "Set aside other files that are here (default: only name them).", "--replace"),
+    project: str | None = option(None, "Instead of FILE: list the project's copies.", "--project", metavar="P"),
+    copy: str | None = option(None, "With --project: the copy to restore.", "--copy", metavar="NAME"),
+    execute: bool = option(False, "With --replace or --copy: do it.", "--execute"),
 ) -> None:
     """Restore a backup, or an automatic copy of a project's database."""
     if (file is None) == (project is None):
@@ -86,8 +80,6 @@ def restore_command(
 
 
 def _list_copies(workspace: Workspace, project_id: str) -> None:
-    from pickroom.maintenance.backup import restoring
-
     found = restoring.listed(workspace, project_id)
     lines = [f"Copies of the database of {project_id}, the newest first:" if found else f"{project_id} has no copy yet"]
     lines += [f"  {_copy_words(copy)}" for copy in found]
@@ -96,14 +88,14 @@ def _list_copies(workspace: Workspace, project_id: str) -> None:
     console.show(lines, values)
 
 
-def _copy_words(copy: Copy) -> str:
+def _copy_words(copy: copies.Copy) -> str:
     counted = {"groups": copy.groups, "decisions": copy.decisions}
     rows = ", ".join(f"{count:,} {what}" for what, count in counted.items() if count is not None) or "no rows counted"
     sound = "sound" if copy.problem is None else f"NOT SOUND: {copy.problem}"
     return f"{copy.path.name}: {copy.made_at:%Y-%m-%d %H:%M}Z, {rows}, {format_bytes(copy.size)}, {sound}"
 
 
-def _copy_values(copy: Copy) -> dict[str, Any]:
+def _copy_values(copy: copies.Copy) -> dict[str, Any]:
     return {
         "name": copy.path.name,
         "made_at": f"{copy.made_at:%Y-%m-%dT%H:%M:%S.%fZ}",
@@ -116,8 +108,6 @@ def _copy_values(copy: Copy) -> dict[str, Any]:
 
 
 def _restore_copy(workspace: Workspace, project_id: str, name: str, execute: bool) -> None:
-    from pickroom.maintenance.backup import restoring
-
     if execute:
         found, aside = restoring.restore_copy(workspace, project_id, name)
     else:
@@ -141,8 +131,6 @@ def _restore_copy(workspace: Workspace, project_id: str, name: str, execute: boo
 
 
 def _restore_file(workspace: Workspace, file: Path, replace: bool, execute: bool) -> None:
-    from pickroom.maintenance.backup import restoring
-
     with console.progress_bar("Restoring") as progress:
         if replace and not execute:
             found, done = restoring.plan(workspace, file, progress), False
@@ -170,7 +158,7 @@ def _is_there(root: str | None) -> bool:
     return root is not None and Path(root).is_dir()
 
 
-def _words(found: RestorePlan, done: bool) -> list[str]:
+def _words(found: restoring.RestorePlan, done: bool) -> list[str]:
     files, size = len(found.listing.files), format_bytes(found.listing.size)
     lines = [f"Backup of {found.listing.made_at}: {files} files, {size}, every one as it was saved"]
     verb = "restored" if done else "to restore"
@@ -191,19 +179,14 @@ _WORD = "delete"
 @console.command(has_json=True)
 def reclaim(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Default: all.")] = None,
-    execute: Annotated[bool, typer.Option("--execute", help="Move to the trash (default: only list).")] = False,
-    permanent: Annotated[
-        bool, typer.Option("--permanent", help="With --execute: delete for good; asks first.")
-    ] = False,
+    execute: bool = option(False, "Move to the trash (default: only list).", "--execute"),
+    permanent: bool = option(False, "With --execute: delete for good; asks first.", "--permanent"),
 ) -> None:
     """Free disk space: archived images, images that were set aside, and vectors of unused encoders."""
-    from pickroom.maintenance.reclaim import delete
-    from pickroom.maintenance.reclaim.planning import plan
-
     if permanent and not execute:
         raise UsageError("--permanent does nothing by itself", doing="reclaiming disk space", hint="add --execute")
     workspace = console.workspace_here()
-    planned = plan(workspace, projects or [])
+    planned = planning.plan(workspace, projects or [])
     if execute and not planned.items:
         delete.execute(planned, workspace)  # deletes nothing, but completes the log after a kill
     if not execute or not planned.items:
@@ -225,11 +208,9 @@ def reclaim(
 
 @console.command(has_json=True)
 def tokens(
-    limit: Annotated[int | None, typer.Option(min=0, help="The limit per day, if you set another one.")] = None,
+    limit: int | None = option(None, "The limit per day, if you set another one.", min=0),
 ) -> None:
     """Show the tokens that your own language model has spent today, and how many are left."""
-    from pickroom.maintenance.token_budget import DAILY_LIMIT, TokenLedger
-
-    ledger = TokenLedger(console.workspace_here(), DAILY_LIMIT if limit is None else limit)
+    ledger = token_budget.TokenLedger(console.workspace_here(), token_budget.DAILY_LIMIT if limit is None else limit)
     values = {"spent": ledger.spent(), "daily_limit": ledger.daily_limit, "file": str(ledger.path)}
     console.show([ledger.line], values)

@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, wraps
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import typer
@@ -43,10 +47,41 @@ _named_home: ContextVar[Path | None] = ContextVar("_named_home", default=None)
 _as_json: ContextVar[bool] = ContextVar("_as_json", default=False)
 
 
+class _Lazily(MetaPathFinder):
+    """Find this package's modules, but run them only once an attribute of theirs is asked for."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name.startswith("pickroom.") else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
+
+
+@contextmanager
+def lazily() -> Iterator[None]:
+    """Import modules at their first use, so that `pickroom --help`, and each command, wait for no others."""
+    finder = _Lazily()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
 def _name_home(value: Path | None) -> Path | None:
     """Remember a --home for the commands that this run suggests."""
     _named_home.set(value)
     return value
+
+
+def option(default: Any, help: str, *names: str, **more: Any) -> Any:
+    """The default value of a command's parameter that is an option; `names` and `more` as for `typer.Option`."""
+    return typer.Option(default, *names, help=help, **more)
+
+
+def added(name: str, kind: Any, default: object) -> inspect.Parameter:
+    """A parameter that a command has besides those of its function."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
 # what `command` adds to the parameters of a command
@@ -67,9 +102,6 @@ def command(
     Args:
         of: the group that it belongs to.
     """
-
-    def added(name: str, kind: Any, default: object) -> inspect.Parameter:
-        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
     def declare(function: Callable[..., None]) -> Callable[..., None]:
         @wraps(function)
@@ -281,9 +313,7 @@ def version(value: bool) -> None:
 
 @app.callback()
 def options(
-    show_version: Annotated[
-        bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version and exit.")
-    ] = False,
+    show_version: bool = option(False, "Show the version and exit.", "--version", callback=version, is_eager=True),
 ) -> None:
     pass
 

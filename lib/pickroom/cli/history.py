@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.console import option
 from pickroom.core.errors import UsageError
 
-if TYPE_CHECKING:
-    from pickroom.history.staging import StagedImport
+with console.lazily():
+    from pickroom.history import anomalies as looking
+    from pickroom.history import backfill as filling
+    from pickroom.history import extraction, importing, staging
+    from pickroom.indexing import regrouping
+    from pickroom.store import legacy
+
 
 Execute = Annotated[bool, typer.Option("--execute", help="Write (default: only show what would be written).")]
 _DRY = "Nothing was written: add --execute"
@@ -21,26 +27,20 @@ _DRY = "Nothing was written: add --execute"
 @console.command("import-csv", has_json=True)
 def import_csv(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Old logs (docs/legacy-schemas.md).")],
-    project: Annotated[
-        str | None, typer.Option("--project", metavar="P", help="The project of rows that name none.")
-    ] = None,
-    by_folder: Annotated[bool, typer.Option("--by-folder", help="Take the project of a row from its folder.")] = False,
-    mapped: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="FOLDER=PROJECT", help="The project of the rows of a folder; repeatable."),
-    ] = None,
-    by_name: Annotated[bool, typer.Option("--by-name", help="Take the project of a row from its file names.")] = False,
-    dates: Annotated[
-        list[str] | None,
-        typer.Option(metavar="P=FIRST..LAST", help="The project of rows of these days that name none; repeatable."),
-    ] = None,
+    project: str | None = option(None, "The project of rows that name none.", "--project", metavar="P"),
+    by_folder: bool = option(False, "Take the project of a row from its folder.", "--by-folder"),
+    mapped: list[str] | None = option(
+        None, "The project of the rows of a folder; repeatable.", "--map", metavar="FOLDER=PROJECT"
+    ),
+    by_name: bool = option(False, "Take the project of a row from its file names.", "--by-name"),
+    dates: list[str] | None = option(
+        None, "The project of rows of these days that name none; repeatable.", metavar="P=FIRST..LAST"
+    ),
     execute: Execute = False,
 ) -> None:
     """Import old CSV logs of picks and crops into a new database next to each project's own."""
-    from pickroom.history.importing import read_logs
-
     with console.progress_bar("Reading rows") as progress:
-        found = read_logs(
+        found = importing.read_logs(
             *(console.workspace_here(), files, project, progress),
             by_folder=by_folder,
             by_name=by_name,
@@ -62,10 +62,8 @@ def _folders_of(mapped: Sequence[str]) -> dict[str, str]:
     return folders
 
 
-def _import(found: StagedImport, execute: bool) -> None:
+def _import(found: staging.StagedImport, execute: bool) -> None:
     """Show what was found before anything is written, on stderr where stdout is kept for JSON; write it if asked."""
-    from pickroom.indexing.regrouping import unclear_line
-
     with found:
         if console.as_json():
             console.say(console.printable(found.lines()))
@@ -76,7 +74,7 @@ def _import(found: StagedImport, execute: bool) -> None:
         names, registered = ", ".join(written), ", ".join(found.report.unregistered)
         text = f"Written: {names}" + (f"; registered: {registered}" if registered else "")
         text = (text if written or registered else "Nothing new to write") if execute else _DRY
-        unclear = [f"{name}: {unclear_line(count)}" for name, count in found.unclear.items()]
+        unclear = [f"{name}: {regrouping.unclear_line(count)}" for name, count in found.unclear.items()]
         console.show([text, *unclear], {**found.to_dict(), "written": written, "unclear": found.unclear})
         # skipped rows with reasons are a result; a file without a usable row is a failure
         console.fail_if(any(file.is_useless for file in found.report.files))
@@ -90,18 +88,14 @@ def import_folders(
     execute: Execute = False,
 ) -> None:
     """Import picks and crops from two folders: the original images and those that were kept."""
-    from pickroom.history.extraction import read_pair
-
     with console.progress_bar("Comparing images") as progress:
-        found = read_pair(console.workspace_here(), original, final, project, progress)
+        found = extraction.read_pair(console.workspace_here(), original, final, project, progress)
     _import(found, execute)
 
 
 @console.command(has_json=True)
 def backfill(project: console.ProjectName, execute: Execute = False) -> None:
     """Fill in whether older rows accepted the AI's crop, by the folders of their images."""
-    from pickroom.history import backfill as filling
-
     opened = console.project_of(project)
     planned = filling.plan(opened)
     copy = filling.apply(opened, planned) if execute else None
@@ -116,9 +110,6 @@ def anomalies(
     execute: Execute = False,
 ) -> None:
     """Count, by project, picks of a lower stage; --execute writes the cases to data/training/."""
-    from pickroom.history import anomalies as looking
-    from pickroom.store import legacy
-
     workspace = console.workspace_here()
     summary, cases = looking.find(workspace, projects or ())
     started = [one for one in workspace.project_ids() if one in summary.projects]

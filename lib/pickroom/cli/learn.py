@@ -4,46 +4,50 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.console import option
 from pickroom.cli.project import next_line
 from pickroom.core import quiet
 from pickroom.core.errors import UsageError
-from pickroom.store.workspace import Workspace
+from pickroom.store.workspace import Project, Workspace
 
-if TYPE_CHECKING:
-    from pickroom.features.choice import EncoderConfig
-    from pickroom.store.workspace import Project
+with console.lazily():
+    from pickroom.features import choice, faces
+    from pickroom.history import vectors
+    from pickroom.indexing import engines, pipeline
+    from pickroom.indexing import report as reports
+    from pickroom.learn import evaluation, models, progress, recommending, retraining, splits, training, training_sets
+    from pickroom.store import legacy
 
 
 @console.command(has_json=True)
 def embed(
     project: console.ProjectName,
-    encoder: Annotated[
-        str | None,
-        typer.Option(help="bundled or openclip[:MODEL/TAG] (default: the project's; for a new project bundled)."),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="OpenCLIP's architecture and weights, which are downloaded.", metavar="MODEL/TAG")
-    ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="A local OpenCLIP folder: open_clip_config.json and weights.", metavar="FOLDER")
-    ] = None,
-    change_encoder: Annotated[bool, typer.Option("--change-encoder", help="Embed all with another encoder.")] = False,
-    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu (default: the best of this machine).")] = None,
+    encoder: str | None = option(
+        None, "bundled or openclip[:MODEL/TAG] (default: the project's; for a new project bundled)."
+    ),
+    model: str | None = option(None, "OpenCLIP's architecture and weights, which are downloaded.", metavar="MODEL/TAG"),
+    checkpoint: Path | None = option(
+        None, "A local OpenCLIP folder: open_clip_config.json and weights.", metavar="FOLDER"
+    ),
+    change_encoder: bool = option(False, "Embed all with another encoder.", "--change-encoder"),
+    device: str | None = option(None, "cuda, mps or cpu (default: the best of this machine)."),
     dtype: Annotated[str | None, typer.Option(hidden=True)] = None,  # of version 0.1
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="local, or ray for several machines.")] = "local",
-    address: Annotated[str | None, typer.Option(help="The address of a Ray cluster (default: start Ray here).")] = None,
+    engine: Literal["local", "ray"] = option("local", "local, or ray for several machines."),
+    address: str | None = option(None, "The address of a Ray cluster (default: start Ray here)."),
     regions: Annotated[bool, typer.Option(hidden=True)] = True,  # of version 0.1
-    verify: Annotated[bool, typer.Option("--verify", help="Check the vectors, and make 20 of them again.")] = False,
-    import_legacy: Annotated[
-        Path | None,
-        typer.Option(help="Only import vectors of an earlier system; --encoder names what made them.", metavar="JSONL"),
-    ] = None,
+    verify: bool = option(False, "Check the vectors, and make 20 of them again.", "--verify"),
+    import_legacy: Path | None = option(
+        None, "Only import vectors of an earlier system; --encoder names what made them.", metavar="JSONL"
+    ),
 ) -> None:
     """Make a vector of every image, once. It can be interrupted: the next run goes on from there."""
     opened = console.project_of(project)
@@ -51,20 +55,15 @@ def embed(
         raise UsageError(f"vectors are not computed in {dtype} any more", doing="embedding", hint="leave --dtype out")
     if address and engine != "ray":
         raise UsageError("--address names a Ray cluster", doing="embedding", hint="add --engine ray")
-    from pickroom.features.choice import EncoderConfig
 
-    asked = EncoderConfig(encoder, model, checkpoint, device, change_encoder)
+    asked = choice.EncoderConfig(encoder, model, checkpoint, device, change_encoder)
     if import_legacy is not None:
         _import(opened, import_legacy, asked if encoder or model or checkpoint else None)
         return
     if engine == "local":  # Ray needs it
         quiet.arrow_without_pandas()
-    from pickroom.indexing.engines import EmbedConfig
-    from pickroom.indexing.pipeline import embed as run
-    from pickroom.indexing.report import bar
-
-    config = EmbedConfig(encoder=asked, engine=engine, address=address)
-    report = run(opened, config, bar, verify=verify)
+    config = engines.EmbedConfig(encoder=asked, engine=engine, address=address)
+    report = pipeline.embed(opened, config, reports.bar, verify=verify)
     problems = report.verification.problems if report.verification else ()
     console.show(f"{report.words()}\n{next_line(opened.id)}", report.to_dict())
     for problem in problems:
@@ -75,17 +74,13 @@ def embed(
 @console.app.command()
 def install(what: Annotated[Literal["faces"], typer.Argument(help="faces: eyes, mouth and pose of people.")]) -> None:
     """Install optional packages without the dependencies that they declare and do not need."""
-    from pickroom.features import faces
-
     if not faces.installed():
         faces.install()
     console.say("pickroom: faces are measured when images are embedded")
 
 
-def _import(project: Project, cache: Path, declared: EncoderConfig | None) -> None:
-    from pickroom.history.vectors import import_cache
-
-    report = import_cache(project, cache, declared)
+def _import(project: Project, cache: Path, declared: choice.EncoderConfig | None) -> None:
+    report = vectors.import_cache(project, cache, declared)
     lines = [f"{report.lines} lines = {report.imported} imported + {sum(report.skipped.values())} skipped"]
     lines += [f"  {count} skipped: {reason}" for reason, count in report.skipped.most_common()]
     lines.append(f"  {report.matched} of the imported ones are of images that the last scan knows")
@@ -103,10 +98,6 @@ def _import(project: Project, cache: Path, declared: EncoderConfig | None) -> No
     console.fail_if(report.lines and not report.imported)
 
 
-if TYPE_CHECKING:
-    from pickroom.learn.progress import ProgressReporter, Status
-    from pickroom.learn.training_sets import Kind
-
 _LINES = 10  # lines of progress per training, without a terminal
 
 Projects = Annotated[
@@ -119,28 +110,18 @@ Projects = Annotated[
 def train(
     model: Annotated[str, typer.Argument(metavar="ranker|crop_proposer", help="Which model.")],
     projects: Projects = None,
-    holdout: Annotated[str | None, typer.Option(metavar="PROJECT", help="Hold out this whole project.")] = None,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show the progress of the running training; if none runs, start one.")
-    ] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Stop the running training.")] = False,
-    anomaly_weight: Annotated[
-        list[float] | None,
-        typer.Option(help="Compare with a fit that weights picks of a lower stage; never used to recommend."),
-    ] = None,
-    override_weight: Annotated[
-        float, typer.Option(help="Compare with a fit that weights overrides; never used to recommend.")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 1,
-    device: Annotated[str, typer.Option(hidden=True, help="No effect: both models are trained on the CPU.")] = "cpu",
+    holdout: str | None = option(None, "Hold out this whole project.", metavar="PROJECT"),
+    watch: bool = option(False, "Show the progress of the running training; if none runs, start one.", "--watch"),
+    stop: bool = option(False, "Stop the running training.", "--stop"),
+    anomaly_weight: list[float] | None = option(
+        None, "Compare with a fit that weights picks of a lower stage; never used to recommend."
+    ),
+    override_weight: float = option(1.0, "Compare with a fit that weights overrides; never used to recommend."),
+    seed: int = option(1, "The same seed gives the same model."),
+    device: str = option("cpu", "No effect: both models are trained on the CPU.", hidden=True),
 ) -> None:
     """Train a model on decisions; it recommends once it has been shown to be better than the present one."""
-    from pickroom.learn import progress
-    from pickroom.learn.splits import SplitConfig
-    from pickroom.learn.training import train
-    from pickroom.learn.training_sets import require_kind
-
-    workspace, kind = console.workspace_here(), require_kind(model)
+    workspace, kind = console.workspace_here(), training_sets.require_kind(model)
     if stop:
         asked = progress.request_stop(workspace, kind)
         console.show(f"{kind}: {'asked to stop at the end of its epoch' if asked else 'none is being trained'}")
@@ -156,9 +137,10 @@ def train(
     projects = projects or [one for one in workspace.project_ids() if workspace.project(one).manifest.encoder]
     if not projects:
         raise UsageError("no project has vectors", doing=f"training the {kind}", hint="to make them: pickroom open .")
-    shown = _Shown()
-    with console.listing_items(prefix=""), shown:
-        made = train(workspace, kind, projects, SplitConfig(holdout=holdout), task, shown, _stops_by_signal)
+    with console.listing_items(prefix=""), shown_progress() as shown:
+        made = training.train(
+            workspace, kind, projects, splits.SplitConfig(holdout=holdout), task, shown, _stops_by_signal
+        )
     unsound = _unsound(workspace, [*projects, *([holdout] if holdout else [])])
     console.show([*made.lines, f"report: {made.report}"])
     console.fail_if(unsound)
@@ -169,15 +151,13 @@ def evaluate(
     projects: Annotated[
         list[str], typer.Argument(metavar="PROJECT...", help="Projects whose decisions to score the models on.")
     ],
-    sample: Annotated[int, typer.Option(min=0, help="Also show this many random held-out groups.")] = 0,
-    seed: Annotated[int | None, typer.Option(help="The seed of the sample (default: random).")] = None,
+    sample: int = option(0, "Also show this many random held-out groups.", min=0),
+    seed: int | None = option(None, "The seed of the sample (default: random)."),
 ) -> None:
     """Score every version of the models on decisions that it was not trained on."""
-    from pickroom.learn import evaluation
-    from pickroom.learn.evaluation import evaluate
-
     with console.progress_bar("Reading groups") as progress:
-        found = evaluate(workspace := console.workspace_here(), projects, sample, seed, progress)
+        workspace = console.workspace_here()
+        found = evaluation.evaluate(workspace, projects, sample, seed, progress)
     unsound = _unsound(workspace, projects)
     values = found.to_dict() | {"unsound_rows": unsound}
     console.show(evaluation.evaluation_lines(found), values)
@@ -187,11 +167,9 @@ def evaluate(
 @console.command(has_json=True)
 def recommend(project: console.ProjectName) -> None:
     """Recommend for every undecided group, with the current models or else the baseline."""
-    from pickroom.learn.recommending import recommend
-
     opened = console.project_of(project)
     with console.progress_bar("Reading groups") as progress:
-        report = recommend(opened, progress)
+        report = recommending.recommend(opened, progress)
     for fault in report.faults:
         console.say(f"pickroom: {fault}")
     unsound = console.name_unsound(opened)
@@ -202,29 +180,22 @@ def recommend(project: console.ProjectName) -> None:
 @console.command(hidden=True)
 def retrain(
     project: console.ProjectName,
-    versions: Annotated[bool, typer.Option("--versions", help="Make a new version of each model.")] = False,
+    versions: bool = option(False, "Make a new version of each model.", "--versions"),
 ) -> None:
     """Learn the decisions of all projects with this one's encoder, then recommend; the deck starts this."""
-    from pickroom.learn.retraining import retrain
-
-    with _Shown() as shown:
-        lines = retrain(console.workspace_here(), project, shown, versions=versions)
+    with shown_progress() as shown:
+        lines = retraining.retrain(console.workspace_here(), project, shown, versions=versions)
     console.show(list(lines))
 
 
 def _unsound(workspace: Workspace, project_ids: list[str]) -> int:
-    from pickroom.store import legacy
-
     opened = [workspace.project(project_id) for project_id in dict.fromkeys(project_ids)]
     return sum(console.name_unsound(project, legacy.databases(workspace, project.id)) for project in opened)
 
 
-def _task(kind: Kind, anomaly_weights: list[float] | None, override_weight: float, seed: int) -> Any:
-    from dataclasses import replace
+def _task(kind: training_sets.Kind, anomaly_weights: list[float] | None, override_weight: float, seed: int) -> Any:
 
-    from pickroom.learn.models import default_task
-
-    task: Any = default_task(kind)
+    task: Any = models.default_task(kind)
     weights = tuple(dict.fromkeys(anomaly_weights or ()))
     if weights or override_weight != 1:
         if kind != "ranker" or min((override_weight, *weights)) < 1:
@@ -238,10 +209,8 @@ def _task(kind: Kind, anomaly_weights: list[float] | None, override_weight: floa
     return replace(task, config=replace(task.config, seed=seed))
 
 
-def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[str]) -> None:
+def _watch(workspace: Workspace, kind: training_sets.Kind, projects: list[str], options: list[str]) -> None:
     """Follow the running training, or start one and follow it."""
-    from pickroom.learn import progress
-
     started = None
     if not progress.is_running(workspace, kind):
         if not projects:
@@ -252,7 +221,7 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
             )
         started = progress.start_command(workspace, kind, ["train", kind, *projects, *options])
     try:
-        with _Shown() as shown:
+        with shown_progress() as shown:
             last = progress.follow(workspace, kind, shown, (lambda: started.starting) if started else None)
     except KeyboardInterrupt:
         console.say(f"pickroom: the training goes on; stop it: pickroom train {kind} --stop")
@@ -265,36 +234,28 @@ def _watch(workspace: Workspace, kind: Kind, projects: list[str], options: list[
     console.show(last.message.splitlines())
 
 
-def _stops_by_signal(told: ProgressReporter) -> None:
+def _stops_by_signal(told: progress.ProgressReporter) -> None:
     """Let SIGINT and SIGTERM stop at the end of the epoch."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, told.ask_to_stop)
         signal.signal(signal.SIGTERM, told.ask_to_stop)
 
 
-class _Shown:
+@contextmanager
+def shown_progress() -> Iterator[Callable[[progress.Status], None]]:
     """Progress on stderr: one rewritten line in a terminal, else one line per phase and ten per training."""
+    said, phase = 0, ""
 
-    def __init__(self) -> None:
-        self._console = console.messages
-        self._status = self._console.status("") if self._console.is_terminal else None
-        self._said, self._phase = 0, ""
-
-    def __enter__(self) -> _Shown:
-        if self._status is not None:
-            self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._status is not None:
-            self._status.stop()
-
-    def __call__(self, status: Status) -> None:
-        if self._status is not None:
-            self._status.update(console.printable([status.line]))
-            return
+    def say(status: progress.Status) -> None:
+        nonlocal said, phase
         tenth = status.done * _LINES // status.of if status.of else 0
         # one line for each fit that only measures the confidence
-        if status.phase != self._phase or (tenth > self._said and "measuring" not in status.phase):
-            self._said, self._phase = tenth, status.phase
+        if status.phase != phase or (tenth > said and "measuring" not in status.phase):
+            said, phase = tenth, status.phase
             console.say(status.line)
+
+    if not console.messages.is_terminal:
+        yield say
+        return
+    with console.messages.status("") as line:
+        yield lambda status: line.update(console.printable([status.line]))

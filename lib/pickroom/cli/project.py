@@ -8,8 +8,19 @@ from typing import Annotated, Any
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.console import option
 from pickroom.core.errors import PickroomError, UsageError
 from pickroom.core.quantities import percent, plural
+
+with console.lazily():
+    from pickroom import integrity
+    from pickroom.app import lab as jupyter
+    from pickroom.app.server import app_server
+    from pickroom.cli.doctor import machine, workspaces
+    from pickroom.groups import stages, strategies
+    from pickroom.history import logged_paths
+    from pickroom.indexing import projects, regrouping
+
 
 _LONGEST_GAP = 365 * 24 * 60  # minutes
 _SHOWN = 20  # images that are listed by name
@@ -19,27 +30,18 @@ _NAMED = 3  # images named per reason; more are only counted, and --json lists t
 @console.command(has_json=True)
 def start(
     project: console.ProjectName,
-    images: Annotated[Path | None, typer.Option("--images", help="The folder of images.")] = None,
-    finished: Annotated[
-        bool, typer.Option("--finished", help="Register a finished project without images, for imported decisions.")
-    ] = False,
-    aliases: Annotated[
-        list[str] | None, typer.Option("--alias", metavar="NAME", help="Its name in old logs; repeatable.")
-    ] = None,
-    title: Annotated[str | None, typer.Option(help="The title that is shown.")] = None,
-    rename_duplicates: Annotated[bool, typer.Option(help="Put the folder before duplicate names.")] = False,
-    mirror: Annotated[
-        bool, typer.Option("--mirror", help="Keep sub-folders in selected/ and the others, as for duplicate names.")
-    ] = False,
-    in_place: Annotated[
-        bool | None, typer.Option("--in-place/--no-in-place", help="Write decisions into XMP sidecars; no image moves.")
-    ] = None,
+    images: Path | None = option(None, "The folder of images.", "--images"),
+    finished: bool = option(False, "Register a finished project without images, for imported decisions.", "--finished"),
+    aliases: list[str] | None = option(None, "Its name in old logs; repeatable.", "--alias", metavar="NAME"),
+    title: str | None = option(None, "The title that is shown."),
+    rename_duplicates: bool = option(False, "Put the folder before duplicate names."),
+    mirror: bool = option(False, "Keep sub-folders in selected/ and the others, as for duplicate names.", "--mirror"),
+    in_place: bool | None = option(
+        None, "Write decisions into XMP sidecars; no image moves.", "--in-place/--no-in-place"
+    ),
     naming: console.SidecarNaming = "stem",
 ) -> None:
     """Make a project of a folder of images: scan and group them, recommend the baseline."""
-    from pickroom.history.logged_paths import new_aliases
-    from pickroom.indexing import projects
-
     sidecars = console.naming_of(in_place, naming)
     if in_place is not None and images is None and not finished:
         projects.set_in_place(console.project_of(project), sidecars)
@@ -54,7 +56,7 @@ def start(
         hint = f"of the folder you are in: pickroom start {project} --images .; see: pickroom start --help"
         raise UsageError("give either --images or --finished", doing="starting a project", hint=hint)
     workspace = console.workspace_here()
-    names = new_aliases(workspace, project, aliases or ())
+    names = logged_paths.new_aliases(workspace, project, aliases or ())
     if images is None:
         registered = projects.register(workspace, project, title=title, aliases=names)
         then = f"Import its decisions, as in: pickroom import-csv decisions.csv --project {registered.id}"
@@ -87,8 +89,6 @@ def in_place_words(naming: str | None) -> str:
 
 def next_line(project_id: str) -> str:
     """The next command for a project, by what waits there."""
-    from pickroom.indexing import projects
-
     project = console.project_of(project_id)
     seen = projects.status(project, files=False)
     if seen["status"] != "active":
@@ -129,23 +129,15 @@ def scan_lines(report: Any) -> list[str]:
 @console.command(has_json=True)
 def groups(
     project: console.ProjectName,
-    by: Annotated[
-        str, typer.Option(help="stage: by the stages in file names; similarity: by how images look.")
-    ] = "stage",
-    gap: Annotated[
-        float | None, typer.Option(help="Most minutes from one stage to the next (default: 5; by similarity no limit).")
-    ] = None,
-    cosine: Annotated[float | None, typer.Option(help="By similarity: lowest cosine of two images' vectors.")] = None,
-    hash_distance: Annotated[
-        int | None, typer.Option("--hash-distance", metavar="BITS", help="By similarity: most differing bits of 64.")
-    ] = None,
-    tune: Annotated[bool, typer.Option("--tune", help="By similarity: fit to your decisions.")] = False,
+    by: str = option("stage", "stage: by the stages in file names; similarity: by how images look."),
+    gap: float | None = option(None, "Most minutes from one stage to the next (default: 5; by similarity no limit)."),
+    cosine: float | None = option(None, "By similarity: lowest cosine of two images' vectors."),
+    hash_distance: int | None = option(
+        None, "By similarity: most differing bits of 64.", "--hash-distance", metavar="BITS"
+    ),
+    tune: bool = option(False, "By similarity: fit to your decisions.", "--tune"),
 ) -> None:
     """Scan the project's folder again and group new images; by similarity, those that are in no group."""
-    from pickroom.groups.stages import DEFAULT_GAP
-    from pickroom.groups.strategies import Similarity
-    from pickroom.indexing import projects
-
     if by not in ("stage", "similarity"):
         raise UsageError(f"groups cannot be made by {by!r}", doing="grouping", hint="use --by stage or similarity")
     if by == "stage" and (tune or cosine is not None or hash_distance is not None):
@@ -157,8 +149,8 @@ def groups(
     with console.progress_bar("Reading images") as progress:
         report = projects.rescan(
             opened,
-            gap=limit or DEFAULT_GAP,
-            by=Similarity(cosine, hash_distance, limit, tune) if by == "similarity" else None,
+            gap=limit or stages.DEFAULT_GAP,
+            by=strategies.Similarity(cosine, hash_distance, limit, tune) if by == "similarity" else None,
             progress=progress,
         )
     console.show([*scan_lines(report), next_line(project)], report.to_dict())
@@ -170,8 +162,6 @@ def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]", he
 
     Exits 1 if Pickroom's folders hold images that no record explains, or a project cannot be read.
     """
-    from pickroom.indexing import projects
-
     workspace = console.workspace_here()
     found = []
     for project_id in [project] if project else workspace.project_ids():
@@ -188,15 +178,12 @@ def status(project: Annotated[str | None, typer.Argument(metavar="[PROJECT]", he
 
 
 def status_words(entry: dict[str, Any]) -> str:
-    from pickroom.indexing.regrouping import similarity_hint, status_line
-    from pickroom.integrity.whereabouts import in_words
-
     if "error" in entry:
         return f"{entry['project_id']}: {entry['error']}"
     name = entry["project_id"]
     there = f"images in {entry['root']}" + ("" if entry["root_exists"] else "  (NOT THERE: pickroom relocate)")
     lines = [
-        status_line(entry),
+        regrouping.status_line(entry),
         f"  {there if entry['root'] else 'registered without images'}",
     ]
     lines += [f"  {in_place_words(entry['in_place'])}"] if entry["in_place"] else []
@@ -209,7 +196,7 @@ def status_words(entry: dict[str, Any]) -> str:
         lines.append(f"  in no group: {plural(entry['ungrouped'], 'image')} (why: pickroom groups {name}){unseen}")
     lines += [f"  skipped: {item['files']} {item['extension']} ({item['reason']})" for item in entry["skipped"]]
     if entry["ungrouped"] and not entry["groups"]:
-        lines.append(f"  next: {similarity_hint(name)}")
+        lines.append(f"  next: {regrouping.similarity_hint(name)}")
     if entry["incomplete_crops"]:
         crops = entry["incomplete_crops"]
         wait = f"{plural(len(crops), 'crop')} wait{'s' * (len(crops) == 1)}"
@@ -223,7 +210,7 @@ def status_words(entry: dict[str, Any]) -> str:
     for batch in entry["batches"]:
         gone = "undone" if batch["undone"] and not batch["done"] else f"{batch['done']} of {batch['operations']} files"
         lines.append(f"  batch {batch['batch']} ({batch['planned_at'][:16]}Z): {gone}")
-    lines += [f"  {line}" for line in in_words(entry, name)]
+    lines += [f"  {line}" for line in integrity.in_words(entry, name)]
     lines += [f"  held back: {group_id}: {reason}" for group_id, reason in entry["held"].items()]
     accuracy = entry["performance"].get("selection_accuracy")
     if accuracy is not None:
@@ -237,15 +224,13 @@ def alias(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Names to add (none: list them).")
     ] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove these names.")] = False,
+    remove: bool = option(False, "Remove these names.", "--remove"),
 ) -> None:
     """List, add or remove the names that old logs and caches have for a project, such as "training data/anna_final"."""
-    from pickroom.history.logged_paths import new_aliases
-
     workspace = console.workspace_here()
     opened = workspace.project(project)
     if names:
-        given = names if remove else new_aliases(workspace, project, names)
+        given = names if remove else logged_paths.new_aliases(workspace, project, names)
         kept = [name for name in opened.manifest.aliases if name not in given]
         if remove and len(kept) + len(set(given)) != len(opened.manifest.aliases):
             what = f"not all of these are aliases of {opened.id}"
@@ -258,20 +243,16 @@ def alias(
 @console.command()
 def relocate(project: console.ProjectName, folder: Annotated[Path, typer.Argument(help="The new folder.")]) -> None:
     """Tell a project that its image folder has moved."""
-    from pickroom.indexing import projects
-
     moved = projects.relocate(console.workspace_here(), project, folder)
     console.show(f"Project {moved.id} now has its images in {moved.root}")
 
 
 @console.command()
 def lab(
-    port: Annotated[int, typer.Option(help="The port to listen on; if taken, the next free one.")] = 8888,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+    port: int = option(8888, "The port to listen on; if taken, the next free one."),
+    browser: bool = option(True, "Open a browser window.", "--browser/--no-browser"),
 ) -> None:
     """Open JupyterLab with your copies of the notebooks: on this machine only, with a token."""
-    from pickroom.app import lab as jupyter
-
     workspace = console.workspace_here()
     outdated = jupyter.copy_notebooks(workspace)
     if outdated:
@@ -285,12 +266,10 @@ def lab(
 @console.command("app")
 def picking_app(
     project: Annotated[str, typer.Argument(metavar="[PROJECT]", help="Default: choose on the page.")] = "",
-    port: Annotated[int, typer.Option(help="The port to listen on; if taken, the next free one.")] = 8866,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+    port: int = option(8866, "The port to listen on; if taken, the next free one."),
+    browser: bool = option(True, "Open a browser window.", "--browser/--no-browser"),
 ) -> None:
     """Review and crop in the browser without notebooks: on this machine only, with a token."""
-    from pickroom.app.server import app_server
-
     app_server.run(console.workspace_here(), project, port=port, browser=browser)
 
 
@@ -301,8 +280,6 @@ def doctor() -> None:
     Changes nothing and downloads nothing. The functions of a disk are tried in a hidden folder, which is
     removed. Exits 1 if a check failed.
     """
-    from pickroom.cli.doctor import machine, workspaces
-
     findings = [*machine.look(), *workspaces.look(console.workspace_here())]
     values = workspaces.to_dict(findings)
     console.show([finding.line for finding in findings], values)

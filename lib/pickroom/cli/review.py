@@ -6,46 +6,48 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.console import option
 from pickroom.cli.project import next_line
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import filename_of, folder_of, join, source_folder, split
 from pickroom.core.quantities import plural
 from pickroom.core.records import CropBox
 from pickroom.storage.json_records import from_json, parse_lines
+from pickroom.store.workspace import Project
 
-if TYPE_CHECKING:
-    from pickroom.files.cropping import Order
-    from pickroom.files.journal import Outcome
-    from pickroom.store.workspace import Project
+with console.lazily():
+    from pickroom.automation import apply
+    from pickroom.files import batch as batches
+    from pickroom.files import cropping, journal, recovery, returning
+    from pickroom.sessions import keys as key_table
+    from pickroom.sessions.crop import session as crop_session
+    from pickroom.sessions.review import session as sessions
+    from pickroom.store import connect
 
 
 @console.command()
 def review(
     project: console.ProjectName,
-    keys: Annotated[Path | None, typer.Option(help="A file of keys, one per line; - reads stdin.")] = None,
-    blind: Annotated[bool, typer.Option(help="Hide each recommendation until you have chosen.")] = False,
-    no_ai: Annotated[bool, typer.Option("--no-ai", help="Neither show nor record recommendations.")] = False,
-    order: Annotated[
-        Literal["folder", "worth"], typer.Option(help="worth: groups most likely to be overridden first.")
-    ] = "folder",
+    keys: Path | None = option(None, "A file of keys, one per line; - reads stdin."),
+    blind: bool = option(False, "Hide each recommendation until you have chosen."),
+    no_ai: bool = option(False, "Neither show nor record recommendations.", "--no-ai"),
+    order: Literal["folder", "worth"] = option("folder", "worth: groups most likely to be overridden first."),
 ) -> None:
     """Review by a file of keys, without a browser; the deck is in 20_review.ipynb."""
-    from pickroom.sessions.keys import read_keys
-    from pickroom.sessions.review.session import ManualSession, ReviewSession
-
     if no_ai and (blind or order != "folder"):
         what = "--no-ai has no recommendation to hide or to order by"
         raise UsageError(what, doing="opening a review", hint="leave --blind and --order out")
-    pressed = read_keys(console.read_text(keys, "reading keys")) if keys else []
+    pressed = key_table.read_keys(console.read_text(keys, "reading keys")) if keys else []
     opened = console.project_of(project)
     undone = False
-    with closing(ManualSession(opened) if no_ai else ReviewSession(opened, blind=blind, order=order)) as session:
+    made = sessions.ManualSession(opened) if no_ai else sessions.ReviewSession(opened, blind=blind, order=order)
+    with closing(made) as session:
         for key in pressed:
             session.press(key)
             if session.last_result is not None and session.state.message == session.last_result.line:
@@ -63,21 +65,11 @@ def review(
 @console.command()
 def recover(
     project: console.ProjectName,
-    unexplained: Annotated[
-        bool, typer.Option("--unexplained", help="Return images in Pickroom's folders that no record explains.")
-    ] = False,
-    give_up: Annotated[
-        bool, typer.Option("--give-up", help="Close operations on files that are gone for good.")
-    ] = False,
-    execute: Annotated[
-        bool, typer.Option("--execute", help="With --unexplained or --give-up: do it (default: only show it).")
-    ] = False,
+    unexplained: bool = option(False, "Return images in Pickroom's folders that no record explains.", "--unexplained"),
+    give_up: bool = option(False, "Close operations on files that are gone for good.", "--give-up"),
+    execute: bool = option(False, "With --unexplained or --give-up: do it (default: only show it).", "--execute"),
 ) -> None:
     """Finish file operations that a crash interrupted."""
-    from pickroom.automation import apply
-    from pickroom.files.batch import recover as finish
-    from pickroom.store.connect import connect
-
     opened = console.project_of(project)
     if unexplained and give_up:
         raise UsageError("--unexplained and --give-up exclude each other", doing="recovering", hint="give one of them")
@@ -88,8 +80,8 @@ def recover(
     if execute:
         hint = f"leave it out, or: pickroom recover {project} --unexplained --execute"
         raise UsageError("--execute belongs to --unexplained and --give-up", doing="recovering", hint=hint)
-    with closing(connect(opened.database)) as connection:
-        outcome = finish(opened, connection)
+    with closing(connect.connect(opened.database)) as connection:
+        outcome = batches.recover(opened, connection)
     apply.complete_logs(opened)
     finished = plural(len(outcome.done), "unit")
     _report(outcome, f"Recovered {opened.id}: {finished} finished, {len(outcome.failed)} put back")
@@ -97,15 +89,11 @@ def recover(
 
 def _return(opened: Project, execute: bool) -> None:
     """Return unexplained images, or show where they would go."""
-    from pickroom.files import returning
-    from pickroom.files.journal import Outcome
-    from pickroom.store.connect import connect
-
-    with closing(connect(opened.database)) as connection:
+    with closing(connect.connect(opened.database)) as connection:
         if execute:
             batch, returns, outcome = returning.execute(opened, connection)
         else:
-            batch, returns, outcome = 0, returning.plan(opened, connection), Outcome()
+            batch, returns, outcome = 0, returning.plan(opened, connection), journal.Outcome()
     lines = [*(one.line for one in returns), *returning.summary(returns)]
     if not returns:
         lines = [f"Every image in the folders of {opened.id} is explained by the journal or a row"]
@@ -127,20 +115,14 @@ def undo_command(
     project: console.ProjectName, batch: Annotated[int, typer.Option(help="The number that finalise and status print.")]
 ) -> None:
     """Put a finalised batch back: files, choices and rows."""
-    from pickroom.files.batch import undo_in_words
-    from pickroom.store.connect import connect
-
     opened = console.project_of(project)
-    with console.listing_items(), closing(connect(opened.database)) as connection:
-        outcome, words = undo_in_words(opened, connection, batch)
+    with console.listing_items(), closing(connect.connect(opened.database)) as connection:
+        outcome, words = batches.undo_in_words(opened, connection, batch)
     _report(outcome, words)
 
 
 def _close(opened: Project, execute: bool) -> None:
     """Close the units whose files are gone, or show which those are."""
-    from pickroom.automation import apply
-    from pickroom.files import recovery
-
     missing, outcome = recovery.close_lost(opened, execute=execute)
     if execute:
         apply.complete_logs(opened)
@@ -156,7 +138,7 @@ def _close(opened: Project, execute: bool) -> None:
     console.fail_if(outcome.stuck)
 
 
-def _report(outcome: Outcome, text: str | Sequence[str]) -> None:
+def _report(outcome: journal.Outcome, text: str | Sequence[str]) -> None:
     for unit, reason in {**outcome.failed, **outcome.stuck}.items():
         console.say(f"{unit}: {reason}")
     console.show(text)
@@ -166,19 +148,16 @@ def _report(outcome: Outcome, text: str | Sequence[str]) -> None:
 @console.command()
 def crop(
     project: console.ProjectName,
-    boxes: Annotated[
-        Path | None,
-        typer.Option(help='JSON lines {"filename", "box"} or {"filename", "action": "delete"}; - is stdin.'),
-    ] = None,
-    apply_ai: Annotated[bool, typer.Option("--apply-ai", help="Crop all of crop_auto/ as the AI proposed.")] = False,
+    boxes: Path | None = option(
+        None, 'JSON lines {"filename", "box"} or {"filename", "action": "delete"}; - is stdin.'
+    ),
+    apply_ai: bool = option(False, "Crop all of crop_auto/ as the AI proposed.", "--apply-ai"),
 ) -> None:
     """Crop the images that wait, by a file of boxes; the desk is in 30_crop.ipynb."""
-    from pickroom.sessions.crop.session import CropSession
-
     if boxes is not None and apply_ai:
         raise UsageError("--boxes and --apply-ai exclude each other", doing="cropping", hint="give one of them")
     wanted = read_boxes(console.read_text(boxes, "reading boxes")) if boxes is not None else []
-    with closing(CropSession(console.project_of(project))) as session:
+    with closing(crop_session.CropSession(console.project_of(project))) as session:
         if session.state.message:  # what was recovered or rebuilt at the start
             console.say(session.state.message)
         if not apply_ai and boxes is None:
@@ -230,10 +209,8 @@ def _read_order(line: str) -> BoxLine:
     return order.filename, order.directory, None if order.action == "delete" else CropBox.of(order.box)
 
 
-def _order(line: BoxLine, waiting: Sequence[str]) -> Order:
+def _order(line: BoxLine, waiting: Sequence[str]) -> cropping.Order:
     """The order for the waiting image that a line names; raises UsageError where it may be one of several paths."""
-    from pickroom.files.cropping import Order
-
     name, directory, box = line
     found = [path for path in dict.fromkeys(waiting) if filename_of(path) == name]
     if directory is not None:
@@ -242,4 +219,4 @@ def _order(line: BoxLine, waiting: Sequence[str]) -> Order:
     if len(found) > 1:
         hint = 'nothing was cropped; say in which "directory"'
         raise UsageError(f"{name!r} is {' and '.join(found)}", doing="reading boxes", hint=hint)
-    return Order(*(split(found[0]) if found else (directory or "crop", name)), box)
+    return cropping.Order(*(split(found[0]) if found else (directory or "crop", name)), box)

@@ -6,19 +6,27 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from pickroom.cli import console
+from pickroom.cli.console import option
 from pickroom.core.errors import UsageError
 from pickroom.core.naming import folder_of, split
 from pickroom.core.quantities import plural
 from pickroom.storage.json_records import from_json, parse_lines
+from pickroom.store.workspace import Project
 
-if TYPE_CHECKING:
-    from pickroom.sessions.marking.session import BoardSession
+with console.lazily():
+    from pickroom.sessions.duplicates import finding, gathering
+    from pickroom.sessions.duplicates import session as duplicates_session
+    from pickroom.sessions.marking import session as marking
+    from pickroom.sessions.sorting import session as sorting
+    from pickroom.store import connect
+    from pickroom.store import marks as marks_table
+
 
 Execute = Annotated[bool, typer.Option("--execute", help="Move the files (default: only show what would be done).")]
 _SHOWN = 20  # images held back that are listed by name
@@ -27,22 +35,16 @@ _SHOWN = 20  # images held back that are listed by name
 @console.command(has_json=True)
 def sort(
     project: console.ProjectName,
-    folder: Annotated[
-        list[str] | None, typer.Option(help="A folder; repeatable (default: selected and crop_cropped).")
-    ] = None,
-    by: Annotated[str | None, typer.Option(help="Sort by a field of YAML, caption or PNG text.")] = None,
-    assign: Annotated[
-        Path | None, typer.Option(help='JSON lines {"filename", "folder"[, "directory"]}; - is stdin.')
-    ] = None,
+    folder: list[str] | None = option(None, "A folder; repeatable (default: selected and crop_cropped)."),
+    by: str | None = option(None, "Sort by a field of YAML, caption or PNG text."),
+    assign: Path | None = option(None, 'JSON lines {"filename", "folder"[, "directory"]}; - is stdin.'),
     execute: Execute = False,
 ) -> None:
     """Sort images into named character folders, without a browser; the grid is in 70_sort.ipynb."""
-    from pickroom.sessions.sorting.session import SortSession
-
     if by is not None and assign is not None:
         raise UsageError("--by and --assign exclude each other", doing="sorting", hint="give one of them")
     lines = read_marks(console.read_text(assign, "reading a file of folders"), "folder") if assign is not None else None
-    with closing(SortSession(console.project_of(project), folder)) as session:
+    with closing(sorting.SortSession(console.project_of(project), folder)) as session:
         table: list[dict[str, Any]] = []
         routes: dict[str, str] | None = None
         if by is not None:
@@ -60,25 +62,21 @@ def sort(
 @console.command(has_json=True)
 def browse(
     project: console.ProjectName,
-    folder: Annotated[list[str] | None, typer.Option(help="A folder; repeatable (default: all).")] = None,
-    marks: Annotated[
-        Path | None, typer.Option(help='JSON lines {"filename", "mark": "keep"|"crop"|"staging"[, "directory"]}.')
-    ] = None,
+    folder: list[str] | None = option(None, "A folder; repeatable (default: all)."),
+    marks: Path | None = option(None, 'JSON lines {"filename", "mark": "keep"|"crop"|"staging"[, "directory"]}.'),
     execute: Execute = False,
 ) -> None:
     """Mark images to keep, crop or set aside, by a file; the viewer is in 71_browse.ipynb."""
-    from pickroom.sessions.marking.session import BrowseSession, destination, mark_word
-
     lines = (
-        read_marks(console.read_text(marks, "reading a file of marks"), "mark", mark_word)
+        read_marks(console.read_text(marks, "reading a file of marks"), "mark", marking.mark_word)
         if marks is not None
         else None
     )
-    with closing(BrowseSession(console.project_of(project), folder)) as session:
+    with closing(marking.BrowseSession(console.project_of(project), folder)) as session:
         counts = session.listing.counts
         routes = None
         if lines is not None:
-            wanted = ((path, destination(path, word)) for path, word in _paths(session, lines).items())
+            wanted = ((path, marking.destination(path, word)) for path, word in _paths(session, lines).items())
             routes = {path: folder for path, folder in wanted if folder != folder_of(path)}
         extra = {"folders": {name or ".": count for name, count in counts.items() if count}}
         words = [f"  {count:>6}  {name}/" for name, count in extra["folders"].items()]
@@ -104,7 +102,7 @@ def read_marks(text: str, field: str, folder_of: Callable[[str], str] = str) -> 
         raise UsageError(str(error), doing="reading marks", hint=hint) from None
 
 
-def _paths(session: BoardSession, lines: Sequence[tuple[str, str | None, str]]) -> dict[str, str]:
+def _paths(session: marking.BoardSession, lines: Sequence[tuple[str, str | None, str]]) -> dict[str, str]:
     """Path -> what is wanted; raises UsageError for a name that is missing, ambiguous or given twice."""
     found: dict[str, str] = {}
     for filename, directory, wanted in lines:
@@ -116,7 +114,7 @@ def _paths(session: BoardSession, lines: Sequence[tuple[str, str | None, str]]) 
 
 
 def _finish(
-    session: BoardSession,
+    session: marking.BoardSession,
     routes: Mapping[str, str] | None,
     execute: bool,
     extra: dict[str, Any],
@@ -161,38 +159,23 @@ def _said(field: str, row: dict[str, Any]) -> str:
     return f"{row['value'][:60]!r} → {row['folder'] or 'no name can be made of it: they stay'}"
 
 
-if TYPE_CHECKING:
-    from pickroom.sessions.duplicates.finding import DuplicatePair, Thresholds
-    from pickroom.store.workspace import Project
-
 _PAIRS_SHOWN = 40  # pairs listed in words; --json lists them all
 
 
 @console.command(has_json=True)
 def duplicates(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Default: all.")] = None,
-    cosine: Annotated[float | None, typer.Option(help="Lowest cosine of the vectors of near duplicates.")] = None,
-    hash_distance: Annotated[
-        int | None, typer.Option("--hash-distance", metavar="BITS", help="Highest number of differing bits, of 64.")
-    ] = None,
-    within_groups: Annotated[
-        bool,
-        typer.Option("--within-groups", help="Also list near pairs within one group."),
-    ] = False,
-    move: Annotated[
-        bool, typer.Option("--move", help="Set the exact copies of one project aside (add --execute).")
-    ] = False,
-    near: Annotated[bool, typer.Option("--near", help="With --move: also near duplicates, without a look.")] = False,
-    exact: Annotated[bool, typer.Option("--exact", help="Only exact copies, by content; needs no vectors.")] = False,
-    execute: Annotated[bool, typer.Option("--execute", help="With --move: move the files.")] = False,
+    cosine: float | None = option(None, "Lowest cosine of the vectors of near duplicates."),
+    hash_distance: int | None = option(
+        None, "Highest number of differing bits, of 64.", "--hash-distance", metavar="BITS"
+    ),
+    within_groups: bool = option(False, "Also list near pairs within one group.", "--within-groups"),
+    move: bool = option(False, "Set the exact copies of one project aside (add --execute).", "--move"),
+    near: bool = option(False, "With --move: also near duplicates, without a look.", "--near"),
+    exact: bool = option(False, "Only exact copies, by content; needs no vectors.", "--exact"),
+    execute: bool = option(False, "With --move: move the files.", "--execute"),
 ) -> None:
     """Find duplicate images in all folders of projects; the desk is in 72_duplicates.ipynb."""
-    from pickroom.sessions.duplicates.finding import Thresholds, find
-    from pickroom.sessions.duplicates.gathering import gather, projects_of
-    from pickroom.sessions.duplicates.session import kept_key
-    from pickroom.store import marks
-    from pickroom.store.connect import open_read_only
-
     if (near or execute) and not move:
         raise UsageError(
             "--near and --execute do nothing by themselves", doing="looking for duplicates", hint="add --move"
@@ -200,8 +183,8 @@ def duplicates(
     if exact and (near or within_groups or cosine is not None or hash_distance is not None):
         what = "--exact leaves near duplicates out, and another option is for them"
         raise UsageError(what, doing="looking for duplicates", hint="leave one of them out")
-    thresholds = Thresholds.given(cosine=cosine, bits=hash_distance, within_groups=within_groups, exact=exact)
-    chosen = projects_of(console.workspace_here(), projects or [])
+    thresholds = finding.Thresholds.given(cosine=cosine, bits=hash_distance, within_groups=within_groups, exact=exact)
+    chosen = gathering.projects_of(console.workspace_here(), projects or [])
     if move:
         if len(chosen) != 1:
             hint = "across projects duplicates are only reported"
@@ -209,15 +192,15 @@ def duplicates(
         _move(chosen[0], thresholds, near, execute)
         return
     with console.progress_bar("Hashing") as progress:
-        gathered = gather(chosen, progress, exact=exact)
-    found = find(gathered.copies, thresholds)
+        gathered = gathering.gather(chosen, progress, exact=exact)
+    found = finding.find(gathered.copies, thresholds)
     for note in gathered.notes:
         console.say(note)
     kept = set()  # (project, pair of which the user kept both)
     for project in chosen:
-        with open_read_only(project.database) as connection:
-            kept |= {(project.id, pair) for pair in marks.kept_pairs(connection)}
-    pairs = [_values(p, not p.across and (p.a.project_id, kept_key(p)) in kept) for p in found.pairs]
+        with connect.open_read_only(project.database) as connection:
+            kept |= {(project.id, pair) for pair in marks_table.kept_pairs(connection)}
+    pairs = [_values(p, not p.across and (p.a.project_id, duplicates_session.kept_key(p)) in kept) for p in found.pairs]
     several = len(chosen) > 1
     count = len(gathered.copies)
     identical = sum(pair.kind == "exact" for pair in found.pairs)
@@ -237,12 +220,10 @@ def duplicates(
     console.show(lines, values)
 
 
-def _move(project: Project, thresholds: Thresholds, near: bool, execute: bool) -> None:
+def _move(project: Project, thresholds: finding.Thresholds, near: bool, execute: bool) -> None:
     """Print what would be set aside, marks of the desk included, and do it if asked."""
-    from pickroom.sessions.duplicates.session import DuplicatesSession
-
     with console.progress_bar("Hashing") as progress:
-        opened = DuplicatesSession(project, thresholds=thresholds, progress=progress)
+        opened = duplicates_session.DuplicatesSession(project, thresholds=thresholds, progress=progress)
     with closing(opened) as session:
         suggested, held = session.stage_suggested(near=near)
         wanted = {**session.board.marks, **suggested}
@@ -280,10 +261,8 @@ def _words(pair: dict[str, Any], several: bool) -> str:
     return f"  {kind}  {a}  =  {b}  ({'you kept both' if pair['kept_both'] else said})"
 
 
-def _values(pair: DuplicatePair, kept_both: bool) -> dict[str, Any]:
+def _values(pair: finding.DuplicatePair, kept_both: bool) -> dict[str, Any]:
     """The four fields of FORMATS.md, `a` being the one to keep, then their evidence."""
-    from pickroom.sessions.duplicates.finding import why
-
     return {
         "a": pair.a.path,
         "b": pair.b.path,
@@ -293,6 +272,6 @@ def _values(pair: DuplicatePair, kept_both: bool) -> dict[str, Any]:
         "b_project": pair.b.project_id,
         "bits": pair.bits,
         "cosine": None if pair.cosine is None else round(pair.cosine, 4),
-        "why_a": None if pair.across else why(pair.a, pair.b),
+        "why_a": None if pair.across else finding.why(pair.a, pair.b),
         "kept_both": kept_both,
     }

@@ -6,7 +6,6 @@ embedded generation parameters of each image do not mention defects: only the tr
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -89,38 +88,34 @@ def make_images(home: Path, config: DemoConfig, progress: Progress | None = None
             base photograph is not installed.
         FileOperationError: the disk is full, or closed to writing.
     """
+    images, truth_file = home / IMAGES_FOLDER, home / TRUTH_FILE
     try:
-        return _make(home, config, progress)
+        truth = "".join(plan_group(config, index).truth.to_json() for index in range(config.groups))
+        empty = images.is_dir() and not images.is_symlink() and not any(images.iterdir())
+        if os.path.lexists(images) and not empty:
+            raise _taken(images)
+        # an interrupted run leaves a truth file of the same content
+        if os.path.lexists(truth_file) and (not truth_file.is_file() or truth_file.read_bytes() != truth.encode()):
+            raise _taken(truth_file, "a file of this name is there already")
+        for photograph in PHOTOGRAPHS:  # before anything is written, and once rather than in every thread
+            load(photograph)
+        home.mkdir(parents=True, exist_ok=True)
+        with leftovers.Folder(f".{IMAGES_FOLDER}.", home) as building:
+            truths = _make_groups(building / IMAGES_FOLDER, config, progress)
+            # the truth first: a run cut off between the two can simply be made again
+            atomic.write_text(truth_file, truth)
+            try:
+                if images.is_dir():
+                    images.rmdir()  # fails unless it is still empty
+                atomic.publish(building / IMAGES_FOLDER, images)
+            except OSError as error:
+                if os.path.lexists(images):
+                    raise _taken(images) from error
+                raise
+            atomic.sync_folders([home])
     except OSError as error:
         what, hint = error.strerror or str(error), "free some space, or give another folder"
-        raise FileOperationError(what, "making the demo", [home / IMAGES_FOLDER], hint) from error
-
-
-def _make(home: Path, config: DemoConfig, progress: Progress | None) -> list[Truth]:
-    images, truth_file = home / IMAGES_FOLDER, home / TRUTH_FILE
-    truth = "".join(plan_group(config, index).truth.to_json() for index in range(config.groups))
-    empty = images.is_dir() and not images.is_symlink() and not any(images.iterdir())
-    if os.path.lexists(images) and not empty:
-        raise _taken(images)
-    # an interrupted run leaves a truth file of the same content
-    if os.path.lexists(truth_file) and (not truth_file.is_file() or truth_file.read_bytes() != truth.encode()):
-        raise _taken(truth_file, "a file of this name is there already")
-    for photograph in PHOTOGRAPHS:  # before anything is written, and once rather than in every thread
-        load(photograph)
-    home.mkdir(parents=True, exist_ok=True)
-    with leftovers.Folder(f".{IMAGES_FOLDER}.", home) as building:
-        truths = _make_groups(building / IMAGES_FOLDER, config, progress)
-        # the truth first: a run cut off between the two can simply be made again
-        atomic.write_text(truth_file, truth)
-        try:
-            if images.is_dir():
-                images.rmdir()  # fails unless it is still empty
-            atomic.publish(building / IMAGES_FOLDER, images)
-        except OSError as error:
-            if os.path.lexists(images):
-                raise _taken(images) from error
-            raise
-        atomic.sync_folders([home])
+        raise FileOperationError(what, "making the demo", [images], hint) from error
     return truths
 
 
@@ -142,19 +137,25 @@ def _make_groups(folder: Path, config: DemoConfig, progress: Progress | None) ->
 
 def _make_group(folder: Path, config: DemoConfig, index: int) -> Truth:
     plan = plan_group(config, index)
-    companions = companions_of(plan, config)
+    companions = _texts_of(plan, config)
     names = dict(zip(plan.stages, plan.truth.images, strict=True))
     for stage, image in render_stages(plan, config):
-        path, texts = folder / plan.photograph.folder / names[stage], companions[stage]
+        path, (parameters, text) = folder / plan.photograph.folder / names[stage], companions[stage]
         if plan.jpeg:
-            image.save(path, "JPEG", quality=92, exif=texts.exif())
+            exif = Pillow.Exif()
+            # in Exif's own Unicode marking
+            exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + parameters.encode("utf-16-be")
+            image.save(path, "JPEG", quality=92, exif=exif)
         else:
+            chunks = PngInfo()
+            chunks.add_text("parameters", parameters)
             # zlib's run lengths alone: as small for photographs, in two thirds of the time
-            image.save(path, "PNG", compress_level=1, compress_type=3, pnginfo=texts.png_info())
+            image.save(path, "PNG", compress_level=1, compress_type=3, pnginfo=chunks)
         stem = stem_of(path.name)
-        path.with_name(f"{stem}.yaml").write_text(texts.yaml, encoding="utf-8", newline="\n")
+        path.with_name(f"{stem}.yaml").write_text(text, encoding="utf-8", newline="\n")
         if plan.captions:
-            path.with_name(f"{stem}.caption").write_text(texts.caption, encoding="utf-8", newline="\n")
+            caption = parameters.partition(",")[0] + "\n"
+            path.with_name(f"{stem}.caption").write_text(caption, encoding="utf-8", newline="\n")
     return plan.truth
 
 
@@ -163,29 +164,8 @@ def _taken(path: Path, what: str = "the demo's image folder is there already") -
     return UsageError(what, doing="making the demo", subject=path, hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Companions:
-    """The texts of one image: the `parameters` that image tools embed, the YAML and the caption next to it."""
-
-    parameters: str
-    yaml: str
-    caption: str
-
-    def png_info(self) -> PngInfo:
-        """The `parameters` chunk of a PNG."""
-        info = PngInfo()
-        info.add_text("parameters", self.parameters)
-        return info
-
-    def exif(self) -> Pillow.Exif:
-        """The Exif block of a JPEG with the parameters as its user comment, in Exif's own Unicode marking."""
-        exif = Pillow.Exif()
-        exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + self.parameters.encode("utf-16-be")
-        return exif
-
-
-def companions_of(plan: GroupPlan, config: DemoConfig) -> dict[float, Companions]:
-    """The companions of every stage of a group: the same settings but for what each stage adds."""
+def _texts_of(plan: GroupPlan, config: DemoConfig) -> dict[float, tuple[str, str]]:
+    """Stage -> (`parameters` as image tools embed them, YAML): the same settings but for what each stage adds."""
     rng = stream(config.seed, plan.index, _SETTINGS)
     prompt = f"{plan.photograph.prompt}, {plan.grade.prompt}"
     seed, steps = int(rng.integers(1, 2**32)), int(rng.choice((20, 24, 28, 32, 40)))
@@ -221,6 +201,5 @@ def companions_of(plan: GroupPlan, config: DemoConfig) -> dict[float, Companions
         }
         tail = ", ".join(f"{key}: {value}" for key, value in pairs.items())
         parameters = f"{prompt}\nNegative prompt: {_NEGATIVE}\n{tail}"
-        text = str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100))
-        found[stage] = Companions(parameters, text, prompt.partition(",")[0] + "\n")
+        found[stage] = parameters, yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     return found

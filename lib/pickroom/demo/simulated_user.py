@@ -1,12 +1,9 @@
 """The simulated user of the demo: decides groups blind, so that a model can be trained at once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
-import numpy as np
-
 from pickroom.core.errors import ConflictError
-from pickroom.core.records import Group, Recommendation
 from pickroom.demo.plan import Truth, stream
 from pickroom.features.consistency_store import consistency_of
 from pickroom.features.sources import FeatureSources
@@ -38,19 +35,25 @@ def decide(project: Project, truths: Sequence[Truth], count: int, seed: int, pro
             stay.
     """
     by_names = {frozenset(known.images): known for known in truths}
-    pace = _Pace(stream(seed, _PAST))
-    done = 0
+    random, now, done = stream(seed, _PAST), 0.0, 0
+
+    def clock() -> float:
+        """Advances by the time that a user would have looked at a group."""
+        return now
+
     while done < count:
-        with closing(ReviewSession(project, batch_size=min(BATCH, count - done), blind=True, clock=pace)) as session:
+        size = min(BATCH, count - done)
+        with closing(ReviewSession(project, batch_size=size, blind=True, clock=clock)) as session:
             shown = list(session.groups)
             _require(bool(shown), project, f"group {done + 1} was not made whole")
             orders = []
             for group in shown:
-                pace.look()
+                now += float(random.lognormal(*_SECONDS))
                 known = by_names.get(frozenset(group.filenames))
                 _require(known is not None, project, f"the hidden reviewer knows nothing of group {group.group_id}")
                 assert known is not None
-                session.press(_key(group, known))
+                keys = {"approve": "1234", "crop": "qwer", "reject": "xxxx"}[known.action]
+                session.press(keys[group.filenames.index(known.images[known.pick])])
                 if known.box is not None:
                     orders.append(cropping.Order("crop", known.images[known.pick], known.box))
             for key in ("Shift+Enter", "Shift+Enter"):
@@ -66,26 +69,6 @@ def decide(project: Project, truths: Sequence[Truth], count: int, seed: int, pro
             progress(done, count)
 
 
-class _Pace:
-    """A clock that advances by the time that a user would have looked at a group."""
-
-    def __init__(self, random: np.random.Generator) -> None:
-        self._random, self._now = random, 0.0
-
-    def look(self) -> None:
-        self._now += float(self._random.lognormal(*_SECONDS))
-
-    def __call__(self) -> float:
-        return self._now
-
-
-def _key(group: Group, known: Truth) -> str:
-    if known.action == "reject":
-        return "x"
-    index = group.filenames.index(known.images[known.pick])
-    return ("1234" if known.action == "approve" else "qwer")[index]
-
-
 def _require(holds: bool, project: Project, what: str) -> None:
     if not holds:
         hint = "delete the demo's folder, and make it again"
@@ -95,8 +78,8 @@ def _require(holds: bool, project: Project, what: str) -> None:
 def learn(project: Project, progress: Progress | None = None) -> str:
     """Train the preference model on the decisions made, recommend for the groups that wait; the result in words.
 
-    The review opens at the surest pick below the highest stage. The crop model is left to the first finalise: it takes
-    longer than the demo may, and more crops than it has.
+    The review opens at the surest pick below the highest stage that has a named defect. The crop model is left to the
+    first finalise: it takes longer than the demo may, and more crops than it has.
 
     Args:
         progress: called after each group whose images were compared.
@@ -117,16 +100,11 @@ def learn(project: Project, progress: Progress | None = None) -> str:
     with closing(connect(project.database)) as connection, transaction(connection):
         waiting = groups.queue(connection, project.id)
         made = recommendations.of_groups(connection, [group.group_id for group in waiting])
-        if (clearest := _clearest(waiting, made)) is not None:
-            REVIEW.set_cursor(connection, clearest)
+        named = [(made[g.group_id], len(g.images)) for g in waiting if made[g.group_id].anomaly_flags]
+        lower = [one for one, count in named if one.selected_index is not None and one.selected_index < count - 1]
+        if lower:
+            REVIEW.set_cursor(connection, max(lower, key=lambda one: one.confidence or 0.0).group_id)
     return "\n".join((*lines, *told.splitlines()))
-
-
-def _clearest(waiting: Sequence[Group], made: Mapping[str, Recommendation]) -> str | None:
-    """The group of the most confident pick below the highest stage with a named defect; does not use the truth."""
-    named = [(made[g.group_id], len(g.images)) for g in waiting if made[g.group_id].anomaly_flags]
-    lower = [one for one, count in named if one.selected_index is not None and one.selected_index < count - 1]
-    return max(lower, key=lambda one: one.confidence or 0.0).group_id if lower else None
 
 
 def require_learned(project: Project) -> None:

@@ -16,7 +16,7 @@ from pickroom.integrity.inspection import (
     unsound_rows,
     vectors_on_disk,
 )
-from pickroom.integrity.whereabouts import whereabouts
+from pickroom.integrity.whereabouts import in_words, whereabouts
 
 __all__ = [
     "CHECKS",
@@ -26,6 +26,7 @@ __all__ = [
     "Purpose",
     "Unsound",
     "find_unsound",
+    "in_words",
     "inspect",
     "save_report",
     "unsound_rows",

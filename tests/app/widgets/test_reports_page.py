@@ -9,8 +9,7 @@ import pytest
 
 from app.widgets.test_automate_page import WAIT_S, press
 from conftest import read_tree
-from pickroom.app.widgets.reclaim_page import ReclaimDesk
-from pickroom.app.widgets.reports_page import ReportsPage, open_reports
+from pickroom.app.widgets.reports_page import ReclaimDesk, ReportsPage, open_reports
 from pickroom.demo.plan import DemoConfig
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.workspace import Project, Workspace

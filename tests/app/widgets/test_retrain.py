@@ -11,7 +11,7 @@ import pytest
 
 from conftest import write_image
 from pickroom.app.widgets.deck import Deck
-from pickroom.app.widgets.retrain import Retrain
+from pickroom.app.widgets.links import Retrain
 from pickroom.indexing.projects import start
 from pickroom.learn import progress, retraining
 from pickroom.learn.crops.model import CropTask

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from conftest import read_tree
-from pickroom.app.widgets.reclaim_page import ReclaimDesk, open_reclaim, sizes
+from pickroom.app.widgets.reports_page import ReclaimDesk, open_reclaim, sizes
 from pickroom.maintenance.reclaim.planning import ReclaimItem, ReclaimPlan, plan
 from pickroom.store.workspace import Project
 

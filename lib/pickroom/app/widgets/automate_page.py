@@ -87,9 +87,9 @@ class AutomatePage(Page):
             layout=ipywidgets.Layout(width="auto"),
         )
         self.name = ipywidgets.Text(placeholder=f"type {project.id} to allow it", continuous_update=True)
-        self.blind = button("Decide groups blind", lambda: self._open(self.unseen, self._blind_deck))
+        self.blind = button("Decide groups blind", lambda: self._open(self.unseen, "review", self._blind_deck))
         self.generate = button("Generate", self._generate, "primary")
-        self.look = button("Review", lambda: self._open(self.proposals, self._auto_deck), "primary")
+        self.look = button("Review", lambda: self._open(self.proposals, "auto", self._auto_deck), "primary")
         self.preview = button("Show what Apply does", self._preview)
         self.apply = button("Apply", self._apply, "primary")
         self.undo = button("Undo", self._undo)
@@ -253,9 +253,10 @@ class AutomatePage(Page):
     def _located(self) -> AutomationTarget:
         return places.locate(self.project, self.sandbox, production=self.own.value)
 
-    def _open(self, part: Part, make: Callable[[], Desk]) -> None:
+    def _open(self, part: Part, kind: str, make: Callable[[Project], Desk]) -> None:
         """Show a deck in place of the parts."""
-        self._desk = part.attempt(make)
+        home = self.project.workspace.root
+        self._desk = part.attempt(lambda: reopen(kind, self.project.id, home, make))
         if self._desk is not None:
             back = button("Back to Automate", self._return)
             back.layout.align_self = "flex-start"
@@ -269,13 +270,11 @@ class AutomatePage(Page):
         self.children = [self._style, *self.parts]
         self.draw()
 
-    def _auto_deck(self) -> Desk:
-        home, target = self.project.workspace.root, self._located()
-        return reopen("auto", self.project.id, home, lambda _: AutoDeck(AutoSession(target)))
+    def _auto_deck(self, _: Project) -> Desk:
+        return AutoDeck(AutoSession(self._located()))
 
-    def _blind_deck(self) -> Desk:
-        home = self.project.workspace.root
-        return reopen("review", self.project.id, home, lambda project: Deck(ReviewSession(project, blind=True)))
+    def _blind_deck(self, project: Project) -> Desk:
+        return Deck(ReviewSession(project, blind=True))
 
 
 def open_automate(project: Project, sandbox: Path | str | None = None) -> AutomatePage:

@@ -15,17 +15,9 @@ import ipywidgets
 
 from pickroom.app.widgets import desk_html
 from pickroom.app.widgets.desk import ASKED, Home, StageDesk, reopen
-from pickroom.app.widgets.drawing import (
-    REACH,
-    drag_shape,
-    draw_group,
-    draw_page,
-    group_caption,
-    page_caption,
-    reach,
-)
+from pickroom.app.widgets.drawing import REACH, drag_shape, draw_group, draw_page, group_caption, page_caption, reach
+from pickroom.app.widgets.links import Retrain
 from pickroom.app.widgets.overlay import Slot
-from pickroom.app.widgets.retrain import Retrain
 from pickroom.app.widgets.stage import PointerEvent
 from pickroom.automation.order import Order
 from pickroom.core.errors import PickroomError
@@ -76,8 +68,7 @@ class Deck(StageDesk):
         with self.overlay.drawing(self.viewport) as pen:
             if view.group is not None:
                 draw_group(pen, view.group, self.slots(view.group.images), zoom=bool(zoom))
-        session, shown = self.session, view.group
-        position = session.state.position
+        session, shown, position = self.session, view.group, self.session.state.position
         near = {position + step: session.group_at(position + step) for step in AHEAD}
         near[NEXT_ROUND] = session.next_round()
         ahead = {place: group for place, group in near.items() if group is not None}

@@ -191,14 +191,9 @@ class StageDesk(Desk):
             zoom: the images fill their windows.
         """
         slots = arrange([size for _, size, _ in images], self.viewport.width, self.viewport.height)
+        # box: (x, y, width, height) of the whole image, in CSS pixels of the layout; window: what it fills when zoomed
         cells = tuple(
-            {
-                "name": name,
-                "number": number,
-                "box": slot.box,  # (x, y, width, height) of the whole image, in CSS pixels of the layout
-                "window": slot.window,  # that it may fill when zoomed
-                "size": size,
-            }
+            {"name": name, "number": number, "box": slot.box, "window": slot.window, "size": size}
             for number, ((name, size, _), slot) in enumerate(zip(images, slots, strict=True), start=1)
         )
         said = [caption for _, _, caption in images]

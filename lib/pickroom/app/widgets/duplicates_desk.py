@@ -39,8 +39,7 @@ class DuplicatesDesk(StageDesk):
         super().__init__(session)
 
     def draw(self) -> None:
-        session, pair = self.session, self.session.pair
-        board = session.board
+        session, pair, board = self.session, self.session.pair, self.session.board
         self.header.value = desk_html.header(session.header())
         self.tools.value = self._tool_row(pair)
         help = desk_html.legend(session.keys.legend) if board.help else ""

@@ -78,15 +78,13 @@ class GridDesk(Desk):
 
     def apply(self, key: str) -> None:
         if clicked := _CLICK.fullmatch(key):
-            what, how, number = clicked[1], clicked[2] or "", int(clicked[3])
-            if what == "section":
-                self.session.point(lambda board: machine.select_section(board, number, add=bool(how)))
+            extend, toggle, number = clicked[2] == "+shift", clicked[2] == "+ctrl", int(clicked[3])
+            if clicked[1] == "section":
+                self.session.point(lambda board: machine.select_section(board, number, add=extend or toggle))
             else:
-                extend, toggle = how == "+shift", how == "+ctrl"
                 self.session.point(lambda board: machine.click(board, number, extend=extend, toggle=toggle))
         elif band := _BAND.fullmatch(key):
-            pairs = [run.split("-") for run in band[2].split(",") if run]
-            runs = [(int(first), int(last)) for first, last in pairs]
+            runs = [(int(first), int(last)) for first, last in re.findall(r"(\d+)-(\d+)", band[2])]
             self.session.point(lambda board: machine.band(board, runs, add=band[1] is not None))
         elif key in self.session.keys.commands:
             self.asking = self.session.keys.is_command(key, "name") and not self.session.asks
@@ -163,16 +161,10 @@ class GridDesk(Desk):
         board, session = self.session.board, self.session
         layout = board.layout
         if layout.sections != self._drawn:
-            self._drawn = layout.sections
-            sections = [
-                {
-                    "title": section.title,
-                    "note": section.note,
-                    "count": len(section.paths),
-                    "ids": sequences([session.number_of(path) for path in section.paths]),
-                }
-                for section in layout.sections
-            ]
+            self._drawn, sections = layout.sections, []
+            for section in layout.sections:
+                ids = sequences([session.number_of(path) for path in section.paths])
+                sections.append({"title": section.title, "note": section.note, "count": len(section.paths), "ids": ids})
             self._layout = {"token": self._layout["token"] + 1, "sections": sections}
         folders = list(dict.fromkeys(board.marks.values()))
         index = {folder: i for i, folder in enumerate(folders)}
@@ -337,11 +329,8 @@ class SortDesk(GridDesk):
     def _offer(self) -> None:
         """What can be chosen, read from the images' companions; runs in a thread of its own."""
         found = self.attempt(self.session.choices) or {}
-        values = [
-            (f"{field}: {text[:_VALUE]} ({count})", (field, text))
-            for field, values in found.items()
-            for text, count in values
-        ]
+        every = ((field, text, count) for field, values in found.items() for text, count in values)
+        values = [(f"{field}: {text[:_VALUE]} ({count})", (field, text)) for field, text, count in every]
         with self.grid.lock:
             self.by.options = [BY, *found]
             self.only.options = [(ONLY, ALL), *values]

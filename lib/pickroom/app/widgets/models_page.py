@@ -86,7 +86,11 @@ class ModelsPage(Page):
             + table(("compared with", "groups", "e-value", f"better ({ENOUGH:g} is enough)"), rows)
             + table(("version", "", "made", "how good", "why it is used, or not"), lines)
         )
-        bars = "".join(_bar(share, name) for name, share in found.weights.items())
+        bars = "".join(
+            f'<tr><td class="number">{percent(share)}</td><td class="bar"><div class="share" '
+            f'style="width: {share:.1%}"></div></td><td>{escape(name)}</td></tr>'
+            for name, share in found.weights.items()
+        )
         reasons = [(reason, f"{count:,}") for reason, count in list(found.reasons.items())[:_REASONS]]
         self.weights.body.value = (
             f"<table>{bars}</table>" if bars else listed(["No model has learned enough yet."])
@@ -153,10 +157,3 @@ class ModelsPage(Page):
 def open_models(project: Project) -> ModelsPage:
     """The page of the models of a project; nothing is trained before a button is pressed."""
     return ModelsPage(project)
-
-
-def _bar(share: float, name: str) -> str:
-    return (
-        f'<tr><td class="number">{percent(share)}</td><td class="bar"><div class="share" style="width: {share:.1%}">'
-        f"</div></td><td>{escape(name)}</td></tr>"
-    )

@@ -14,11 +14,17 @@ from contextlib import closing
 from pathlib import Path
 
 from pickroom.app import lab
+from pickroom.cli import console
 from pickroom.cli.doctor.workspaces import Finding
 from pickroom.core.errors import PickroomError
 from pickroom.images import raw
 from pickroom.storage import leftovers
 from pickroom.store.workspace import package_notebooks
+
+with console.lazily():  # a broken package is a finding
+    from pickroom.analysis import queries, tables
+    from pickroom.features import bundled, device
+    from pickroom.store import connect
 
 LOCK = Path(__file__).parents[4] / "requirements.lock"  # only an editable install of a checkout has it there
 LOWEST, HIGHEST = (3, 11), (3, 14)  # pyproject.toml, requires-python; the Makefile, PYTHONS
@@ -118,18 +124,14 @@ def browser(which: Callable[[str], str | None] = shutil.which) -> Finding:
 def duckdb_sqlite() -> Finding:
     """Whether analysis can read a project's database, without the network: one is made, attached and read."""
     try:
-        from pickroom.analysis.queries import quoted
-        from pickroom.analysis.tables import load_sqlite, open_engine
-        from pickroom.store.connect import create
-
         with leftovers.Folder("pickroom-doctor-") as folder:
             path = folder / "new.db"
-            create(path).close()
-            with closing(open_engine()) as engine:
-                if not load_sqlite(engine):
+            connect.create(path).close()
+            with closing(tables.open_engine()) as engine:
+                if not tables.load_sqlite(engine):
                     what = "DuckDB's SQLite extension is missing: analysis reads databases another, slower way"
                     return Finding("duckdb", "warn", what, REMAKE)
-                engine.execute(f"ATTACH {quoted(path)} AS other (TYPE sqlite, READ_ONLY)")
+                engine.execute(f"ATTACH {queries.quoted(path)} AS other (TYPE sqlite, READ_ONLY)")
                 row = engine.execute("SELECT count(*) FROM other.ai_decisions").fetchone()
                 version = engine.execute("SELECT version()").fetchone()
     except Exception as error:  # noqa: BLE001 (a broken package raises anything; the finding says what)
@@ -145,8 +147,6 @@ def accelerator() -> Finding:
         what = "PyTorch is not installed: only the OpenCLIP encoder needs it"
         return Finding("accelerator", "ok", f"{what} (pip install 'pickroom[learn]')")
     try:
-        from pickroom.features import device
-
         best = device.present()[0]
         words = device.device_words(best)
     except Exception as error:  # noqa: BLE001 (as above: a broken PyTorch raises anything)
@@ -159,8 +159,6 @@ def accelerator() -> Finding:
 def bundled_weights() -> Finding:
     """Whether the encoder that comes with the packages loads."""
     try:
-        from pickroom.features import bundled
-
         tower = bundled.load()
     except PickroomError as error:
         return Finding("bundled encoder", "fail", error.what, error.hint)

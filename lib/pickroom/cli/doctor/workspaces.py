@@ -124,10 +124,6 @@ def _link(folder: Path) -> None:
     os.link(folder / "a", folder / "b")
 
 
-def _symlink(folder: Path) -> None:
-    os.symlink("nowhere", folder / "a")
-
-
 def _tells_case(folder: Path) -> bool:
     (folder / "a").touch()
     return not (folder / "A").exists()
@@ -153,7 +149,7 @@ _ABILITIES = (
         "files are copied, verified and then removed where they would be moved, which is slower; nothing else to do",
     ),
     _Ability("hard links", _link),
-    _Ability("symbolic links", _symlink),
+    _Ability("symbolic links", lambda folder: os.symlink("nowhere", folder / "a")),
     _Ability("difference between A.png and a.png", _tells_case),
     _Ability("syncing of folders", _sync, "after a power cut run pickroom recover, then pickroom check"),
     _Ability(
@@ -252,12 +248,7 @@ def _database(opened: Project, name: str) -> Finding:
         decided = bool(decisions.outcome_counts(connection))
         emptied = not groups.count(connection) and opened.manifest.group_count
     if damage != "ok" and not damage.startswith("CHECK constraint failed"):  # rows that an earlier schema allowed
-        return Finding(
-            name,
-            "fail",
-            f"its database is damaged: {damage}",
-            restore_hint(opened.database),
-        )
+        return Finding(name, "fail", f"its database is damaged: {damage}", restore_hint(opened.database))
     if emptied:
         what = f"its database has no groups, and its manifest counts {opened.manifest.group_count}"
         return Finding(name, "fail", what, f"see its copies: pickroom restore --project {opened.id}")
