@@ -14,21 +14,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from pickroom.core import naming
 from pickroom.core.errors import FileOperationError, ImageError, PickroomError
 from pickroom.core.geometry import compose
-from pickroom.core.naming import (
-    CROP_ORIGINALS,
-    CROPPED,
-    STAGING,
-    WAITING_FOLDERS,
-    join,
-    mirrored,
-    sidecar_name,
-    source_folder,
-    split,
-    stays_inside,
-    stem_of,
-)
+from pickroom.core.naming import join, mirrored, sidecar_name, source_folder, split, stays_inside, stem_of
 from pickroom.core.records import BoxSource, CropBox, Decision, FileOp
 from pickroom.files import rating, sidecars, xmp
 from pickroom.files.batch import run_batch
@@ -88,7 +77,7 @@ class _Job:
     @property
     def product(self) -> str:
         """The hash of the file in crop_cropped/; where images stay, of the sidecar that has the crop."""
-        made = join(mirrored(CROPPED, self.order.directory), self.order.filename)
+        made = join(mirrored(naming.CROPPED, self.order.directory), self.order.filename)
         return next((op.sha256 for op in self.ops if op.destination == made), self.ops[0].sha256)
 
 
@@ -117,7 +106,7 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
                 batch.folder.require()
                 if in_place is None:
                     if any(job.order.box is not None for job in jobs):
-                        batch.folder.make(CROPPED)
+                        batch.folder.make(naming.CROPPED)
                     jobs = _render(project, jobs, result)
                 ops = [op for job in jobs for op in job.ops]
                 batch.commit(ops, partial(_write, connection, jobs, batch.number))
@@ -146,10 +135,10 @@ def _reason(error: Exception) -> str:
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
     """Compare one order with disk and database; raises on any difference."""
     source = project.path(order.directory, order.filename)
-    waits = order.directory.partition("/")[0] in WAITING_FOLDERS and stays_inside(order.directory)
+    waits = order.directory.partition("/")[0] in naming.WAITING_FOLDERS and stays_inside(order.directory)
     is_image = waits and order.filename in disk.companions_in(order.directory).images
     if not is_image or source.is_symlink() or not source.is_file():
-        raise HeldError(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
+        raise HeldError(f"no such image waits in {' or '.join(f'{name}/' for name in naming.WAITING_FOLDERS)}")
     sidecar = sidecars.read(project, connection, order.directory, order.filename)
     sha256 = atomic.sha256_of(source)
     earlier = crops.by_content(connection, *split(order.unit), sha256)
@@ -214,12 +203,12 @@ def _steps(
         rendered: False for a RAW file: it goes to crop_cropped/ itself.
     """
     name, kind = order.filename, DROP if order.box is None else CROP
-    away = mirrored(STAGING if order.box is None or again else CROP_ORIGINALS, order.directory)
+    away = mirrored(naming.STAGING if order.box is None or again else naming.CROP_ORIGINALS, order.directory)
     unit, ops = order.unit, []
     if order.box is not None and not rendered:
-        away = mirrored(CROPPED, order.directory)
+        away = mirrored(naming.CROPPED, order.directory)
     elif order.box is not None:
-        made = join(mirrored(CROPPED, order.directory), name)
+        made = join(mirrored(naming.CROPPED, order.directory), name)
         ops.append(FileOp(batch, kind, unit, "move", partial_path(batch, unit), made, sha256=""))
     files = [(name, sha256), *disk.companions_of(order.directory, name)]
     for file, content in files:
@@ -287,7 +276,7 @@ def crop_in_sidecar(
 def partial_path(batch: int, unit: str) -> str:
     """Where the crop of an image is rendered before it is journalled: on the disk of its destination, unseen."""
     # the name itself may be as long as names can be
-    return join(CROPPED, f".{batch}-{digest(unit)[:16]}{PARTIAL_SUFFIX}")
+    return join(naming.CROPPED, f".{batch}-{digest(unit)[:16]}{PARTIAL_SUFFIX}")
 
 
 def render_to(root: Path, source: Path, box: CropBox, partial: str) -> str:
