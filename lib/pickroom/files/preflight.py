@@ -133,19 +133,14 @@ class DiskSnapshot:
                 negative = extension_of(image.filename) in naming.RAW_EXTENSIONS
                 if negative and image.filename not in self.companions_in(image.directory).images:
                     return f"{image.filename} belongs to another image by now: run `pickroom groups` to read it anew"
+                # like git's index: same size and time is taken as unchanged, else the bytes decide
+                unchanged = (info.st_size, info.st_mtime_ns) == (image.file_size, image.mtime_ns)
+                if not unchanged and atomic.sha256_of(path) != image.sha256:
+                    return f"{image.filename} has changed since the scan: run `pickroom groups` to read it anew"
             except FileNotFoundError:
                 return f"{image.filename} has vanished since the scan"
             except OSError as error:
                 return f"{image.filename} cannot be read: {error.strerror}"
-            # like git's index: same size and time is taken as unchanged, else the bytes decide
-            if (info.st_size, info.st_mtime_ns) == (image.file_size, image.mtime_ns):
-                continue
-            try:
-                same = atomic.sha256_of(path) == image.sha256
-            except OSError as error:
-                return f"{image.filename} cannot be read: {error.strerror}"
-            if not same:
-                return f"{image.filename} has changed since the scan: run `pickroom groups` to read it anew"
         return None
 
     def reserve(self, ops: Iterable[FileOp]) -> str | None:
