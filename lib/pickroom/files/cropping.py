@@ -17,7 +17,16 @@ from pathlib import Path
 from pickroom.core import naming
 from pickroom.core.errors import FileOperationError, ImageError, PickroomError
 from pickroom.core.geometry import compose
-from pickroom.core.naming import join, mirrored, sidecar_name, source_folder, split, stays_inside, stem_of
+from pickroom.core.naming import (
+    filename_of,
+    folder_of,
+    join,
+    mirrored,
+    sidecar_name,
+    source_folder,
+    split,
+    stays_inside,
+)
 from pickroom.core.records import BoxSource, CropBox, Decision, FileOp
 from pickroom.files import rating, sidecars, xmp
 from pickroom.files.batch import run_batch
@@ -240,37 +249,21 @@ def crop_in_sidecar(
         path: of the RAW file, relative to the root; ops: the moves of it and its companions.
 
     Raises:
-        ImageError: the sidecar is not XMP that a crop can be written into; it must be put right first.
-        OSError: it cannot be read.
+        ImageError: a crop cannot be written into the sidecar; it must be put right first.
     """
-    folder, filename = split(path)
-    by_stem, by_name = (f"{name}.xmp" for name in (stem_of(filename), filename))
-    packets = {
-        op.source: (disk.root / (op.source or "")).read_bytes()
-        for op in ops
-        if op.source in (join(folder, by_stem), join(folder, by_name))
-    }
-    moved, written = next(op for op in ops if op.source == path), by_stem
-    try:
-        packet = packets.get(join(folder, by_stem))
-        anothers = packet is not None and xmp.names_another(packet, filename, disk.names(folder))
-        if anothers or (packet is None and packets):
-            written = by_name
-        packet = packets.get(join(folder, written))
-        text = xmp.merge(packet, xmp.keep_frame(packet, xmp.crop(box, frame))).decode()
-    except xmp.PacketError as error:
-        why = f"its crop cannot be written into {written}: {error}"
-        raise ImageError(disk.root / path, f"{why}; move that sidecar away", by_content=False) from None
-    there = join(split(moved.destination or "")[0], written)
-    write = replace(moved, op="write", source=None, destination=there, sha256=digest(text), content=text)
-    old = [op for op in ops if op.source == join(folder, written)]
-    rest = [op for op in ops if op not in old]
-    before = packet.decode() if packet is not None else ""
-    return [
-        write,
-        *rest,
-        *(replace(op, op="remove", destination=None, sha256=digest(before), content=before) for op in old),
-    ]
+    stem, full = (rating.plan(disk, path, xmp.crop(box, frame), way) for way in ("stem", "full"))
+    stem_lies, full_lies = (one.before is not None or one.held is not None for one in (stem, full))
+    sidecar = full if stem.rating_only or (full_lies and not stem_lies) else stem
+    if sidecar.after is None:
+        why = f"its crop cannot be written into {filename_of(sidecar.path)}: {sidecar.held}; move that sidecar away"
+        raise ImageError(disk.root / path, why, by_content=False)
+    moved = next(op for op in ops if op.source == path)
+    there = join(folder_of(moved.destination or ""), filename_of(sidecar.path))
+    text, before = sidecar.after, sidecar.before or ""
+    written = replace(moved, op="write", source=None, destination=there, sha256=digest(text), content=text)
+    removed = replace(moved, op="remove", source=sidecar.path, destination=None, sha256=digest(before), content=before)
+    others = [op for op in ops if op.source != sidecar.path]
+    return [written, *others, *([removed] if len(others) < len(ops) else [])]
 
 
 def partial_path(batch: int, unit: str) -> str:

@@ -4,8 +4,9 @@ Sizes are set, regions, paths and guides move with the box or go, and what else 
 
 Sources: XMP specification, parts 1 to 3 (ISO 16684); Guidelines For Handling Image Metadata 2.0 (Metadata Working
 Group), "Image Regions"; IPTC Photo Metadata Standard, "Image Region"; Microsoft, "People Tagging Overview"; Photo
-Sphere XMP Metadata, Motion Photo format and Dynamic Depth (Google); exiftool's tables of the other namespaces; Adobe
-Photoshop File Formats Specification, "Image Resource Blocks", "Path resource format", "Grid and guides resource format".
+Sphere XMP Metadata, Motion Photo format and Dynamic Depth (Google); exiftool's tables of the other namespaces;
+Photoshop File Formats Specification (Adobe), "Image Resource Blocks", "Path resource format" and "Grid and guides
+resource format".
 """
 
 import hashlib
