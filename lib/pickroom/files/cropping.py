@@ -17,16 +17,7 @@ from pathlib import Path
 from pickroom.core import naming
 from pickroom.core.errors import FileOperationError, ImageError, PickroomError
 from pickroom.core.geometry import compose
-from pickroom.core.naming import (
-    filename_of,
-    folder_of,
-    join,
-    mirrored,
-    sidecar_name,
-    source_folder,
-    split,
-    stays_inside,
-)
+from pickroom.core.naming import filename_of, folder_of, join, mirrored, sidecar_name, source_folder, split
 from pickroom.core.records import BoxSource, CropBox, Decision, FileOp
 from pickroom.files import rating, sidecars, xmp
 from pickroom.files.batch import run_batch
@@ -144,7 +135,7 @@ def _reason(error: Exception) -> str:
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
     """Compare one order with disk and database; raises on any difference."""
     source = project.path(order.directory, order.filename)
-    waits = order.directory.partition("/")[0] in naming.WAITING_FOLDERS and stays_inside(order.directory)
+    waits = order.directory.partition("/")[0] in naming.WAITING_FOLDERS and naming.stays_inside(order.directory)
     is_image = waits and order.filename in disk.companions_in(order.directory).images
     if not is_image or source.is_symlink() or not source.is_file():
         raise HeldError(f"no such image waits in {' or '.join(f'{name}/' for name in naming.WAITING_FOLDERS)}")
