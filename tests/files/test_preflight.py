@@ -230,10 +230,8 @@ def test_the_limit_is_that_of_the_folder_it_goes_to(tmp_path: Path, monkeypatch:
     disk = DiskSnapshot(tmp_path)
     assert disk.reserve([move("selected/" + "a" * 200)]) is None
     assert "may have 143" in str(disk.reserve([move("crop/" + "a" * 200)]))
-    assert (disk.name_limit("crop", "a", []), disk.name_limit("selected", "a", [])) == (
-        143,
-        ask(tmp_path, "PC_NAME_MAX"),
-    )
+    limits = [disk.name_limit(folder, "a", []) for folder in ("crop", "selected")]
+    assert limits == [143, ask(tmp_path, "PC_NAME_MAX")]
 
 
 def test_a_path_longer_than_the_system_takes_is_a_reason(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from images.test_crops_xmp import LOWER_RIGHT, packet
-from pickroom.images.crops import photoshop
+from pickroom.images.crops import xmp
 
 ONE = 1 << 24
 
@@ -28,7 +28,7 @@ def knot(*places: float) -> bytes:
 @pytest.mark.parametrize("number", [1033, 1036, 1050])
 def test_previews_and_slices_go_and_the_rest_stays(number: int) -> None:
     kept = resource(1028, b"IPTC", b"odd") + resource(1000, b"x", signature=b"MeSa")
-    assert photoshop.after_crop(kept + resource(number, b"whole") + kept, LOWER_RIGHT) == kept + kept
+    assert xmp.resources_after_crop(kept + resource(number, b"whole") + kept, LOWER_RIGHT) == kept + kept
 
 
 @pytest.mark.parametrize("number", [1025, 2000, 2997])
@@ -36,7 +36,7 @@ def test_paths_move_with_the_picture(number: int) -> None:
     rule, lengths = struct.pack(">H24x", 6), struct.pack(">HH22x", 0, 1)
     before = resource(number, rule + lengths + knot(0.5, 0.5, 0.75, 1, 0, 0), b"Path 1")
     after = resource(number, rule + lengths + knot(0, 0, 0.5, 1, -1, -1), b"Path 1")
-    assert photoshop.after_crop(before, LOWER_RIGHT) == after
+    assert xmp.resources_after_crop(before, LOWER_RIGHT) == after
 
 
 def test_guides_move_and_those_outside_go() -> None:
@@ -46,16 +46,16 @@ def test_guides_move_and_those_outside_go() -> None:
 
     # 0 is vertical, at a place from the left; 1 is horizontal, at a place from the top
     before = guides((500, 0), (100, 0), (300, 1), (100, 1))
-    assert photoshop.after_crop(before, LOWER_RIGHT) == guides((100, 0), (100, 1))
+    assert xmp.resources_after_crop(before, LOWER_RIGHT) == guides((100, 0), (100, 1))
 
 
 def test_a_packet_among_the_resources_is_set_right() -> None:
     before, after = (resource(1060, packet(attributes=f'tiff:ImageWidth="{side}"')) for side in (800, 400))
-    assert photoshop.after_crop(before, LOWER_RIGHT) == after
+    assert xmp.resources_after_crop(before, LOWER_RIGHT) == after
 
 
 @given(st.binary(max_size=60), st.sampled_from([1025, 1032, 1060, 2000]))
 def test_what_cannot_be_followed_stays(data: bytes, number: int) -> None:
-    assert photoshop.after_crop(data, LOWER_RIGHT) == data or data.startswith(b"8BIM")
+    assert xmp.resources_after_crop(data, LOWER_RIGHT) == data or data.startswith(b"8BIM")
     short = resource(number, data[:20]) + b"8BIM" + data
-    assert photoshop.after_crop(short, LOWER_RIGHT).startswith(resource(number, data[:20]))
+    assert xmp.resources_after_crop(short, LOWER_RIGHT).startswith(resource(number, data[:20]))

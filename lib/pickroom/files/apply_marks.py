@@ -9,17 +9,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from pickroom.core.naming import (
-    CROP,
-    CROP_AUTO,
-    CROP_ORIGINALS,
-    SELECTED,
-    STAGING,
-    join,
-    mirrored,
-    source_folder,
-    stem_of,
-)
+from pickroom.core import naming
+from pickroom.core.naming import join, mirrored, source_folder, stem_of
 from pickroom.core.records import FileOp
 from pickroom.files import rating
 from pickroom.files.batch import run_batch
@@ -34,13 +25,14 @@ from pickroom.store.workspace import Project
 
 IN_A_GROUP = "waiting for review in a group"
 DECIDED, LOOKED_AT = "it was decided in its group", "it was kept or set aside: undo the batch that did it"
-_VERDICTS: dict[str, Verdict] = {SELECTED: "kept", STAGING: "rejected"}  # of an image whose mark leads there
+# of an image whose mark leads there
+_VERDICTS: dict[str, Verdict] = {naming.SELECTED: "kept", naming.STAGING: "rejected"}
 # folders whose images wait for something else, and the reason that is shown
 _TAKEN = {
-    CROP: "it waits for its crop: the crop desk has it",
-    CROP_AUTO: "it waits for its crop: the crop desk has it",
-    CROP_ORIGINALS: "it is the original of a crop",
-    STAGING: "it was set aside: undo the batch that did it",
+    naming.CROP: "it waits for its crop: the crop desk has it",
+    naming.CROP_AUTO: "it waits for its crop: the crop desk has it",
+    naming.CROP_ORIGINALS: "it is the original of a crop",
+    naming.STAGING: "it was set aside: undo the batch that did it",
 }
 
 

@@ -14,21 +14,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from pickroom.core import naming
 from pickroom.core.errors import FileOperationError, ImageError, PickroomError
 from pickroom.core.geometry import compose
-from pickroom.core.naming import (
-    CROP_ORIGINALS,
-    CROPPED,
-    STAGING,
-    WAITING_FOLDERS,
-    join,
-    mirrored,
-    sidecar_name,
-    source_folder,
-    split,
-    stays_inside,
-    stem_of,
-)
+from pickroom.core.naming import filename_of, folder_of, join, mirrored, sidecar_name, source_folder, split
 from pickroom.core.records import BoxSource, CropBox, Decision, FileOp
 from pickroom.files import rating, sidecars, xmp
 from pickroom.files.batch import run_batch
@@ -88,7 +77,7 @@ class _Job:
     @property
     def product(self) -> str:
         """The hash of the file in crop_cropped/; where images stay, of the sidecar that has the crop."""
-        made = join(mirrored(CROPPED, self.order.directory), self.order.filename)
+        made = join(mirrored(naming.CROPPED, self.order.directory), self.order.filename)
         return next((op.sha256 for op in self.ops if op.destination == made), self.ops[0].sha256)
 
 
@@ -117,7 +106,7 @@ def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Or
                 batch.folder.require()
                 if in_place is None:
                     if any(job.order.box is not None for job in jobs):
-                        batch.folder.make(CROPPED)
+                        batch.folder.make(naming.CROPPED)
                     jobs = _render(project, jobs, result)
                 ops = [op for job in jobs for op in job.ops]
                 batch.commit(ops, partial(_write, connection, jobs, batch.number))
@@ -146,10 +135,10 @@ def _reason(error: Exception) -> str:
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
     """Compare one order with disk and database; raises on any difference."""
     source = project.path(order.directory, order.filename)
-    waits = order.directory.partition("/")[0] in WAITING_FOLDERS and stays_inside(order.directory)
+    waits = order.directory.partition("/")[0] in naming.WAITING_FOLDERS and naming.stays_inside(order.directory)
     is_image = waits and order.filename in disk.companions_in(order.directory).images
     if not is_image or source.is_symlink() or not source.is_file():
-        raise HeldError(f"no such image waits in {' or '.join(f'{name}/' for name in WAITING_FOLDERS)}")
+        raise HeldError(f"no such image waits in {' or '.join(f'{name}/' for name in naming.WAITING_FOLDERS)}")
     sidecar = sidecars.read(project, connection, order.directory, order.filename)
     sha256 = atomic.sha256_of(source)
     earlier = crops.by_content(connection, *split(order.unit), sha256)
@@ -214,12 +203,12 @@ def _steps(
         rendered: False for a RAW file: it goes to crop_cropped/ itself.
     """
     name, kind = order.filename, DROP if order.box is None else CROP
-    away = mirrored(STAGING if order.box is None or again else CROP_ORIGINALS, order.directory)
+    away = mirrored(naming.STAGING if order.box is None or again else naming.CROP_ORIGINALS, order.directory)
     unit, ops = order.unit, []
     if order.box is not None and not rendered:
-        away = mirrored(CROPPED, order.directory)
+        away = mirrored(naming.CROPPED, order.directory)
     elif order.box is not None:
-        made = join(mirrored(CROPPED, order.directory), name)
+        made = join(mirrored(naming.CROPPED, order.directory), name)
         ops.append(FileOp(batch, kind, unit, "move", partial_path(batch, unit), made, sha256=""))
     files = [(name, sha256), *disk.companions_of(order.directory, name)]
     for file, content in files:
@@ -251,43 +240,27 @@ def crop_in_sidecar(
         path: of the RAW file, relative to the root; ops: the moves of it and its companions.
 
     Raises:
-        ImageError: the sidecar is not XMP that a crop can be written into; it must be put right first.
-        OSError: it cannot be read.
+        ImageError: a crop cannot be written into the sidecar; it must be put right first.
     """
-    folder, filename = split(path)
-    by_stem, by_name = (f"{name}.xmp" for name in (stem_of(filename), filename))
-    packets = {
-        op.source: (disk.root / (op.source or "")).read_bytes()
-        for op in ops
-        if op.source in (join(folder, by_stem), join(folder, by_name))
-    }
-    moved, written = next(op for op in ops if op.source == path), by_stem
-    try:
-        packet = packets.get(join(folder, by_stem))
-        anothers = packet is not None and xmp.names_another(packet, filename, disk.names(folder))
-        if anothers or (packet is None and packets):
-            written = by_name
-        packet = packets.get(join(folder, written))
-        text = xmp.merge(packet, xmp.keep_frame(packet, xmp.crop(box, frame))).decode()
-    except xmp.PacketError as error:
-        why = f"its crop cannot be written into {written}: {error}"
-        raise ImageError(disk.root / path, f"{why}; move that sidecar away", by_content=False) from None
-    there = join(split(moved.destination or "")[0], written)
-    write = replace(moved, op="write", source=None, destination=there, sha256=digest(text), content=text)
-    old = [op for op in ops if op.source == join(folder, written)]
-    rest = [op for op in ops if op not in old]
-    before = packet.decode() if packet is not None else ""
-    return [
-        write,
-        *rest,
-        *(replace(op, op="remove", destination=None, sha256=digest(before), content=before) for op in old),
-    ]
+    stem, full = (rating.plan(disk, path, xmp.crop(box, frame), way) for way in ("stem", "full"))
+    stem_lies, full_lies = (one.before is not None or one.held is not None for one in (stem, full))
+    sidecar = full if stem.rating_only or (full_lies and not stem_lies) else stem
+    if sidecar.after is None:
+        why = f"its crop cannot be written into {filename_of(sidecar.path)}: {sidecar.held}; move that sidecar away"
+        raise ImageError(disk.root / path, why, by_content=False)
+    moved = next(op for op in ops if op.source == path)
+    there = join(folder_of(moved.destination or ""), filename_of(sidecar.path))
+    text, before = sidecar.after, sidecar.before or ""
+    written = replace(moved, op="write", source=None, destination=there, sha256=digest(text), content=text)
+    removed = replace(moved, op="remove", source=sidecar.path, destination=None, sha256=digest(before), content=before)
+    others = [op for op in ops if op.source != sidecar.path]
+    return [written, *others, *([removed] if len(others) < len(ops) else [])]
 
 
 def partial_path(batch: int, unit: str) -> str:
     """Where the crop of an image is rendered before it is journalled: on the disk of its destination, unseen."""
     # the name itself may be as long as names can be
-    return join(CROPPED, f".{batch}-{digest(unit)[:16]}{PARTIAL_SUFFIX}")
+    return join(naming.CROPPED, f".{batch}-{digest(unit)[:16]}{PARTIAL_SUFFIX}")
 
 
 def render_to(root: Path, source: Path, box: CropBox, partial: str) -> str:

@@ -225,7 +225,8 @@ def _take_unit(folder: ImageFolder, ops: Sequence[FileOp], verify: bool) -> File
             raise FileOperationError(moves.VANISHED, "moving a file", [folder.root / path for path in op.paths])
         for op in ops:
             folder.require([op])
-            if op.destination is not None and stays_inside(op.destination) and moves.is_pending(folder.root, op):
+            needed = op.op == "write" or moves.is_untaken(folder.root, op)  # the folder that it leads to
+            if needed and op.destination is not None and stays_inside(op.destination):
                 with contextlib.suppress(OSError):  # the step itself says why not
                     folder.make(folder_of(op.destination))
                 folder.require([op])
@@ -296,9 +297,12 @@ def _give_up(
     first = ops[0]
     try:
         gone = moves.lost(folder.root, ops) if closing else _vanished(folder, ops)
+        names = {filename_of(lost.source or "") for lost in gone}
         for op in reversed(ops):
             folder.require([op])
-            if op not in gone and not (closing and _is_crop_of(op, gone)):
+            # the crop of an image that is gone is all that is left of it, so it stays where it is
+            made = closing and op.source is not None and op.source.endswith(atomic.PARTIAL_SUFFIX)
+            if op not in gone and not (made and filename_of(op.destination or "") in names):
                 moves.rollback(folder.root, op, vanished=not folder.may_have_moved(op))
     except FileOperationError as error:
         same = error.line == reason
@@ -315,12 +319,6 @@ def _give_up(
             HANDLERS[first.kind].undone(connection, first)
             HANDLERS[first.kind].hold(connection, first, reason)
     outcome.failed[first.unit] = reason
-
-
-def _is_crop_of(op: FileOp, gone: Sequence[FileOp]) -> bool:
-    """Whether a step placed the crop of an image that is gone: all that is left of it, so it stays where it is."""
-    made = op.source is not None and op.source.endswith(atomic.PARTIAL_SUFFIX)
-    return made and any(filename_of(op.destination or "") == filename_of(lost.source or "") for lost in gone)
 
 
 def _sync(folder: ImageFolder, ops: Sequence[FileOp]) -> FileOperationError | None:

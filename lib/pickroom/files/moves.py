@@ -131,11 +131,6 @@ def lost(root: Path, ops: Iterable[FileOp]) -> list[FileOp]:
     return [op for op in moved if _where(root, op) == (False, False) and _copy_left(root, op) is None]
 
 
-def is_pending(root: Path, op: FileOp) -> bool:
-    """Whether a step needs the folder that it leads to: a file is to be moved or written there; raises as `lost`."""
-    return op.op == "write" or is_untaken(root, op)
-
-
 def is_untaken(root: Path, op: FileOp) -> bool:
     """Whether a move has not been made: its file lies where it was; raises as `lost`."""
     return op.op == "move" and _is_inside(op) and _where(root, op) == (True, False)

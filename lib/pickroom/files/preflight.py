@@ -13,19 +13,7 @@ from typing import Self
 from pickroom.core import naming
 from pickroom.core.companions import Companions, negatives_of_images
 from pickroom.core.errors import ConflictError, FileOperationError, UsageError
-from pickroom.core.naming import (
-    RAW_EXTENSIONS,
-    as_text,
-    extension_of,
-    filename_of,
-    folder_of,
-    is_image_name,
-    is_text,
-    join,
-    split,
-    stays_inside,
-    stem_of,
-)
+from pickroom.core.naming import as_text, extension_of, filename_of, folder_of, is_image_name, is_text, join, split
 from pickroom.core.quantities import plural
 from pickroom.core.records import FileOp, Group, Image
 from pickroom.files.moves import holds_anything, make_folder
@@ -117,7 +105,10 @@ class DiskSnapshot:
             if not is_text(name):
                 what = "its name is not valid UTF-8: rename it"
                 raise OSError(errno.EILSEQ, what, as_text(str(self.root / directory / name)))
-        return [(name, _sha256_of_file(self.root / directory / name)) for name in names]
+            path = self.root / directory / name
+            if not stat.S_ISREG(path.lstat().st_mode):  # a link would not be the same file elsewhere
+                raise OSError(errno.EINVAL, "not a plain file", str(path))
+        return [(name, atomic.sha256_of(self.root / directory / name)) for name in names]
 
     def left_beside(self, directory: str, filenames: Iterable[str]) -> tuple[str, ...]:
         """Paths of the files that stay when these images go, although their names begin alike; raises as `names`."""
@@ -139,22 +130,17 @@ class DiskSnapshot:
             path = self.root / image.directory / image.filename
             try:
                 info = path.stat(follow_symlinks=False)
-                negative = extension_of(image.filename) in RAW_EXTENSIONS
+                negative = extension_of(image.filename) in naming.RAW_EXTENSIONS
                 if negative and image.filename not in self.companions_in(image.directory).images:
                     return f"{image.filename} belongs to another image by now: run `pickroom groups` to read it anew"
+                # like git's index: same size and time is taken as unchanged, else the bytes decide
+                unchanged = (info.st_size, info.st_mtime_ns) == (image.file_size, image.mtime_ns)
+                if not unchanged and atomic.sha256_of(path) != image.sha256:
+                    return f"{image.filename} has changed since the scan: run `pickroom groups` to read it anew"
             except FileNotFoundError:
                 return f"{image.filename} has vanished since the scan"
             except OSError as error:
                 return f"{image.filename} cannot be read: {error.strerror}"
-            # like git's index: same size and time is taken as unchanged, else the bytes decide
-            if (info.st_size, info.st_mtime_ns) == (image.file_size, image.mtime_ns):
-                continue
-            try:
-                same = atomic.sha256_of(path) == image.sha256
-            except OSError as error:
-                return f"{image.filename} cannot be read: {error.strerror}"
-            if not same:
-                return f"{image.filename} has changed since the scan: run `pickroom groups` to read it anew"
         return None
 
     def reserve(self, ops: Iterable[FileOp]) -> str | None:
@@ -168,7 +154,9 @@ class DiskSnapshot:
         pictures = {path for path in wanted if is_image_name(filename_of(path), naming.ALL_EXTENSIONS)}
         pictures -= negatives_of_images(pictures)
         here: set[str] = set()  # a leftover sidecar would go where the new one is to be written
-        wide = {self._device_of(split(op.source)[0]) for op in ops if op.source and self._is_wide(op.source)}
+        # disks that hold a longer name, in bytes, than they say is the limit count UTF-16 units
+        sources = [split(op.source) for op in ops if op.source]
+        wide = {self._device_of(at) for at, name in sources if len(os.fsencode(name)) > self._limits_of(at)[0]}
         for destination in wanted:
             directory, name = split(destination)
             too_long = self._too_long(directory, name, wide)
@@ -187,12 +175,12 @@ class DiskSnapshot:
                 # two images of one stem in a folder would share companions (FORMATS.md: ambiguous stem)
                 stems = self._stems[directory]
                 if not stems:
-                    stems.update(map(stem_of, self.companions_in(directory).images))
-                if stem_of(name) in stems:
-                    return f"another image with the stem {stem_of(name)} is in {directory}/ already"
+                    stems.update(map(naming.stem_of, self.companions_in(directory).images))
+                if naming.stem_of(name) in stems:
+                    return f"another image with the stem {naming.stem_of(name)} is in {directory}/ already"
         self._reserved |= here
         for directory, name in map(split, pictures):
-            self._stems[directory].add(stem_of(name))
+            self._stems[directory].add(naming.stem_of(name))
         return None
 
     def require_free(self, ops: Iterable[FileOp]) -> None:
@@ -211,11 +199,6 @@ class DiskSnapshot:
         size = len(os.fsencode(name))
         longest = max([size, *(len(os.fsencode(file)) for file, _ in companions)])
         return min(names, paths - len(os.fsencode(self.root / directory)) - 2) - (longest - size)
-
-    def _is_wide(self, path: str) -> bool:
-        """Whether a file's name has more bytes than its disk names as the limit: then the disk counts UTF-16 units."""
-        directory, name = split(path)
-        return len(os.fsencode(name)) > self._limits_of(directory)[0]
 
     def _device_of(self, directory: str) -> int:
         return os.stat(self._nearest(directory)).st_dev
@@ -250,13 +233,6 @@ class DiskSnapshot:
         while not os.path.isdir(folder) and folder != self.root:
             folder = folder.parent
         return folder
-
-
-def _sha256_of_file(path: Path) -> str:
-    # a link would not be the same file elsewhere
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise OSError(errno.EINVAL, "not a plain file", str(path))
-    return atomic.sha256_of(path)
 
 
 Identity = tuple[int, int]  # (device, inode)
@@ -318,7 +294,7 @@ class ImageFolder:
         Raises:
             FileOperationError: it has gone, or another folder is in its place.
         """
-        paths = [path for op in ops for path in (op.source, op.destination) if path is not None and stays_inside(path)]
+        paths = [path for op in ops for path in op.paths if naming.stays_inside(path)]
         # a folder below one of Pickroom's, which may lie on another disk, says nothing where that is away
         above = {top for path in paths if (top := path.partition("/")[0]) in naming.OWNED_FOLDERS}
         changed = self._look_at({"", *folders, *above, *map(folder_of, paths)})

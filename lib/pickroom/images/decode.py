@@ -227,15 +227,14 @@ def load_rgb(image: PillowImage.Image, path: Path, *, long_side: int | None = No
     """
     try:
         with room_for(image):
-            turned = orientation(image)  # read first: it is not a part of the pixels
+            turn = 1 if image.format in TURNED_WHEN_OPENED else orientation(image)  # first: it is no part of the pixels
             image.load()
-            turn = None if image.format in TURNED_WHEN_OPENED else raw.TURNS.get(turned)
             # a picture without anything to flatten is not copied: that took a tenth of a scan
             rgb = image if image.format in _PLAIN and _is_flat(image) else flatten(image)
             rgb.info = {}  # what the file said of itself: a comment would be written into every copy
             if long_side:
                 rgb.thumbnail((long_side, long_side), PillowImage.Resampling.LANCZOS, reducing_gap=2.0)
-            return rgb if turn is None else rgb.transpose(turn)
+            return raw.turned(rgb, turn)
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, ... on damaged data
         if "truncated" in str(error).lower():
             raise ImageError(path, "truncated") from error

@@ -80,7 +80,7 @@ def open_raw(path: Path) -> "RawFile | None":
         return RawFile(path, rawpy)
     except rawpy.LibRawFileUnsupportedError:
         return None
-    except (rawpy.LibRawIOError, _EndsEarlyError) as error:
+    except rawpy.LibRawIOError as error:
         raise ImageError(path, "truncated") from error
     except rawpy.LibRawError as error:
         raise ImageError(path, f"unreadable: {_words(error)}") from error
@@ -110,7 +110,7 @@ class RawFile(ImageFile.ImageFile):
         # directories of old cameras may be wrong: there LibRaw tells, which writes to the terminal when it meets an end
         trusted = extension_of(self._path.name) == "dng" or _head(self.fp) is None
         if cut_off and trusted:
-            raise _EndsEarlyError
+            raise ImageError(self._path, "truncated")
         with self._rawpy.imread(str(self._path)) as raw:
             if cut_off:
                 raw.unpack()
@@ -170,8 +170,7 @@ class RawFile(ImageFile.ImageFile):
                 picture, size = self._preview, self._wanted
                 if size:
                     picture.draft("RGB", size[::-1] if self._turn in SIDEWAYS else size)
-                turn = TURNS.get(self._turn)
-                picture = picture.convert("RGB") if turn is None else picture.convert("RGB").transpose(turn)
+                picture = turned(picture.convert("RGB"), self._turn)
             self.im, self._size, self._preview, self._loaded = picture.im, picture.size, None, True
         return PillowImage.Image.load(self)
 
@@ -184,12 +183,12 @@ class RawFile(ImageFile.ImageFile):
                 picture = PillowImage.fromarray(pixels).crop((left, top, right, bottom))
         except self._rawpy.LibRawIOError as error:
             raise ValueError("truncated") from error
-        turn = TURNS.get(self.orientation)
-        return picture if turn is None else picture.transpose(turn)
+        return turned(picture, self.orientation)
 
 
-class _EndsEarlyError(Exception):
-    """Something of the file lies behind its end."""
+def turned(picture: PillowImage.Image, orientation: int) -> PillowImage.Image:
+    """A stored picture made upright, the picture itself where it is."""
+    return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture
 
 
 def _words(error: Exception) -> str:
@@ -218,8 +217,10 @@ def _picture(thumbnail: Any) -> PillowImage.Image | None:
 def read_exif(file: IO[bytes], preview: PillowImage.Image | None) -> PillowImage.Exif:
     """What the file says of itself; empty where that cannot be read."""
     with suppress(Exception):  # as `decode.exif_of`: damaged EXIF says nothing
-        main, sub = _tiff_metadata(file) or _canon_metadata(file) or _preview_metadata(preview)
-        exif = PillowImage.Exif()
+        found = _tiff_metadata(file) or _canon_metadata(file)
+        if found is None and preview is not None:
+            found = dict(preview.getexif()), dict(preview.getexif().get_ifd(IFD.Exif))
+        exif, (main, sub) = PillowImage.Exif(), found or ({}, {})
         exif.update({tag: value for tag, value in main.items() if tag not in (IFD.Exif, IFD.GPSInfo)})
         exif.get_ifd(IFD.Exif).update(sub)
         return exif
@@ -233,8 +234,8 @@ def _tiff_metadata(file: IO[bytes]) -> _Metadata | None:
     head = _head(file)
     if head is None:
         return None
-    main = _directory(file, head, _first(head))
-    return dict(main), dict(_directory(file, head, main[IFD.Exif])) if IFD.Exif in main else {}
+    main = _directory(file, *head)
+    return dict(main), dict(_directory(file, head[0], main[IFD.Exif])) if IFD.Exif in main else {}
 
 
 def _canon_metadata(file: IO[bytes]) -> _Metadata | None:
@@ -252,24 +253,15 @@ def _canon_metadata(file: IO[bytes]) -> _Metadata | None:
     return (main or ({}, {}))[0], (sub or ({}, {}))[0]
 
 
-def _preview_metadata(preview: PillowImage.Image | None) -> _Metadata:
-    if preview is None:
-        return {}, {}
-    exif = preview.getexif()
-    return dict(exif), dict(exif.get_ifd(IFD.Exif))
-
-
-def _head(file: IO[bytes]) -> bytes | None:
-    """The eight bytes that a TIFF structure begins with, with the usual mark; None where it is none."""
+def _head(file: IO[bytes]) -> tuple[bytes, int] | None:
+    """(the eight bytes that a TIFF structure begins with, with the usual mark, and the offset of its first directory);
+    None where it is none."""
     file.seek(0)
     head = file.read(8)
     mark = _MARKS.get(head[:4])
-    return None if mark is None else mark + head[4:]
-
-
-def _first(head: bytes) -> int:
-    """The offset of the first directory."""
-    return int.from_bytes(head[4:], "little" if head[:1] == b"I" else "big")
+    return (
+        None if mark is None else (mark + head[4:], int.from_bytes(head[4:], "little" if mark[:1] == b"I" else "big"))
+    )
 
 
 def _directory(file: IO[bytes], head: bytes, offset: int) -> ImageFileDirectory_v2:
@@ -312,13 +304,13 @@ def _ends(file: IO[bytes]) -> Iterator[int]:
     head = _head(file)
     if head is None:
         return
-    waiting = [_first(head)]
+    waiting = [head[1]]
     for _ in range(_MOST_DIRECTORIES):
         if not waiting:
             return
         offset = waiting.pop()
         yield offset + 2
-        directory = _directory(file, head, offset)
+        directory = _directory(file, head[0], offset)
         inner = directory.get(_SUB_DIRECTORIES, ())
         waiting += [directory.next] if directory.next else []
         waiting += inner if isinstance(inner, tuple) else [inner]

@@ -11,21 +11,10 @@ from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 
+from pickroom.core import naming
 from pickroom.core.companions import Companions
 from pickroom.core.errors import ImageError
-from pickroom.core.naming import (
-    ALL_EXTENSIONS,
-    CROPPED,
-    OWNED_FOLDERS,
-    RAW_EXTENSIONS,
-    extension_of,
-    is_image_name,
-    is_text,
-    join,
-    parse_name,
-    split,
-    stem_of,
-)
+from pickroom.core.naming import extension_of, is_image_name, is_text, join, parse_name, split, stem_of
 from pickroom.core.records import Capture, Image, Ungrouped
 from pickroom.images import capture, decode, raw, thumbnails
 from pickroom.storage import atomic
@@ -42,7 +31,7 @@ _UNREAD = {
     "jxl": "JPEG XL is not read: save it as JPEG or PNG",
     **dict.fromkeys(_VIDEOS, "videos are not read"),
     **dict.fromkeys(_OTHER_PICTURES, "the format is not read: save it as PNG"),
-    **dict.fromkeys(ALL_EXTENSIONS, "left out by allowed_extensions in the project's manifest"),
+    **dict.fromkeys(naming.ALL_EXTENSIONS, "left out by allowed_extensions in the project's manifest"),
 }
 Progress = Callable[[int, int], None]  # (done, of)
 # (directory, filename) -> (file size in bytes, mtime in ns, why it cannot be read)
@@ -194,7 +183,7 @@ def walk(
     left_out: list[Ungrouped] = []
     for directory, listing in _listings(root, avoid, base, left_out):
         names = {item.name for item in listing if is_image_name(item.name, extensions)}
-        if any(extension_of(name) in RAW_EXTENSIONS for name in names):
+        if any(extension_of(name) in naming.RAW_EXTENSIONS for name in names):
             names &= Companions(item.name for item in listing).images
         for item in listing:
             if item.name in names:
@@ -229,7 +218,7 @@ def _listings(
                 continue
             if not item.is_dir(follow_symlinks=False):
                 files.append(item)
-            elif (directory or item.name not in OWNED_FOLDERS) and Path(item.path) not in avoid:
+            elif (directory or item.name not in naming.OWNED_FOLDERS) and Path(item.path) not in avoid:
                 waiting.append(join(directory, item.name))
         yield directory, files
 
@@ -248,7 +237,7 @@ def count_skipped(
         known: (directory, filename) of RAW files that were read, and cannot be read now.
     """
     allowed, reasons, found = set(extensions), dict(_UNREAD), Counter[str]()
-    for extension in allowed.intersection(RAW_EXTENSIONS):
+    for extension in allowed.intersection(naming.RAW_EXTENSIONS):
         if not raw.can_read(f"a.{extension}"):
             reasons[extension] = raw.NOT_READ
             allowed.remove(extension)
@@ -269,13 +258,14 @@ def list_images(project: Project) -> tuple[list[ListedImage], list[Ungrouped]]:
     extensions = project.manifest.allowed_extensions
     own = project.workspace.own_folders
     entries, left_out = walk(root, extensions, own)
-    for folder in OWNED_FOLDERS:
+    for folder in naming.OWNED_FOLDERS:
         if not (root / folder).is_dir() or (root / folder).is_symlink():
             continue
         inside, refused = walk(root, extensions, own, base=folder)
         # finished crops are products, not candidates: nothing learns from them, and each bears its original's name.
         # A RAW file is its own original: its crop is in its XMP sidecar
-        entries += [one for one in inside if folder != CROPPED or extension_of(one.filename) in RAW_EXTENSIONS]
+        whole = folder != naming.CROPPED
+        entries += [one for one in inside if whole or extension_of(one.filename) in naming.RAW_EXTENSIONS]
         left_out += refused
     return sorted(entries, key=_place), left_out
 

@@ -14,7 +14,7 @@ from PIL import ImageCms
 from PIL.ImageFile import ImageFile
 
 from pickroom.images import decode
-from pickroom.images.jpeg_segments import APP0, APP14, APP15, COM, segments, written
+from pickroom.images.crops.jpeg import APP0, APP14, APP15, COM, segments, written
 from pickroom.storage import atomic
 
 LONG_SIDE = 1024  # REVIEW.md, Speed: 1024-px previews

@@ -10,7 +10,7 @@ import contextlib
 import struct
 from dataclasses import dataclass
 
-from pickroom.images.crops import photoshop, xmp
+from pickroom.images.crops import xmp
 from pickroom.images.crops.regions import Cut
 
 Block = bytes | bytearray
@@ -26,7 +26,7 @@ EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 0x8769, 0x8825, 0xA005
 _PREVIEW_OFFSETS = {0x0201: 0x0202, 0x0111: 0x0117}  # JPEGInterchangeFormat, StripOffsets -> their lengths
 _SUBJECTS = (0x9214, 0xA214)  # SubjectArea, SubjectLocation
 # tags of a TIFF structure that hold metadata of another kind (XMP specification, part 3, 1.1.6 and 2.3)
-_WHOLES = {700: xmp.after_crop, 34377: photoshop.after_crop}
+_WHOLES = {700: xmp.after_crop, 34377: xmp.resources_after_crop}
 
 
 @dataclass(frozen=True, slots=True)

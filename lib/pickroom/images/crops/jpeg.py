@@ -1,4 +1,4 @@
-"""JPEG: the source's own segments, quantisation tables and subsampling around newly coded pixels."""
+"""JPEG: its segments (ITU-T T.81, annex B), and crops with the source's own ones around newly coded pixels."""
 
 import re
 import struct
@@ -8,13 +8,19 @@ from PIL import JpegImagePlugin, MpoImagePlugin
 
 from pickroom.core.geometry import PixelBox
 from pickroom.images import decode
-from pickroom.images.crops import exif, photoshop, xmp
+from pickroom.images.crops import exif, xmp
 from pickroom.images.crops.rdf import PacketError
 from pickroom.images.crops.regions import CropError, Cut
-from pickroom.images.jpeg_segments import APP0, APP14, APP15, COM, Segment, segments, written
+
+Segment = tuple[int, bytes]  # marker, what follows its length
 
 # ITU-T T.81, table B.1
+EOI, SOS, COM, APP0, APP14, APP15 = 0xD9, 0xDA, 0xFE, 0xE0, 0xEE, 0xEF
 _APP1, _APP2, _APP5, _APP11, _APP13 = 0xE1, 0xE2, 0xE5, 0xEB, 0xED
+# A marker behind coded data, where a zero is stuffed behind FF and RSTn belong to the scan (T.81, B.1.1.2 and B.1.1.5);
+# between segments, FF may be filled up and anything else is skipped
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_STANDALONE = (0x01, 0xD8)  # TEM, SOI: no length follows
 _LONGEST = 65533  # bytes in a segment besides its length
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _EXTENDED = b"http://ns.adobe.com/xmp/extension/\0"
@@ -34,6 +40,35 @@ _LEFT = {  # marker -> how segments begin that a crop does not have
     _APP2: b"MPF\0",  # offsets of pictures that are not carried
     _APP11: b"JP",  # boxes bound to the coded picture: signatures (C2PA), JPEG XT layers
 }
+
+
+def segments(data: bytes) -> tuple[list[Segment], int, int]:
+    """Segments, where the first scan begins, and where the picture ends: of the tables between scans, none.
+
+    Raises:
+        struct.error: the file ends within a segment's length.
+    """
+    found: list[Segment] = []
+    at, scans_at = 0, 0
+    while place := _MARKER.search(data, at):
+        marker, at = place[0][1], place.end()
+        if marker == EOI:
+            return found, scans_at, at
+        if marker in _STANDALONE:
+            continue
+        (length,) = struct.unpack_from(">H", data, at)
+        if marker == SOS:
+            scans_at = scans_at or place.start()
+        elif not scans_at or marker >= APP0:
+            found.append((marker, data[at + 2 : at + length]))
+        at += length
+    return found, scans_at, len(data)
+
+
+def written(segment: Segment) -> bytes:
+    """A segment as it stands in a file."""
+    marker, data = segment
+    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
 
 
 def check(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[str, bytes]:
@@ -146,7 +181,7 @@ def _kept(head: list[Segment], cut: Cut, gone: list[bytes], *, ycck: bool) -> li
         return exif.after_crop(block, cut)
 
     head = _changed(head, _APP1, exif.PREFIX, exif_after_crop)
-    head = _changed(head, _APP13, _PHOTOSHOP, lambda resources: photoshop.after_crop(resources, cut))
+    head = _changed(head, _APP13, _PHOTOSHOP, lambda resources: xmp.resources_after_crop(resources, cut))
     kept, preview = [], False
     for marker, data in _with_xmp(head, cut):
         if _APP2 <= marker <= _APP5 and (_PREVIEW.match(data) or (preview and not _NAMED.match(data))):

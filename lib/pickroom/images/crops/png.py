@@ -8,7 +8,7 @@ from PIL import ImageFile
 
 from pickroom.core.geometry import PixelBox
 from pickroom.images import decode
-from pickroom.images.crops import exif, photoshop, xmp
+from pickroom.images.crops import exif, xmp
 from pickroom.images.crops.regions import CropError, Cut
 
 _SIGNATURE_LENGTH = 8  # PNG (third edition), section 5.2
@@ -126,7 +126,7 @@ def _profile_after_crop(text: bytes, cut: Cut) -> bytes:
     if profile.startswith((exif.PREFIX, b"II*\0", b"MM\0*")):
         changed = exif.after_crop(profile, cut)
     elif profile.startswith(b"8BIM"):
-        changed = photoshop.after_crop(profile, cut)
+        changed = xmp.resources_after_crop(profile, cut)
     else:
         changed = mark + xmp.after_crop(profile[len(mark) :], cut)
     if changed == profile:
