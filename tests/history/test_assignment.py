@@ -183,11 +183,11 @@ def test_each_single_project_sample_takes_its_project(workspace: Workspace) -> N
 def test_folders_of_other_projects_are_not_compared() -> None:
     names = ProjectNames({"mojo1": ()})
     rows = Counter([Clues().key(("mojo1/faces",)), Clues().key(("mojo2/faces",)), Clues().key(("mojo2/hands",))])
-    told = Assignment(names, rows, given="mojo1", only_siblings=True).described()
+    told = Assignment(names, rows, given="mojo1", only_siblings=True)
     with pytest.raises(UsageError, match=r"2 rows name other projects .*: mojo2 .*one at a time"):
-        told.require_agreement("mojo1", "one at a time")
+        told.require_agreement("one at a time")
     apart = Counter([Clues().key(("faces",)), Clues().key(("hands",))])
-    Assignment(names, apart, given="mojo1", only_siblings=True).described().require_agreement("mojo1")
+    Assignment(names, apart, given="mojo1", only_siblings=True).require_agreement()
 
 
 PATHS = st.builds(
@@ -217,7 +217,7 @@ def test_every_row_has_one_project_or_one_reason(
 
     def decide(counted: dict) -> dict:
         assignment = Assignment(names, Counter(counted), given=given_project, by_folder=by_folder)
-        assert sum(row.rows for row in assignment.described().folders) == sum(counted.values())
+        assert sum(row.rows for row in assignment.folders) == sum(counted.values())
         found = {}
         for key in counted:
             try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -94,7 +94,12 @@ class FolderRow:
 
 
 class Assignment:
-    """The project of every row of an import."""
+    """The project of every row of an import, and the report of it.
+
+    Attributes:
+        folders: every folder with its rows and its project, those with most rows first.
+        days: first and last day, rows: of the rows that no evidence gives a project, a few days' pause between.
+    """
 
     def __init__(
         self,
@@ -126,9 +131,17 @@ class Assignment:
             if (found := self._mapped.found_in(folder) or names.found_in(folder))
         }
         mentioned = {part for key in rows for part in parts_of(key.directory)}
-        self._folders = project_folders(counts, known, names.ids() | mentioned, only_siblings=only_siblings)
+        self._found = project_folders(counts, known, names.ids() | mentioned, only_siblings=only_siblings)
         self._verdicts = {key: self._decide(key) for key in rows}
-        self._rows = rows
+        shares: Counter[FolderRow] = Counter()
+        days: Counter[date] = Counter()
+        for key, verdict in self._verdicts.items():
+            shares[verdict] += rows[key]
+            if verdict.reason == skip_reasons.NO_PROJECT and key.day:
+                days[date.fromisoformat(key.day)] += rows[key]
+        table = (replace(verdict, rows=count) for verdict, count in shares.items())
+        self.folders = sorted(table, key=lambda row: (-row.rows, row.folder, row.project or "", row.evidence))
+        self.days = list(_runs(days))
 
     def __call__(self, key: Key) -> str:
         """The project of a row; raises Skip when it has none."""
@@ -140,7 +153,7 @@ class Assignment:
 
     def require_used(self, folders: Iterable[str]) -> None:
         """Raises UsageError when `--map` names a folder that no row has."""
-        met = {text for key in self._rows for text in (*key.folders, key.column, key.directory)}
+        met = {text for key in self._verdicts for text in (*key.folders, key.column, key.directory)}
         for folder in folders:
             alone = ProjectNames({folder: (folder,)}, ids=False)
             if not any(alone.found_in(one) for one in met):
@@ -151,18 +164,49 @@ class Assignment:
                     hint="the report of a run without --map lists the folders",
                 )
 
-    def described(self) -> AssignmentReport:
-        """For the report: every folder with its rows and its project, those with most rows first."""
-        counts: Counter[FolderRow] = Counter()
-        days: Counter[date] = Counter()
-        for key, verdict in self._verdicts.items():
-            counts[verdict] += self._rows[key]
-            if verdict.reason == skip_reasons.NO_PROJECT and key.day:
-                days[date.fromisoformat(key.day)] += self._rows[key]
-        table = [replace(verdict, rows=count) for verdict, count in counts.items()]
-        table.sort(key=lambda row: (-row.rows, row.folder, row.project or "", row.evidence))
-        found = self._folders
-        return AssignmentReport(table, found.common, found.outside, found.doubtful, list(_runs(days)))
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of an import's JSON about projects (FORMATS.md)."""
+        found = self._found
+        values = {"common": found.common, "outside": found.outside, "doubtful": found.doubtful, "days": self.days}
+        return {"folders": [asdict(row) for row in self.folders], **values}
+
+    def lines(self) -> list[str]:
+        """The folders in words, a line each."""
+        if not self.folders:
+            return []
+        shown = [(r.folder or _NO_FOLDER, f"{r.rows:,}", r.project or "-", r.evidence) for r in self.folders[:_SHOWN]]
+        table = [("Folder", "Rows", "Project", "Known by"), *shown]
+        folder, rows, project = (max(len(row[place]) for row in table) for place in range(3))
+        lines = ["The folders of the rows, and the project of each:"]
+        lines += [f"  {a:<{folder}}  {b:>{rows}}  {c:<{project}}  {d}" for a, b, c, d in table]
+        if len(self.folders) > _SHOWN:
+            lines.append(f"  ... and {len(self.folders) - _SHOWN:,} more (--json lists them all)")
+        lines += [f"  common folder of the paths: {folder}" for folder in self._found.common]
+        lines += [f"  outside of the common folder: {folder}" for folder in self._found.outside[:_SHOWN]]
+        lines += [
+            f"  {folder} counts as one project; if the folders in it are projects, name each with --map"
+            for folder in self._found.doubtful
+        ]
+        if self.days:
+            lines.append("The days of the rows without a project (divide them with --dates PROJECT=FIRST..LAST):")
+            lines += [f"  {one['first']}..{one['last']}  {one['rows']:,} rows" for one in self.days[:_SHOWN]]
+        return lines
+
+    def require_agreement(self, hint: str = "") -> None:
+        """Raises UsageError when `--project` was given and rows name another project; `hint` says what to do then."""
+        others = [row for row in self.folders if row.reason == skip_reasons.NOT_GIVEN]
+        if not others or self._given is None:
+            return
+        count, folder = sum(row.rows for row in others), others[0].folder
+        names = list(dict.fromkeys(row.project or row.folder for row in others))
+        also = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        to_map = shlex.quote(f"{folder}={self._given}")
+        raise UsageError(
+            f"{count:,} {'row names another project' if count == 1 else 'rows name other projects'}",
+            doing=f"importing with --project {self._given}",
+            subject=", ".join(names[:_NAMED]) + also,
+            hint=hint or f"import each row by its folder: --by-folder; or say whose a folder is: --map {to_map}",
+        )
 
     def _decide(self, key: Key) -> FolderRow:
         projects: set[str] = set()
@@ -197,7 +241,7 @@ class Assignment:
 
     def _without_name(self, key: Key, place: str) -> FolderRow:
         """The verdict where nothing names a known project."""
-        proposed = {self._folders.named[folder] for folder in key.folders if folder in self._folders.named}
+        proposed = {self._found.named[folder] for folder in key.folders if folder in self._found.named}
         if proposed and self._by_folder:
             return self._of_folders(proposed, key)
         if key.named:
@@ -219,57 +263,6 @@ class Assignment:
         accepted = self._by_folder or self._given is not None
         why = skip_reasons.BAD_FOLDER if is_bad else None if accepted else skip_reasons.FOLDER_ONLY
         return replace(verdict, project=None if is_bad else name, reason=verdict.reason or why)
-
-
-@dataclass(frozen=True, slots=True)
-class AssignmentReport:
-    """The part of an import's report about projects."""
-
-    folders: list[FolderRow] = field(default_factory=list)
-    # common, outside, doubtful: see `ProjectFolders`
-    common: list[str] = field(default_factory=list)
-    outside: list[str] = field(default_factory=list)
-    doubtful: list[str] = field(default_factory=list)
-    # first and last day, rows: of the rows that no evidence gives a project, a few days' pause between
-    days: list[dict[str, str | int]] = field(default_factory=list)
-
-    def lines(self) -> list[str]:
-        """The folders in words, a line each."""
-        if not self.folders:
-            return []
-        shown = [(r.folder or _NO_FOLDER, f"{r.rows:,}", r.project or "-", r.evidence) for r in self.folders[:_SHOWN]]
-        table = [("Folder", "Rows", "Project", "Known by"), *shown]
-        folder, rows, project = (max(len(row[place]) for row in table) for place in range(3))
-        lines = ["The folders of the rows, and the project of each:"]
-        lines += [f"  {a:<{folder}}  {b:>{rows}}  {c:<{project}}  {d}" for a, b, c, d in table]
-        if len(self.folders) > _SHOWN:
-            lines.append(f"  ... and {len(self.folders) - _SHOWN:,} more (--json lists them all)")
-        lines += [f"  common folder of the paths: {folder}" for folder in self.common]
-        lines += [f"  outside of the common folder: {folder}" for folder in self.outside[:_SHOWN]]
-        lines += [
-            f"  {folder} counts as one project; if the folders in it are projects, name each with --map"
-            for folder in self.doubtful
-        ]
-        if self.days:
-            lines.append("The days of the rows without a project (divide them with --dates PROJECT=FIRST..LAST):")
-            lines += [f"  {one['first']}..{one['last']}  {one['rows']:,} rows" for one in self.days[:_SHOWN]]
-        return lines
-
-    def require_agreement(self, given: str | None, hint: str = "") -> None:
-        """Raises UsageError when `--project` was given and rows name another project; `hint` says what to do then."""
-        others = [row for row in self.folders if row.reason == skip_reasons.NOT_GIVEN]
-        if not others or given is None:
-            return
-        count, folder = sum(row.rows for row in others), others[0].folder
-        names = list(dict.fromkeys(row.project or row.folder for row in others))
-        also = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-        to_map = shlex.quote(f"{folder}={given}")
-        raise UsageError(
-            f"{count:,} {'row names another project' if count == 1 else 'rows name other projects'}",
-            doing=f"importing with --project {given}",
-            subject=", ".join(names[:_NAMED]) + also,
-            hint=hint or f"import each row by its folder: --by-folder; or say whose a folder is: --map {to_map}",
-        )
 
 
 def _runs(days: Mapping[date, int]) -> Iterator[dict[str, str | int]]:

@@ -6,10 +6,9 @@ found in its original's pixels has no coordinates.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Mapping, Set
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pickroom.core.errors import UsageError
@@ -18,12 +17,10 @@ from pickroom.history import skip_reasons
 from pickroom.history.assignment import Assignment, Clues
 from pickroom.history.logged_paths import ProjectNames, given_project
 from pickroom.history.pairing import ComparedPair, ImageSource, Progress, compare_all, open_source, pair
-from pickroom.history.parsed_rows import ParsedRows
+from pickroom.history.parsed_rows import ParsedRows, pick_key
 from pickroom.history.report import FileReport
 from pickroom.history.skip_reasons import Skip
 from pickroom.history.staging import StagedImport
-from pickroom.store import legacy
-from pickroom.store.connect import open_read_only
 from pickroom.store.legacy import Match
 from pickroom.store.workspace import Workspace
 
@@ -32,12 +29,6 @@ NOTHING_TO_LEARN = "in no group, and not cropped: nothing to learn"
 LARGER = "larger than its original: what was done to it is not known"
 NO_BOX = "an image was cropped, but where is not known: its coordinates are NULL"
 _ACTIONS: dict[str | None, UserAction] = {"same": "approve", "smaller": "crop"}
-# the picked image of every decision; a row damaged long ago has none, and a rejected group either
-_PICKED = """SELECT images,
-    CASE WHEN json_valid(images) AND typeof(user_selected_index) = 'integer' AND user_selected_index >= 0
-        THEN json_extract(images, '$[' || user_selected_index || ']') END AS chosen,
-    final_crop_coords IS NOT NULL
-FROM ai_decisions WHERE user_action <> 'reject' AND chosen IS NOT NULL"""
 UNDECIDED = "a group of ORIGINAL has no final image: it stays undecided"
 
 
@@ -60,11 +51,11 @@ def read_pair(
     originals, finals = _open_both(workspace, original, final, given, names)
     with closing(originals), closing(finals), ExitStack() as until_read:
         matches: list[Match] = []
-        staged = until_read.enter_context(StagedImport(workspace, matches=matches))
+        staged = until_read.enter_context(StagedImport(workspace, matches))
         pairs, unpaired, undecided = pair(originals, finals)
         rows = Counter(Clues().key((each.original.directory, each.final.directory)) for each in pairs)
         assignment = Assignment(names, rows, given=given, only_siblings=True)
-        assignment.described().require_agreement(given, "compare the folders of one project at a time")
+        assignment.require_agreement("compare the folders of one project at a time")
         report = FileReport(finals.name, f"final images of {originals.name}")
         report.rows = len(finals.items) + len(finals.left_out)
         for left in finals.left_out:
@@ -74,19 +65,19 @@ def read_pair(
         if undecided:
             report.notes[UNDECIDED] = undecided
         parsed = ParsedRows(assignment, staged.add_file(finals.name, numbered=False), report)
-        known = _known_of(workspace, given)
-        compared = compare_all(originals, finals, pairs, given, frozenset(known.boxed), progress)
+        known, boxed = staged.known(given)
+        compared = compare_all(originals, finals, pairs, given, boxed, progress)
         for line, found in enumerate(compared, start=1):
             staged.contents |= found.contents
             if found.match is not None:
                 matches.append(found.match)
             try:
-                _add(found, parsed, known, line)
+                _add(found, parsed, known, boxed, line)
             except Skip as skip:
                 what = found.pair.final.path + (f": {found.problem}" if found.problem else "")
                 report.skip(skip.reason, repr(what))
         staged.store(parsed.drain())
-        staged.finish([parsed], assignment.described())
+        staged.finish([parsed], assignment)
         until_read.pop_all()
     return staged
 
@@ -112,7 +103,9 @@ def _open_both(
     return first, second
 
 
-def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> None:
+def _add(
+    found: ComparedPair, parsed: ParsedRows, known: Mapping[tuple[str, str], str], boxed: Set[str], line: int
+) -> None:
     """Add the rows of one pair; raises Skip when it gives none, or none that is new."""
     original, final = found.pair.original, found.pair.final
     project = parsed.project([original.directory, final.directory])
@@ -122,7 +115,7 @@ def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> N
     box = found.match.box if found.match else None
     if found.pair.group:
         images, index = [item.filename for item in found.pair.group], found.pair.group.index(original)
-        reason = known.picks.get((name, frozenset(images) - {name}))
+        reason = known.get((name, pick_key(one for one in images if one != name)))
         if reason is None:
             action = _ACTIONS.get(found.change)
             if action is None:
@@ -136,33 +129,6 @@ def _add(found: ComparedPair, parsed: ParsedRows, known: _Known, line: int) -> N
             raise Skip(reason)
     elif not cropped:
         raise Skip(NOTHING_TO_LEARN)
-    elif name in known.boxed:
+    elif name in boxed:
         raise Skip(skip_reasons.IMPORTED)
     parsed.add_crop(project, name, box, found.size, moment, line)
-
-
-@dataclass(slots=True)
-class _Known:
-    """A project's known picks and crops, imported or its own, by content and of any time."""
-
-    # (chosen, the others) -> where it is known from, as a reason to skip it
-    picks: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict)
-    boxed: set[str] = field(default_factory=set)  # names of files whose crop has coordinates
-
-
-def _known_of(workspace: Workspace, project_id: str) -> _Known:
-    known = _Known()
-    for database in reversed(legacy.databases(workspace, project_id)):
-        imported = database == legacy.legacy_path(workspace, project_id)
-        reason = skip_reasons.IMPORTED if imported else skip_reasons.DECIDED
-        with open_read_only(database) as connection:
-            for images, chosen, cropped in connection.execute(_PICKED):
-                known.picks[chosen, frozenset(json.loads(images)) - {chosen}] = reason
-                known.boxed |= {chosen} if cropped else set()
-            if imported:
-                for selection in legacy.selections(connection):
-                    known.picks[selection.chosen, frozenset(selection.others)] = reason
-                known.boxed |= {crop.filename for crop in legacy.crops(connection) if crop.box is not None}
-            else:
-                known.boxed |= {row[0] for row in connection.execute("SELECT filename FROM crops")}
-    return known

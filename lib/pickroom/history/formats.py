@@ -85,9 +85,7 @@ def _read_training_crop(row: Row, line: int, parsed: ParsedRows) -> None:
     time = parsed.time(row.get("timestamp", "") or row.get("mtime", ""))
     project = parsed.project([folder], row.get("project_id", "") or row.get("project", ""), "", [filename], time)
     size = _size(row, "width", "height")
-    box = parsed.box([row[name] for name in _BOX], *size, drawn=False)
-    if box is None:
-        _require_pixels(row)
+    box = parsed.box([row[name] for name in _BOX], size, needed=True)
     parsed.add_crop(project, filename, box, size, time, line)
 
 
@@ -108,14 +106,12 @@ def _read_select_crop(row: Row, line: int, parsed: ParsedRows) -> None:
     directory = _folder(row.get("directory", ""))
     project = parsed.project(folders, row.get("project", ""), directory, [*names, filename], time)
     size: Size = (None, None) if index is None else sizes[index]
-    box = parsed.box([row[name] for name in _BOX], *size, drawn=False)
+    box = parsed.box([row[name] for name in _BOX], size, needed=index is None or len(names) < 2)
     if index is not None and len(names) > 1:
         # without a box the log does not say whether the pick was approved as it is
         action: UserAction | None = None if box is None else "crop"
         parsed.add_pick(project, names, index, action, size, time, line, box, time)
         return
-    if box is None:
-        _require_pixels(row)
     stage = "" if index is None else row.get(f"image_{places[index]}_stage", "")
     parsed.add_crop(project, filename, box, size, time, line, stage=stage)
 
@@ -160,7 +156,7 @@ def _read_decision(row: Row, line: int, parsed: ParsedRows) -> None:
     size = _size(row, "image_width", "image_height")
     crop_time = parsed.time(row.get("crop_timestamp", ""))
     edges = [row.get(f"final_crop_{edge}", "") for edge in EDGES]
-    box = parsed.box(edges, *size, drawn=crop_time is not None and action == "crop")
+    box = parsed.box(edges, size, drawn=crop_time is not None and action == "crop")
     confidence = _within(values.number, row.get("ai_confidence", ""), 0, 1, AI_UNUSABLE, parsed)
     ai_box = _advice_box(row, size if ai_index == index else (None, None), parsed)
     parsed.add_pick(
@@ -195,7 +191,7 @@ def _within(
 def _advice_box(row: Row, size: Size, parsed: ParsedRows) -> CropBox | None:
     """The AI's box; a full frame means "no crop needed", which is NULL. With a damaged box the row is kept."""
     try:
-        box = parsed.box([row.get(f"ai_crop_{edge}", "") for edge in EDGES], *size, drawn=False)
+        box = parsed.box([row.get(f"ai_crop_{edge}", "") for edge in EDGES], size)
     except Skip:
         parsed.report.notes[AI_UNUSABLE] += 1
         return None
@@ -226,16 +222,6 @@ def _size(row: Row, width: str, height: str) -> Size:
 def _folder(text: str) -> str:
     """A cell with a folder, with `/` between its parts; "" where it has none, or names an image."""
     return "" if values.is_missing(text) or is_image_name(text) else split_path(f"{text}/")[0]
-
-
-def _require_pixels(row: Row) -> None:
-    """Skip a row without a box, unless its cells hold one in pixels: then only the size to scale it is lost."""
-    edges = [values.number(row[name]) for name in _BOX]
-    known = [edge for edge in edges if edge is not None]
-    if len(known) < len(edges):
-        raise Skip(skip_reasons.NO_BOX)
-    if max(known) <= 1:
-        raise Skip(skip_reasons.PLACEHOLDER)
 
 
 CROP_TRAINING = Format("crop_training_data", frozenset(("filename", *_BOX)), _read_training_crop)

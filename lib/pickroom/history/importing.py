@@ -22,7 +22,6 @@ from pickroom.integrity import vectors_on_disk
 from pickroom.store import legacy
 from pickroom.store.workspace import Workspace
 
-_SHOWN = 300  # characters of a row in the report
 _BATCH = 20_000  # rows held in memory
 
 Progress = Callable[[int, None], None]  # rows read so far; how many there will be is not known
@@ -76,7 +75,7 @@ def read_logs(
     assignment = Assignment(names, survey, given=given, by_folder=by_folder, mapped=ProjectNames(mapped, ids=False))
     assignment.require_used(folders or {})
     with ExitStack() as until_read:
-        staged = until_read.enter_context(StagedImport(workspace, given))
+        staged = until_read.enter_context(StagedImport(workspace))
         imported, rows = [], 0
         for table in tables:
             report = FileReport(table.path.name, table.kind.name)
@@ -90,7 +89,7 @@ def read_logs(
                         progress(rows, None)
             staged.store(parsed.drain())
             imported.append(parsed)
-        staged.finish(imported, assignment.described())
+        staged.finish(imported, assignment)
         until_read.pop_all()
     return staged
 
@@ -159,7 +158,7 @@ def _take(record: Record, table: Table[Format], parsed: ParsedRows) -> None:
         pass
     except Skip as skip:
         what = record.text if record.problem else record.fields
-        parsed.report.skip(skip.reason, f"line {record.line}: {what!r}"[:_SHOWN])
+        parsed.report.skip(skip.reason, f"line {record.line}: {what!r}")
 
 
 def _read(record: Record, table: Table[Format], parsed: ParsedRows) -> None:

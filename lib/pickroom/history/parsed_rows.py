@@ -70,30 +70,29 @@ class ParsedRows:
             self.report.notes[NO_TIME] += 1
         return moment
 
-    def box(self, texts: Sequence[str], width: int | None, height: int | None, *, drawn: bool) -> CropBox | None:
+    def box(self, texts: Sequence[str], size: Size, *, drawn: bool = False, needed: bool = False) -> CropBox | None:
         """The box of four cells, None when they have none.
 
         Args:
+            size: of its image; a box in pixels of an unknown size is lost.
             drawn: another cell shows that the user cropped, so that (0,0,1,1) is a full frame.
+            needed: the row says nothing without a box, even one that is lost.
 
         Raises:
-            Skip: the cells hold something that is not a box of this image.
+            Skip: the cells hold something that is not a box of this image, or no box where it is needed.
         """
-        if not any(texts):
-            return None
         edges = [values.number(text) for text in texts]
         known = [edge for edge in edges if edge is not None]
-        if len(known) < len(edges):
-            if known:
-                self.report.notes[PARTIAL_BOX] += 1
-            return None
-        if known == [0, 0, 1, 1] and not drawn:
-            self.report.notes[PLACEHOLDER_BOX] += 1
-            return None
-        box = values.box_of(known, width, height)
-        if box is None:
-            self.report.notes[UNSIZED_BOX] += 1
-        return box
+        if len(known) == len(edges) and (known != [0, 0, 1, 1] or drawn):
+            box = values.box_of(known, *size)
+            if box is None:
+                self.report.notes[UNSIZED_BOX] += 1
+            return box
+        if known:
+            self.report.notes[PARTIAL_BOX if len(known) < len(edges) else PLACEHOLDER_BOX] += 1
+        if needed:
+            raise Skip(skip_reasons.NO_BOX if len(known) < len(edges) else skip_reasons.PLACEHOLDER)
+        return None
 
     def add_selection(self, project: str, chosen: str, others: Sequence[str], timestamp: str | None, line: int) -> None:
         """Add a pick with only the chosen and the other images.

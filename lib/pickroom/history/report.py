@@ -1,14 +1,14 @@
 """The report of an import, shown before anything is written: rows in = imported + skipped, with reasons."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from pickroom.history import skip_reasons
-from pickroom.history.assignment import AssignmentReport
+from pickroom.history.assignment import Assignment
 
 EXAMPLES = 3  # rows shown for each reason
-_SHOWN = 320  # characters of each
+_SHOWN = 300  # characters of each
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class ImportReport:
     # project -> table (decisions, selections, crops) -> new rows. A row may be a pick and a crop
     projects: dict[str, dict[str, int]]
     # the folders of the rows with the project of each
-    assignment: AssignmentReport = field(default_factory=AssignmentReport)
+    assignment: Assignment
     # projects of rows that have no manifest yet: writing registers them
     unregistered: tuple[str, ...] = ()
 
@@ -83,7 +83,7 @@ class ImportReport:
             "skipped": dict(self.skipped.most_common()),
             "projects": self.projects,
             "unregistered": list(self.unregistered),
-            **asdict(self.assignment),
+            **self.assignment.to_dict(),
             "files": [file.to_dict() for file in self.files],
         }
 

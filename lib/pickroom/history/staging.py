@@ -18,7 +18,7 @@ from pickroom.core.errors import ConflictError, ProjectError, StoreError, UsageE
 from pickroom.core.records import CropBox
 from pickroom.files.preflight import project_lock
 from pickroom.history import skip_reasons
-from pickroom.history.assignment import AssignmentReport
+from pickroom.history.assignment import Assignment
 from pickroom.history.parsed_rows import ParsedRows, crop_rank, pick_key
 from pickroom.history.report import EXAMPLES, ImportReport
 from pickroom.indexing import regrouping
@@ -77,8 +77,8 @@ class StagedImport:
 
     report: ImportReport
 
-    def __init__(self, workspace: Workspace, given: str | None = None, matches: list[Match] | None = None) -> None:
-        self._workspace, self._given, self.matches = workspace, given, matches
+    def __init__(self, workspace: Workspace, matches: list[Match] | None = None) -> None:
+        self._workspace, self.matches = workspace, matches
         self.contents: dict[str, str] = {}
         self.unclear: dict[str, int] = {}
         self._folder = leftovers.Folder("pickroom-import-")
@@ -137,7 +137,28 @@ class StagedImport:
         marks = ", ".join("?" * len(columns))
         self._connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
-    def finish(self, files: Sequence[ParsedRows], assignment: AssignmentReport) -> Self:
+    def known(self, project_id: str) -> tuple[dict[tuple[str, str], str], frozenset[str]]:
+        """A project's known picks and crops, imported or its own, of any time; asked for before anything is stored.
+
+        Returns:
+            (chosen, `pick_key` of the others) -> where it is known from, as a reason to skip it; and the names of files
+            whose crop has a box.
+        """
+        self._seed(project_id)
+        picks = self._connection.execute(
+            """SELECT chosen, key, existing FROM decisions UNION ALL SELECT chosen, key, existing FROM selections
+            ORDER BY existing"""
+        )
+        reasons = {_IMPORTED: skip_reasons.IMPORTED, _DECIDED: skip_reasons.DECIDED}
+        known = {(chosen, key): reasons[existing] for chosen, key, existing in picks}
+        boxed = self._connection.execute(
+            """SELECT chosen FROM decisions WHERE final_crop_coords IS NOT NULL
+            UNION SELECT filename FROM crops WHERE box IS NOT NULL"""
+        ).fetchall()
+        self._connection.executescript("DELETE FROM decisions; DELETE FROM selections; DELETE FROM crops")
+        return known, frozenset(name for (name,) in boxed)
+
+    def finish(self, files: Sequence[ParsedRows], assignment: Assignment) -> Self:
         """Find the new rows, compared with each other and with those that the projects have, and report on all.
 
         Raises:
@@ -153,10 +174,7 @@ class StagedImport:
             )
         with self._naming_the_folder("comparing rows"):
             for project_id in projects:
-                imported = legacy_path(self._workspace, project_id)
-                self._compared[imported] = _watermark(imported)
-                for database in reversed(databases(self._workspace, project_id)):
-                    self._seed(database, _IMPORTED if database == imported else _DECIDED)
+                self._seed(project_id)
             self._connection.executescript(_sql("resolve.sql"))
         for parsed in files:
             asked = {"file": parsed.file, "some": EXAMPLES}
@@ -177,8 +195,14 @@ class StagedImport:
         self.report = ImportReport(reports, dict(sorted(kept.items())), assignment, tuple(unregistered))
         return self
 
-    def _seed(self, database: Path, existing: int) -> None:
-        """Read the rows of a project's database, so that nothing is imported twice."""
+    def _seed(self, project_id: str) -> None:
+        """Read the rows of a project's databases, so that nothing is imported twice."""
+        imported = legacy_path(self._workspace, project_id)
+        self._compared[imported] = _watermark(imported)
+        for database in databases(self._workspace, project_id):
+            self._seed_from(database, _IMPORTED if database == imported else _DECIDED)
+
+    def _seed_from(self, database: Path, existing: int) -> None:
         with open_read_only(database) as source:
             picks = source.execute(
                 """SELECT group_id, timestamp, project_id, images, user_selected_index, user_action, final_crop_coords
@@ -219,7 +243,7 @@ class StagedImport:
 
     def require_agreement(self) -> None:
         """Raises UsageError when a project was given and rows are in folders of others."""
-        self.report.assignment.require_agreement(self._given)
+        self.report.assignment.require_agreement()
 
     def write(self) -> list[Path]:
         """Add the new rows to each project's `<project>_legacy.db`; returns the databases written.

@@ -44,7 +44,7 @@ def _import(read: StagedImport, execute: bool) -> None:
     with read as found:
         _print(found.lines())
         found.require_agreement()
-        _print_written(found.write() if execute else None)
+        _print([_written(found.write()) if execute else _DRY])
 
 
 def fill_in_accepted_crops(workspace: Workspace, project: str | None, execute: bool) -> None:
@@ -75,7 +75,7 @@ def find_anomalies(workspace: Workspace, execute: bool = False) -> Figure | None
     """Count picks of a lower stage by project; writes the cases to `data/training/` if `execute`."""
     summary, cases = anomalies.find(workspace)
     _print(summary.lines())
-    _print_written(anomalies.write(workspace, summary, cases) if execute else None)
+    _print([_written(anomalies.write(workspace, summary, cases)) if execute else _DRY])
     return anomalies.figure(summary)
 
 
@@ -91,8 +91,5 @@ def _print(lines: Sequence[str]) -> None:
     print(*lines, sep="\n", end="\n" * bool(lines))
 
 
-def _print_written(written: Sequence[Path] | None) -> None:
-    if written is None:
-        print(_DRY)
-    else:
-        print("Written: " + ", ".join(path.name for path in written) if written else "Nothing new to write")
+def _written(paths: Sequence[Path]) -> str:
+    return "Written: " + ", ".join(path.name for path in paths) if paths else "Nothing new to write"

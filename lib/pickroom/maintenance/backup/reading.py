@@ -5,16 +5,15 @@ names, sizes and compression are checked before a byte of it is written anywhere
 """
 
 import hashlib
-import json
 import os
 import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TypeVar
+from typing import Annotated, BinaryIO, TypeVar
 
 import msgspec
 
@@ -70,13 +69,12 @@ def members(workspace: Workspace, *, vectors: bool = True) -> list[str]:
         vectors: False leaves out what is computed from the images.
     """
     names = [name for name in _walk(workspace) if belongs(name) and (vectors or not name.startswith(LEARNT_FROM))]
-    found = [n for n in names if (path := workspace.root / n).is_file() and not path.is_symlink()]
-    return sorted(found, key=lambda name: (turn(name), name))
+    return sorted((n for n in names if (path := workspace.root / n).is_file() and not path.is_symlink()), key=turn)
 
 
-def turn(name: str) -> int:
+def turn(name: str) -> tuple[int, str]:
     """The sort key of a member: databases first, manifests after everything else."""
-    return 0 if is_database(name) else 2 if is_manifest(name) else 1
+    return 0 if is_database(name) else 2 if is_manifest(name) else 1, name
 
 
 def left_out(workspace: Workspace, *, vectors: bool = True) -> dict[str, str]:
@@ -133,29 +131,24 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The list of a backup. `version` is the Pickroom that made it, `made_at` the time it was begun."""
+    """The list of a backup, in the order of its JSON.
 
-    made_at: str
-    version: str
-    files: tuple[Listed, ...]
+    Attributes:
+        made_at: the time it was begun; pickroom: the version that made it.
+    """
+
+    format: int = 0
+    made_at: str = ""
+    pickroom: str = ""
+    files: tuple[Listed, ...] = ()
 
     @property
     def size(self) -> int:
         return sum(one.size for one in self.files)
 
-    def to_json(self) -> str:
-        values = {"format": FORMAT, "made_at": self.made_at, "pickroom": self.version}
-        return json.dumps({**values, "files": [asdict(one) for one in self.files]}, indent=1) + "\n"
 
-
-class _Version(msgspec.Struct):
+class _Head(msgspec.Struct):
     format: int = 0
-    made_at: Any = ""
-    pickroom: Any = ""
-
-
-class _Files(msgspec.Struct):
-    files: tuple[Listed, ...]
 
 
 class _Damaged(Exception):
@@ -164,7 +157,7 @@ class _Damaged(Exception):
 
 def in_order(files: Iterable[Listed]) -> tuple[Listed, ...]:
     """In the order of saving and restoring: databases first, manifests last."""
-    return tuple(sorted(files, key=lambda one: (turn(one.name), one.name)))
+    return tuple(sorted(files, key=lambda one: turn(one.name)))
 
 
 def check(file: Path, into: Path | None = None, progress: Progress | None = None) -> Listing:
@@ -233,20 +226,20 @@ def _listing(file: Path, archive: zipfile.ZipFile) -> Listing:
         text = source.read(_LONGEST_LISTING + 1)
     if len(text) > _LONGEST_LISTING:
         raise _Damaged(f"its {LISTING} is endless")
-    version = _read_listing(_Version, text)
-    if version.format > FORMAT:
-        what = f"the backup has format {version.format}, this program knows up to {FORMAT}"
+    head = _read_listing(_Head, text)
+    if head.format > FORMAT:
+        what = f"the backup has format {head.format}, this program knows up to {FORMAT}"
         raise StoreError(what, doing=_DOING, subject=file, hint="update pickroom")
-    files = _read_listing(_Files, text).files
-    names = [one.name for one in files]
-    if version.format != FORMAT or not files:
+    listing = _read_listing(Listing, text)
+    names = [one.name for one in listing.files]
+    if listing.format != FORMAT or not names:
         raise _Damaged(f"its {LISTING} lists no files")
     if sorted([*names, LISTING]) != sorted(info.filename for info in held) or len(set(names)) < len(names):
         raise _Damaged("it holds other files than it lists")
     misplaced = next((name for name in names if not belongs(name)), None)
     if misplaced is not None:
         raise _Damaged(f"{misplaced!r} has no place in a backup")
-    return Listing(str(version.made_at), str(version.pickroom), in_order(files))
+    return replace(listing, files=in_order(listing.files))
 
 
 def _read_listing(record: type[T], text: bytes) -> T:

@@ -5,7 +5,6 @@ replaced: files in the way refuse the restore, or are set aside where the user a
 command completes the restore, since files that are already there stay.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Set
@@ -48,6 +47,10 @@ def plan(workspace: Workspace, file: Path, progress: reading.Progress | None = N
     return _plan(workspace, file, reading.check(file, progress=progress))
 
 
+def _new_aside(workspace: Workspace) -> Path:
+    return workspace.root / "data" / f"{reading.SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+
+
 def restore(
     workspace: Workspace, file: Path, *, replace: bool = False, progress: reading.Progress | None = None
 ) -> RestorePlan:
@@ -78,14 +81,10 @@ def restore(
             )
         aside = None
         if found.in_the_way:
-            aside = workspace.root / "data" / f"{reading.SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+            aside = _new_aside(workspace)
+            concerned = (name for name in found.in_the_way if reading.is_manifest(name) or reading.is_database(name))
             with ExitStack() as locks:
-                concerned = [
-                    Path(name).name
-                    for name in found.in_the_way
-                    if reading.is_manifest(name) or reading.is_database(name)
-                ]
-                for project_id in sorted({name.split(".")[0] for name in concerned}):
+                for project_id in sorted({Path(name).name.split(".")[0] for name in concerned}):
                     held = workspace.planned(project_id, workspace.root)  # its manifest may be damaged
                     locks.enter_context(project_lock(held, "restoring a backup"))
                     # an open window would go on saving keys in the file that is set aside
@@ -150,7 +149,7 @@ def _root_in(file: Path, name: str) -> str | None:
     """The folder of images that a manifest of a backup names; None where it is damaged."""
     try:
         return Manifest.from_json(reading.read_member(file, name).decode()).root
-    except (ValueError, TypeError, RecursionError, json.JSONDecodeError):
+    except (ValueError, TypeError, RecursionError):
         return None
 
 
@@ -224,10 +223,9 @@ def restore_copy(workspace: Workspace, project_id: str, name: str) -> tuple[Copy
             atomic.sync(file.fileno())
         if atomic.sha256_of(ready) != atomic.sha256_of(found.copy.path):
             raise StoreError("what was copied reads differently", doing=_DOING, subject=found.copy.path)
-        aside = workspace.root / "data" / f"{reading.SET_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
-        project = _project(workspace, project_id)
+        aside = _new_aside(workspace)
         # an open window would go on saving keys in the file that is set aside
-        with project_lock(project, _DOING), exclusive_access(found.database, _DOING):
+        with project_lock(_project(workspace, project_id), _DOING), exclusive_access(found.database, _DOING):
             in_the_way = _in_the_way(found.database)
             # the database before its log: SQLite does not read a log without its database
             for path in in_the_way:
@@ -237,8 +235,8 @@ def restore_copy(workspace: Workspace, project_id: str, name: str) -> tuple[Copy
 
 
 def _in_the_way(database: Path) -> tuple[Path, ...]:
-    names = (database.name, *(f"{database.name}{end}" for end in reading.SIDE_FILES))
-    return tuple(path for path in map(database.with_name, names) if os.path.lexists(path))
+    paths = (Path(f"{database}{end}") for end in ("", *reading.SIDE_FILES))
+    return tuple(path for path in paths if os.path.lexists(path))
 
 
 def _project(workspace: Workspace, project_id: str) -> Project:

@@ -1,10 +1,11 @@
 """Make a backup under a hidden name, read it back completely, then publish it; it never replaces a file."""
 
 import contextlib
+import json
 import os
 import time
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -116,8 +117,9 @@ def _pack(
                         listed[name] = found
                 if progress is not None:
                     progress(len(seen), len(seen) + len(waiting))
-        listing = reading.Listing(made_at, __version__, reading.in_order(listed.values()))
-        packed.writestr(zips.entry(reading.LISTING, time.time(), _compression(reading.LISTING)), listing.to_json())
+        listing = reading.Listing(reading.FORMAT, made_at, __version__, reading.in_order(listed.values()))
+        text = json.dumps(asdict(listing), indent=1) + "\n"
+        packed.writestr(zips.entry(reading.LISTING, time.time(), zipfile.ZIP_DEFLATED), text)
     return listing, damaged
 
 
@@ -125,25 +127,18 @@ def _add(
     packed: zipfile.ZipFile, name: str, path: Path, building: Path, damaged: dict[str, str]
 ) -> reading.Listed | None:
     """Save one file; None when it is gone meanwhile, or is a database that is not sound."""
+    compression = zipfile.ZIP_STORED if name.endswith(_PACKED_ALREADY) else zipfile.ZIP_DEFLATED
     if not reading.is_database(name):
         try:
-            return _put(packed, name, path)
+            return reading.Listed(name, *zips.put(packed, name, path, compression))
         except FileNotFoundError:
             return None
     copy = building / "copy.db"
     try:
         wrong = snapshot.copy(path, copy)
         if wrong is None:
-            return _put(packed, name, copy)
+            return reading.Listed(name, *zips.put(packed, name, copy, compression))
         damaged[name] = wrong
         return None
     finally:
         copy.unlink(missing_ok=True)
-
-
-def _put(packed: zipfile.ZipFile, name: str, path: Path) -> reading.Listed:
-    return reading.Listed(name, *zips.put(packed, name, path, _compression(name)))
-
-
-def _compression(name: str) -> int:
-    return zipfile.ZIP_STORED if name.endswith(_PACKED_ALREADY) else zipfile.ZIP_DEFLATED

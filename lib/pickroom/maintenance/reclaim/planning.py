@@ -1,7 +1,7 @@
 """Plan what can be deleted, and why other files stay: reads every archive and candidate completely, changes nothing."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -142,15 +142,14 @@ def _stamps(project: Project) -> Stamps:
     if project.manifest.encoder is not None:
         folders.append(project.workspace.embeddings / project.manifest.encoder / project.id)
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return frozenset(map(_stamp, (project.manifest_file, *files)))
-
-
-def _stamp(path: Path) -> tuple[str, int, int, int]:
-    try:
-        info = path.stat()
-    except OSError:
-        return str(path), -1, -1, -1
-    return str(path), info.st_size, info.st_mtime_ns, info.st_ino
+    found = set()
+    for path in (project.manifest_file, *files):
+        try:
+            info = path.stat()
+            found.add((str(path), info.st_size, info.st_mtime_ns, info.st_ino))
+        except OSError:
+            found.add((str(path), -1, -1, -1))
+    return frozenset(found)
 
 
 def _files(project: Project) -> Iterator[ReclaimItem]:
@@ -172,7 +171,7 @@ def _files(project: Project) -> Iterator[ReclaimItem]:
         reason = error.what if at_work else f"its archive proves nothing: {error.what}"
         yield from (ReclaimItem(kind, project.id, path, size, reason=reason) for kind, path, size in present)
         return
-    archived, unlearned = bundles.get(archive.ORIGINALS, frozenset()), _Unlearned(project)
+    archived, needed_for_learning = bundles.get(archive.ORIGINALS, frozenset()), _needed_for_learning(project)
     items = []
     by_folder: dict[Path, list[str]] = defaultdict(list)
     for _, path, _ in present:
@@ -182,7 +181,7 @@ def _files(project: Project) -> Iterator[ReclaimItem]:
         step = placed.get(path.relative_to(project.root).as_posix())
         reason, sha256 = _why_not(kind, path, project, step, archived)
         if not reason and path.name in companions[path.parent].images:
-            reason = unlearned.why(sha256)
+            reason = needed_for_learning(sha256)
         items.append(ReclaimItem(kind, project.id, path, size, sha256, reason))
     # companions of an image that stays, stay with it
     staying = {
@@ -194,30 +193,26 @@ def _files(project: Project) -> Iterator[ReclaimItem]:
     yield from (item if item.reason else replace(item, reason=staying.get(item.path, "")) for item in items)
 
 
-class _Unlearned:
-    """The images whose files learning still needs, because vectors or features are not stored."""
+def _needed_for_learning(project: Project) -> Callable[[str], str]:
+    """A function of an image's content hash: why learning still needs its file, "" where vectors and features exist."""
+    stored: dict[str, set[str | None]] = {}  # what -> content hashes
+    problem = "" if project.manifest.encoder is not None else "the project has no vectors yet"
+    try:
+        if project.manifest.encoder is not None:
+            held = integrity.vectors_on_disk(project, project.manifest.encoder)
+            stored["vectors"] = set[str | None]().union(*held.values())
+        blocks = project.workspace.blocks
+        for name in sorted({path.name.rpartition("-v")[0] for path in blocks.glob("*/*-v*.parquet")}):
+            stored[f"features ({name})"] = _hashes(sorted((blocks / project.id).glob(f"{name}-v*.parquet")))
+    except (PickroomError, OSError, ValueError) as error:
+        problem = f"its vectors and features cannot be verified: {str(error).splitlines()[0]}"
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
-        self._stored: dict[str, set[str | None]] = {}  # what -> content hashes
-        self._problem = "" if project.manifest.encoder is not None else "the project has no vectors yet"
-        try:
-            if project.manifest.encoder is not None:
-                held = integrity.vectors_on_disk(project, project.manifest.encoder)
-                self._stored["vectors"] = set[str | None]().union(*held.values())
-            blocks = project.workspace.blocks
-            for name in sorted({path.name.rpartition("-v")[0] for path in blocks.glob("*/*-v*.parquet")}):
-                self._stored[f"features ({name})"] = _hashes(sorted((blocks / project.id).glob(f"{name}-v*.parquet")))
-        except (PickroomError, OSError, ValueError) as error:
-            self._problem = f"its vectors and features cannot be verified: {str(error).splitlines()[0]}"
+    def why(sha256: str) -> str:
+        lacking = [what for what, hashes in stored.items() if sha256 not in hashes]
+        what = problem or (f"its {' and '.join(lacking)} are not stored" if lacking else "")
+        return f"learning needs it, {what}: pickroom embed {project.id}" if what else ""
 
-    def why(self, sha256: str) -> str:
-        """Why an image of this content stays, "" where everything for learning is stored."""
-        lacking = [what for what, hashes in self._stored.items() if sha256 not in hashes]
-        if not lacking and not self._problem:
-            return ""
-        what = self._problem or f"its {' and '.join(lacking)} are not stored"
-        return f"learning needs it, {what}: pickroom embed {self._project.id}"
+    return why
 
 
 def _hashes(paths: Sequence[Path]) -> set[str | None]:
