@@ -4,8 +4,6 @@ Rates are over the groups that the user looked at. Groups approved unseen count 
 own decisions never count as its accuracy (DESIGN.md, invariant 11).
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +11,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 from pickroom.automation.decisions_file import ApprovedDecision, Verdict, read_approved, read_decisions
 from pickroom.automation.sandbox import AutomationTarget
@@ -62,7 +60,7 @@ class Counts:
     crops_accepted: int
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome]) -> Counts:
+    def of(cls, outcomes: Sequence[Outcome]) -> Self:
         seen = [outcome for outcome in outcomes if outcome.by_person]
         actions = Counter(outcome.action for outcome in seen)
         crops = [outcome.crop_accepted for outcome in seen if outcome.crop_accepted is not None]
