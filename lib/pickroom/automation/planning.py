@@ -85,7 +85,7 @@ class ApplyPlan:
 
 def line_of(op: FileOp) -> str:
     """One step of the plan, or of the journal, as a line."""
-    return f"{op.op} {' -> '.join(path for path in (op.source, op.destination) if path is not None)}"
+    return f"{op.op} {' -> '.join(op.paths)}"
 
 
 def plan(target: AutomationTarget, connection: sqlite3.Connection, now: str | None = None) -> ApplyPlan:

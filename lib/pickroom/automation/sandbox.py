@@ -81,9 +81,7 @@ class AutomationTarget:
         root = self.project.root.resolve()
         folders: dict[str, bool] = {}
         for op in ops:
-            for path in (op.source, op.destination):
-                if path is None:
-                    continue
+            for path in op.paths:
                 folder = folder_of(path)
                 if folder not in folders:
                     folders[folder] = self._holds(root, folder)
