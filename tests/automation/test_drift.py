@@ -23,11 +23,6 @@ def test_draw_is_the_same_again_and_another_with_another_seed() -> None:
     assert set(first) != {group_id for group_id in ids if drawn(group_id, "q")}
 
 
-def test_all_and_none_can_be_drawn() -> None:
-    assert all(drawn(str(n), "p", 1.0) for n in range(100))
-    assert not any(drawn(str(n), "p", 0.0) for n in range(100))
-
-
 def test_nothing_looked_at_switches_nothing_off() -> None:
     found = watch([])
     assert (found.on, found.looked, found.evidence) == (True, 0, 1.0)

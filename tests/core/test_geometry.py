@@ -13,7 +13,6 @@ from pickroom.core.geometry import (
     corners_match,
     fit,
     from_pixels,
-    iou,
     round_half_up,
     to_pixels,
 )
@@ -50,30 +49,6 @@ def test_pixels_stay_within_the_image(box: CropBox, width: int, height: int) -> 
     x1, y1, x2, y2 = to_pixels(box, width, height)
     assert 0 <= x1 <= x2 <= width
     assert 0 <= y1 <= y2 <= height
-
-
-@given(BOXES, BOXES)
-def test_iou_is_symmetric_and_between_0_and_1(a: CropBox, b: CropBox) -> None:
-    assert iou(a, b) == pytest.approx(iou(b, a))
-    assert 0 <= iou(a, b) <= 1 + 1e-9
-
-
-@given(BOXES)
-def test_iou_with_itself_is_1_and_with_full_frame_its_area(box: CropBox) -> None:
-    assert iou(box, box) == pytest.approx(1)
-    assert iou(box, FULL) == pytest.approx(box.area)
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "overlap"),
-    [
-        ((0, 0, 0.5, 1), (0.5, 0, 1, 1), 0.0),  # sharing an edge
-        ((0, 0, 0.4, 0.4), (0.6, 0.6, 1, 1), 0.0),
-        ((0, 0, 0.5, 1), (0.25, 0, 0.75, 1), 1 / 3),
-    ],
-)
-def test_iou_of_known_boxes(a: tuple[float, ...], b: tuple[float, ...], overlap: float) -> None:
-    assert iou(CropBox.of(a), CropBox.of(b)) == pytest.approx(overlap)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pickroom.core.geometry import corners_match, iou
+from pickroom.core.geometry import corners_match
 from pickroom.core.records import CropBox
 from pickroom.features.candidates import Candidates
 from pickroom.learn import metrics
@@ -16,6 +16,7 @@ from pickroom.learn.evaluation import marks
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import rate
 from pickroom.learn.training import Rival, evaluate_crop_gate, judge
+from support.recounting import iou
 
 
 def pick(chosen: int, *stages: float | None, project: str = "p") -> Pick:

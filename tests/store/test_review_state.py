@@ -69,7 +69,7 @@ def test_held_group_keeps_its_choice_and_says_why(connection: sqlite3.Connection
     review_state.hold(connection, held.group_id, "a.png has vanished")
     assert only(connection, held) == SavedChoice(Choice("approve", 0), held_reason="a.png has vanished")
     assert review_state.held(connection) == {held.group_id: "a.png has vanished"}
-    review_state.release(connection, held.group_id)
+    review_state.hold(connection, held.group_id, None)
     assert review_state.held(connection) == {}
 
 

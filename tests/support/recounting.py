@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import mean, median
 from typing import Any
 
-from pickroom.core.geometry import corners_match, iou
+from pickroom.core.geometry import corners_match
 from pickroom.core.naming import IMAGE_EXTENSIONS, parse_name, stem_of
 from pickroom.core.records import CropBox
 from pickroom.store.workspace import Project
@@ -20,6 +20,16 @@ from pickroom.store.workspace import Project
 Row = dict[str, Any]
 FIVE_MINUTES = timedelta(minutes=5)
 PAUSE_S = 120  # and longer: the user was away
+
+
+def iou(a: CropBox, b: CropBox) -> float:
+    """Intersection over union of two boxes, in [0, 1]."""
+    width = min(a.x2, b.x2) - max(a.x1, b.x1)
+    height = min(a.y2, b.y2) - max(a.y1, b.y1)
+    if width <= 0 or height <= 0:
+        return 0.0
+    overlap = width * height
+    return overlap / (a.area + b.area - overlap)
 
 
 def moment(text: str) -> datetime:

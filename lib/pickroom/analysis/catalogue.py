@@ -4,7 +4,7 @@ files that lie in the image folders now.
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -168,7 +168,7 @@ def _models(folder: Path) -> tuple[tuple[dict[str, Any], ...], list[Problem]]:
 def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_id: str | None = None) -> None:
     """Create the tables `files` (project_id, directory, filename, is_image) and `listed` (project_id) again.
 
-    No file is opened. A project without its folder, or with a damaged manifest, is in neither.
+    Hidden files are left out. A project without its folder, or with a damaged manifest, is in neither table.
     """
     found, listed = [], []
     for own_id in [project_id] if project_id else workspace.project_ids():
@@ -178,7 +178,12 @@ def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_
             continue
         if project.root.is_dir():
             listed.append([own_id])
-            there = tuple(_walk(project.root, workspace.own_folders))
+            own = {str(folder) for folder in workspace.own_folders}
+            there = []
+            for folder, inner, names in os.walk(project.root):
+                inner[:] = [name for name in inner if name[0] != "." and os.path.join(folder, name) not in own]
+                directory = Path(folder).relative_to(project.root).as_posix().removeprefix(".")
+                there += [(directory, name) for name in names if name[0] != "."]
             pictures = (join(*one) for one in there if is_image_name(one[1], ALL_EXTENSIONS))
             others = negatives_of_images(pictures)
             for one in there:
@@ -187,14 +192,3 @@ def list_files(engine: duckdb.DuckDBPyConnection, workspace: Workspace, project_
     texts = dict.fromkeys(("project_id", "directory", "filename"), "VARCHAR")
     fill(engine, "files", texts | {"is_image": "BOOLEAN"}, found)
     fill(engine, "listed", {"project_id": "VARCHAR"}, listed)
-
-
-def _walk(root: Path, avoid: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    """(folder relative to the root, name) of every file that is not hidden, the folders to avoid left out."""
-    own = {str(folder) for folder in avoid}
-    for folder, inner, names in os.walk(root):
-        inner[:] = [name for name in inner if not name.startswith(".") and os.path.join(folder, name) not in own]
-        directory = Path(folder).relative_to(root).as_posix().removeprefix(".")
-        for name in names:
-            if not name.startswith("."):
-                yield directory, name

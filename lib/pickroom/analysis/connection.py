@@ -109,8 +109,7 @@ def _value(scalar: pyarrow.Scalar) -> Any:
         return _value(scalar.value)
     if types.is_map(kind):
         pairs = [(_value(one[0]), _value(one[1])) for one in scalar.values]
-        hashable = not types.is_nested(kind.key_type)
-        return dict(pairs) if hashable else [list(pair) for pair in pairs]
+        return [list(pair) for pair in pairs] if types.is_nested(kind.key_type) else dict(pairs)
     if types.is_struct(kind):
         names, values = [field.name for field in kind], [_value(scalar[n]) for n in range(kind.num_fields)]
         return dict(zip(names, values, strict=True)) if len(set(names)) == len(names) else values
@@ -225,7 +224,7 @@ def _helper() -> Helper:
 class Analysis(contextlib.AbstractContextManager["Analysis"]):
     """Typed views over every project: `decisions crops groups images recommendations operations models`, also `outcomes
     comparisons sessions projects legacy_selections unsound_rows`, and the databases' own `ai_decisions ai_performance
-    incomplete_crops ai_mistakes`.
+    incomplete_crops ai_mistakes`. A project that cannot be read is left out and named in `problems`.
 
     Attributes:
         problems: projects that are left out, or had to be read in a special way, each with its reason.
@@ -322,6 +321,4 @@ def read_state(answer: dict[str, Any]) -> tuple[tuple[Problem, ...], tuple[Encod
     return tuple(Problem(**problem) for problem in answer["problems"]), encoders, answer["stamps"]
 
 
-def connect(workspace: Workspace) -> Analysis:
-    """Open the analysis of a workspace. A project that cannot be read is left out and named in `problems`."""
-    return Analysis(workspace)
+connect = Analysis

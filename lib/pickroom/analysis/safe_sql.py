@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pickroom.analysis.connection import Analysis, Helper, Rows, connect, read_state
@@ -63,19 +64,14 @@ def run(workspace: Workspace, text: str, *, longest_s: float = LONGEST_S) -> Res
 
 
 def _ask(request: dict[str, Any], longest_s: float) -> tuple[dict[str, Any], Rows | None]:
-    helper, late = Helper(), threading.Event()
-
-    def stop() -> None:
-        late.set()
-        helper.stop()
-
-    timer = threading.Timer(longest_s, stop)
+    helper, end = Helper(), monotonic() + longest_s
+    timer = threading.Timer(longest_s, helper.stop)
     timer.daemon = True
     try:
         timer.start()
         return helper.ask(request, rows=True)
     except StoreError:
-        if not late.is_set():
+        if monotonic() < end:
             raise
         what = f"it was not done after {longest_s:g} seconds"
         raise UsageError(what, doing="running a query", hint="ask for less at a time") from None

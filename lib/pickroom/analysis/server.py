@@ -188,8 +188,7 @@ class Sealed(Session):
     def __init__(self, workspace: Workspace, memory: str, text: str = EVERY_VIEW, *, thorough: bool = False) -> None:
         """Create the views that `text` uses; `thorough`: read unreadable and changing databases into memory."""
         settings: dict[str, Any] = {"python_enable_replacements": False, "allow_community_extensions": False}
-        threads = min(os.cpu_count() or 1, _MOST_THREADS)
-        super().__init__(workspace, memory_limit=memory, threads=threads, **settings)
+        super().__init__(workspace, memory_limit=memory, threads=min(os.cpu_count() or 1, _MOST_THREADS), **settings)
         self.refresh()
         if thorough:
             self.sources.demote()
@@ -246,8 +245,7 @@ class Sealed(Session):
         if tree.get("error", True):
             raise UsageError(str(tree.get("error_message", "it cannot be read")), doing="reading a query", hint=_HINT)
         if unknown := sorted(set(_table_functions(tree)) - _TABLE_FUNCTIONS):
-            what = f"it calls {unknown[0]}, which is disabled here"
-            raise UsageError(what, doing="reading a query", hint=_HINT)
+            raise UsageError(f"it calls {unknown[0]}, which is disabled here", doing="reading a query", hint=_HINT)
 
 
 def _table_functions(node: Any) -> Iterator[str]:
@@ -328,19 +326,16 @@ def respond(request: dict[str, Any], sessions: dict[int, Session]) -> tuple[dict
         refused = [error.what, error.doing, error.hint]
     except PickroomError as error:
         refused = [error.line, "running a query", ""]
-    except (MemoryError, duckdb.OutOfMemoryException) as error:
-        first = str(error).strip().partition("\n")[0]
-        refused = [first or "it needs too much memory", "running a query", "ask for less at a time"]
-    except ERRORS as error:
-        refused = [str(error).strip().partition("\n")[0], "running a query", ""]
+    except (MemoryError, *ERRORS) as error:
+        short = isinstance(error, (MemoryError, duckdb.OutOfMemoryException))
+        what = str(error).strip().partition("\n")[0] or "it needs too much memory"
+        refused = [what, "running a query", "ask for less at a time" if short else ""]
     return {"refused": refused}, None
 
 
 def _sealed(request: dict[str, Any]) -> tuple[dict[str, Any], pyarrow.Table | None]:
-    workspace = Workspace(Path(request["home"]))
-    with contextlib.closing(
-        Sealed(workspace, request["memory"], request["sql"], thorough=request["thorough"])
-    ) as sealed:
+    made = Sealed(Workspace(Path(request["home"])), request["memory"], request["sql"], thorough=request["thorough"])
+    with contextlib.closing(made) as sealed:
         limit_process()
         try:
             table, settled = sealed.answer(request["sql"], request["most_rows"])

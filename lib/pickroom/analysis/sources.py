@@ -80,10 +80,9 @@ class Source:
         self.stamp, self.young = stamp, 0 <= time.time() - newest / 1e9 < tick
         return young or stamp != before
 
-    def note(self, what: str, *, unsound: int = 0, left_out: bool = False) -> None:
-        imported = self.origin == "legacy" and not unsound and not left_out
-        said = f"its imported history: {what}" if imported else what
-        self.problems.append(Problem(self.owner, said, left_out, unsound))
+    def note(self, what: str, *, unsound: int = 0) -> None:
+        said = f"its imported history: {what}" if self.origin == "legacy" and not unsound else what
+        self.problems.append(Problem(self.owner, said, left_out=False, unsound=unsound))
 
     def look(self, connection: sqlite3.Connection) -> None:
         """Read the file's schema; raises NoProjectError where it is not a project's database."""

@@ -78,11 +78,6 @@ def complete_logs(project: Project) -> None:
                 complete_log(AutomationTarget(copy, project, copy.root), connection)
 
 
-def undone_by(connection: sqlite3.Connection) -> int | None:
-    """The batch of an interrupted undo of the automation, None when there is none."""
-    return next((op.batch for op in operations.planned(connection) if op.undoes and op.kind == AUTOMATION), None)
-
-
 def complete_log(target: AutomationTarget, connection: sqlite3.Connection) -> str:
     """Add what was approved unseen to approved_decisions.jsonl, from the rows; returns why that failed, or ""."""
     try:
@@ -209,7 +204,7 @@ def undo_last(target: AutomationTarget) -> tuple[int, int]:
     """
     with closing(connect(target.project.database)) as connection:
         # after an interrupted undo, this finishes that one, and undoes no other batch
-        begun = undone_by(connection)
+        begun = next((op.batch for op in operations.planned(connection) if op.undoes and op.kind == AUTOMATION), None)
         waiting = [] if begun is None else decisions.batch_group_ids(connection, begun)
         with moving_files(target.project, "recovering") as folder:
             finish(target, connection, folder)

@@ -4,14 +4,12 @@ No other module reads or writes them. Images are identified by name, never by in
 so a damaged or contradictory line makes the whole file unusable.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, Self, TypeVar
 
 import msgspec
 
@@ -84,7 +82,7 @@ class AutomationDecision:
             raise ValueError("crop_coords or auto_approve without an image that was chosen")
 
     @classmethod
-    def from_json(cls, text: str) -> AutomationDecision:
+    def from_json(cls, text: str) -> Self:
         """Read one line; raises ValueError saying what is wrong with it."""
         values = json_records.from_json(dict[str, Any], text)
         pick, crop = (
@@ -156,7 +154,7 @@ class ApprovedDecision:
         datetime.fromisoformat(self.timestamp)
 
     @classmethod
-    def from_json(cls, text: str) -> ApprovedDecision:
+    def from_json(cls, text: str) -> Self:
         """Read one line; raises ValueError saying what is wrong with it."""
         values = json_records.from_json(dict[str, Any], text)
         needed, box = values.pop("needs_crop", None), _box(values.pop("crop_coords", None))

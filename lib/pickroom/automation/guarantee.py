@@ -11,13 +11,13 @@ them may have trained the models calibrated. They may fail on new groups: other 
 the groups approved 3 %, drawn at random, are decided blind, and too many overrides of these end approval (`watch`).
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import betainc, betaincinv, betaln, expit
 
+from pickroom.core.naming import sampling_key
 from pickroom.core.records import Recommendation
 
 # Evenly spaced in log-odds from .9998 down to .5, since calibrated confidences are dense near 1. Below .5 a pick is
@@ -201,23 +201,14 @@ def _last_kept(keeps: np.ndarray, start: int) -> int | None:
 
 def _explained(found: Guarantee, risk: RiskTarget) -> Guarantee:
     """The same guarantee with its explanation, and with how many more decisions it takes."""
-    level = percent(risk.confidence)
     none = "none of those decided blind counts" if found.n else "nothing was decided blind yet"
-    first, more_first = _explain(
-        f"at most {percent(risk.override)} of them overridden, with {level} confidence",
-        f"{found.overridden} of {found.approved:,} were" if found.approved else none,
-        None if found.overrides_ok else (found.overridden, found.approved, found.n, risk.override, 1.0),
-        risk,
-    )
+    counts = (found.overridden, found.approved, found.n)
+    first, more_first = _limit("of them overridden", risk.override, counts, 1.0, found.overrides_ok, none, risk)
     second, more_second = _SWITCHED_OFF
     if risk.anomaly is not None:
-        wrongly = (found.approved_wrongly, found.anomalies, found.n, risk.anomaly, ANOMALY_RATE)
-        second, more_second = _explain(
-            f"at most {percent(risk.anomaly)} of anomalies approved wrongly, with {level} confidence",
-            f"{wrongly[0]} of {found.anomalies:,} were" if found.anomalies else "none was met yet",
-            None if found.anomalies_ok else wrongly,
-            risk,
-        )
+        what, counts = "of anomalies approved wrongly", (found.approved_wrongly, found.anomalies, found.n)
+        holds, none = found.anomalies_ok, "none was met yet"
+        second, more_second = _limit(what, risk.anomaly, counts, ANOMALY_RATE, holds, none, risk)
     if found.threshold is not None:
         share = percent(round(found.coverage, 3))
         head = f"approved unseen from confidence {found.threshold:.3f} on: {share} of {found.n:,} blind decisions"
@@ -238,20 +229,35 @@ def _explained(found: Guarantee, risk: RiskTarget) -> Guarantee:
     return replace(found, needed=needed, explanation=tuple(lines))
 
 
-def _explain(
-    limit: str, counted: str, not_shown: tuple[int, int, int, float, float] | None, risk: RiskTarget
+def _limit(
+    what: str, limit: float, counts: tuple[int, int, int], rate: float, holds: bool, none: str, risk: RiskTarget
 ) -> tuple[str, int | None]:
-    """A limit in words, and how many more blind decisions it takes.
+    """A limit in words, and how many more blind decisions it takes if the rates stay the same; None: more do not help.
 
     Args:
-        not_shown: what `_more` takes; None where the limit holds.
+        counts: how many were bad, of how many counted, among how many decisions. rate: the expected share of those
+            that count, before any did. none: the words where none did.
     """
-    if not_shown is None:
-        return f"{limit}: holds ({counted})", 0
-    more = _more(*not_shown, risk.confidence)
-    if more is None:
-        return f"{limit}: does not hold ({counted})", None
-    return f"{limit}: not shown yet ({counted}; about {more:,} more blind decisions)", more
+    bad, of, n = counts
+    said = f"at most {percent(limit)} {what}, with {percent(risk.confidence)} confidence"
+    counted = f"{bad} of {of:,} were" if of else none
+    if holds:
+        return f"{said}: holds ({counted})", 0
+
+    def enough(count: int) -> bool:
+        return bool(upper_bound(bad / of * count, count, risk.confidence) <= limit)
+
+    if bad == 0:
+        needed = least_number(limit, risk.confidence)
+    else:
+        high = of
+        while not enough(high):
+            high *= 2
+            if high > _MOST_DECISIONS:
+                return f"{said}: does not hold ({counted})", None
+        needed = _bisect(high // 2, high, enough)
+    more = max(0, int(np.ceil((needed - of) / (of / n if of else rate))))
+    return f"{said}: not shown yet ({counted}; about {more:,} more blind decisions)", more
 
 
 def percent(share: float) -> str:
@@ -259,41 +265,17 @@ def percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-def _more(bad: int, of: int, n: int, limit: float, rate: float, confidence: float) -> int | None:
-    """How many more decisions are needed if the rates stay the same; None when more do not help.
-
-    Args:
-        bad, of: counted among `n` decisions so far. rate: the expected of / n before any was counted.
-    """
-
-    def enough(count: int) -> bool:
-        return bool(upper_bound(bad / of * count, count, confidence) <= limit)
-
-    if bad == 0:
-        counted = least_number(limit, confidence)
-    else:
-        high = of
-        while not enough(high):
-            high *= 2
-            if high > _MOST_DECISIONS:
-                return None
-        counted = _bisect(high // 2, high, enough)
-    return max(0, int(np.ceil((counted - of) / (of / n if of else rate))))
-
-
 SHARE = 0.03  # of the groups approved unseen
 _WORST = 0.5  # the bet is spread evenly over override rates from the limit up to this one
 
 
-def drawn(group_id: str, seed: str, share: float = SHARE) -> bool:
+def drawn(group_id: str, seed: str) -> bool:
     """Whether an approved group is in the audit sample: random over groups, and the same at every run.
 
     Args:
         seed: any text that stays the same for a project, so that a second run draws the same sample.
-        share: of all groups, in [0, 1].
     """
-    digest = hashlib.sha256(f"{seed}\n{group_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    return int.from_bytes(sampling_key(group_id, seed)[:8], "big") < SHARE * 2**64
 
 
 @dataclass(frozen=True, slots=True)

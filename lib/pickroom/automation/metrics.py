@@ -4,16 +4,14 @@ Rates are over the groups that the user looked at. Groups approved unseen count 
 own decisions never count as its accuracy (DESIGN.md, invariant 11).
 """
 
-from __future__ import annotations
-
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 from pickroom.automation.decisions_file import ApprovedDecision, Verdict, read_approved, read_decisions
 from pickroom.automation.sandbox import AutomationTarget
@@ -62,12 +60,11 @@ class Counts:
     crops_accepted: int
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome]) -> Counts:
-        seen = [outcome for outcome in outcomes if outcome.by_person]
-        actions = Counter(outcome.action for outcome in seen)
-        crops = [outcome.crop_accepted for outcome in seen if outcome.crop_accepted is not None]
-        by_action = (actions["approved"], actions["overridden"], actions["rejected"])
-        return cls(*by_action, len(outcomes) - len(seen), len(crops), sum(crops))
+    def of(cls, outcomes: Sequence[Outcome]) -> Self:
+        counts = Counter(one.action if one.by_person else "unseen" for one in outcomes)
+        crops = [one.crop_accepted for one in outcomes if one.by_person and one.crop_accepted is not None]
+        seen = counts["approved"], counts["overridden"], counts["rejected"]
+        return cls(*seen, counts["unseen"], len(crops), sum(crops))
 
     @property
     def reviewed(self) -> int:
@@ -151,11 +148,11 @@ def measure(outcomes: Sequence[Outcome], own_seconds: float | None) -> Metrics:
     Args:
         own_seconds: that the user takes for a group without automation, > 0; None when not known.
     """
-    by_band: dict[int, list[Outcome]] = {}
+    by_band: dict[int, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         # 1.0 belongs to the last band; outcomes without a confidence come last
         tenth = _BANDS if outcome.confidence is None else min(int(outcome.confidence * _BANDS + 1e-9), _BANDS - 1)
-        by_band.setdefault(tenth, []).append(outcome)
+        by_band[tenth].append(outcome)
     bands: dict[tuple[float, float] | tuple[None, None], Counts] = {
         (None, None) if tenth == _BANDS else (tenth / _BANDS, (tenth + 1) / _BANDS): Counts.of(own)
         for tenth, own in sorted(by_band.items())

@@ -85,7 +85,7 @@ class ApplyPlan:
 
 def line_of(op: FileOp) -> str:
     """One step of the plan, or of the journal, as a line."""
-    return f"{op.op} {' -> '.join(path for path in (op.source, op.destination) if path is not None)}"
+    return f"{op.op} {' -> '.join(op.paths)}"
 
 
 def plan(target: AutomationTarget, connection: sqlite3.Connection, now: str | None = None) -> ApplyPlan:
@@ -176,8 +176,11 @@ def _wanted(
             left["decided already"] += 1
             continue
         unseen = proposal if line is None or line.by == "auto" else None
-        if unseen is not None and unseen.auto_approve:
-            _require_covered(target, unseen, approval)
+        proposed = unseen.recommendation(unseen.images) if unseen is not None and unseen.auto_approve else None
+        if proposed is not None and (approval is None or not approval.approves(proposed)):  # another program wrote it
+            above = "none is set" if approval is None or approval.threshold is None else f"{approval.threshold:.3f}"
+            reason = f"its confidence {proposed.confidence} is not covered by the threshold ({above})"
+            files.refuse_line(target.decisions, proposals[group_id].line, f"auto_approve, but {reason}")
         if line is not None and line.by == "person" and line.action == "rejected":
             left["rejected: every image is kept where it is"] += 1
         elif line is not None and line.by == "person":
@@ -196,16 +199,6 @@ def _wanted(
             said = (unseen.chosen, needs_crop, unseen.crop if needs_crop else None)
             lines.append(files.ApprovedDecision(group_id, "approved", *said, "auto", utc_now()))
     return lines, dict(left), notes
-
-
-def _require_covered(
-    target: AutomationTarget, proposal: files.AutomationDecision, approval: files.Approval | None
-) -> None:
-    """Raise UsageError for an auto_approve that the guarantee does not cover: it was written by another program."""
-    if approval is None or not approval.approves(proposal.recommendation(proposal.images)):
-        threshold = "none is set" if approval is None or approval.threshold is None else f"{approval.threshold:.3f}"
-        reason = f"auto_approve, but its confidence {proposal.confidence} is not covered by the threshold ({threshold})"
-        files.refuse_line(target.decisions, proposal.line, reason)
 
 
 def _planned(
@@ -250,8 +243,7 @@ def _planned(
     if cropped is not None and frame is None:
         below = mirrored(CROPPED, cropped.directory) if mirror else CROPPED
         partial = cropping.partial_path(batch, join(cropped.directory, cropped.filename))
-        made = join(below, cropped.filename)
-        ops = [FileOp(batch, AUTOMATION, "", "move", partial, made, sha256=""), *ops]
+        ops = [FileOp(batch, AUTOMATION, "", "move", partial, join(below, cropped.filename), sha256=""), *ops]
     ops = [replace(op, kind=AUTOMATION, unit=unit_of(batch)) for op in ops]
     target.require_inside(ops)
     _require(disk.reserve(ops))

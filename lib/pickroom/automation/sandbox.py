@@ -81,9 +81,7 @@ class AutomationTarget:
         root = self.project.root.resolve()
         folders: dict[str, bool] = {}
         for op in ops:
-            for path in (op.source, op.destination):
-                if path is None:
-                    continue
+            for path in op.paths:
                 folder = folder_of(path)
                 if folder not in folders:
                     folders[folder] = self._holds(root, folder)
@@ -192,7 +190,11 @@ def copy_project(project: Project, copy: Project, folder: Path, progress: Progre
             raise ConflictError("the folder holds other files", doing=_COPYING, subject=folder, hint=hint)
         try:
             paths = sorted(files_of(project, avoid=folder.parent))
-            _require_room(project.root, folder, paths)
+            needed = sum((project.root / path).stat().st_size for path in paths if not (folder / path).exists())
+            free = atomic.free_bytes(folder)
+            if needed > free:
+                what = f"the copy needs {format_bytes(needed)}, and {format_bytes(free)} are free"
+                raise FileOperationError(what, _COPYING, [folder], "make room, or use --sandbox FOLDER on another disk")
             inner.mkdir(parents=True, exist_ok=True)
             _copy_all(project.root, folder, paths, progress)
             copy.database.parent.mkdir(parents=True, exist_ok=True)
@@ -222,19 +224,10 @@ def files_of(project: Project, avoid: Path) -> Iterator[str]:
     for top in tops:
         for here, folders, names in os.walk(top):
             folders[:] = [f for f in folders if not f.startswith(".") and Path(here, f).resolve() not in skipped]
-            plain = [name for name in names if stat.S_ISREG(Path(here, name).lstat().st_mode)]
-            found = Companions(plain)
+            found = Companions(name for name in names if stat.S_ISREG(Path(here, name).lstat().st_mode))
             wanted = found.images | found.all
             relative = Path(here).relative_to(root).as_posix()
             yield from (name if relative == "." else f"{relative}/{name}" for name in wanted)
-
-
-def _require_room(root: Path, folder: Path, paths: list[str]) -> None:
-    needed = sum((root / path).stat().st_size for path in paths if not (folder / path).exists())
-    free = atomic.free_bytes(folder)
-    if needed > free:
-        what = f"the copy needs {format_bytes(needed)}, and {format_bytes(free)} are free"
-        raise FileOperationError(what, _COPYING, [folder], "make room, or use --sandbox FOLDER on another disk")
 
 
 def _copy_all(root: Path, folder: Path, paths: list[str], progress: Progress | None) -> None:

@@ -1,4 +1,4 @@
-"""Box maths: pixels, overlap, aspect ratio, and conversion between canvas and image coordinates. Pure.
+"""Box maths: pixels, aspect ratio, and conversion between canvas and image coordinates. Pure.
 
 Boxes are `CropBox` fractions of the EXIF-upright image; sizes are (width, height) in pixels; canvas
 coordinates are CSS pixels from the canvas' top left corner.
@@ -45,12 +45,8 @@ def to_stored(
 
 def to_pixels(box: CropBox, width: int, height: int) -> PixelBox:
     """Edges of a box in whole pixels of a (width, height) image: each edge times the size, rounded half up."""
-    return (
-        round_half_up(box.x1 * width),
-        round_half_up(box.y1 * height),
-        round_half_up(box.x2 * width),
-        round_half_up(box.y2 * height),
-    )
+    x1, x2 = round_half_up(box.x1 * width), round_half_up(box.x2 * width)
+    return x1, round_half_up(box.y1 * height), x2, round_half_up(box.y2 * height)
 
 
 def from_pixels(pixels: PixelBox, width: int, height: int) -> CropBox:
@@ -96,22 +92,8 @@ def whole_pixels(x1: float, y1: float, x2: float, y2: float, size: tuple[int, in
 def compose(outer: CropBox, inner: CropBox) -> CropBox:
     """A box drawn inside a crop, in the frame of the image that the crop was cut from."""
     width, height = outer.x2 - outer.x1, outer.y2 - outer.y1
-    return CropBox(
-        outer.x1 + inner.x1 * width,
-        outer.y1 + inner.y1 * height,
-        min(outer.x1 + inner.x2 * width, outer.x2),
-        min(outer.y1 + inner.y2 * height, outer.y2),
-    )
-
-
-def iou(a: CropBox, b: CropBox) -> float:
-    """Intersection over union of two boxes, in [0, 1]."""
-    width = min(a.x2, b.x2) - max(a.x1, b.x1)
-    height = min(a.y2, b.y2) - max(a.y1, b.y1)
-    if width <= 0 or height <= 0:
-        return 0.0
-    overlap = width * height
-    return overlap / (a.area + b.area - overlap)
+    x2, y2 = min(outer.x1 + inner.x2 * width, outer.x2), min(outer.y1 + inner.y2 * height, outer.y2)
+    return CropBox(outer.x1 + inner.x1 * width, outer.y1 + inner.y1 * height, x2, y2)
 
 
 def corners_match(a: CropBox, b: CropBox, tolerance: float = CORNER_TOLERANCE) -> bool:

@@ -1,12 +1,10 @@
 """The frozen records that all modules share: image, group, recommendation, choice, decision. Pure: no files, no SQL."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 MAX_GROUP = 4  # REVIEW.md: keys 1-4; FORMATS.md: JSON array of 2-4 file names
 MIN_GROUP = 2
@@ -47,14 +45,14 @@ class CropBox:
             raise ValueError(f"box {list(values)!r} must satisfy 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1")
 
     @classmethod
-    def of(cls, values: object) -> CropBox:
+    def of(cls, values: object) -> Self:
         """A box from four numbers `[x1, y1, x2, y2]`; raises ValueError on anything else."""
         if not isinstance(values, list | tuple) or len(values) != 4:
             raise ValueError(f"a box is four numbers [x1, y1, x2, y2], not {values!r}")
         return cls(*values)
 
     @classmethod
-    def from_json(cls, text: str | bytes | None) -> CropBox | None:
+    def from_json(cls, text: str | bytes | None) -> Self | None:
         """A box from its JSON text, None from NULL; raises ValueError on anything else."""
         return None if text is None else cls.of(json.loads(text))
 
@@ -175,7 +173,7 @@ class Recommendation:
         return json.dumps({**asdict(self), "crop": self.crop.to_list() if self.crop else None}, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Recommendation:
+    def from_json(cls, text: str) -> Self:
         values = json.loads(text)
         for name in ("reasons", "anomaly_flags", "ranking"):
             values[name] = tuple(values.get(name, ()))
@@ -211,7 +209,7 @@ class Choice:
         return self.action in ("approve", "crop", "reject", "keep")
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> Choice:
+    def of(cls, values: dict[str, Any]) -> Self:
         """A choice from its JSON; earlier versions wrote only its first three fields."""
         lists = {name: tuple(map(tuple, values.get(name, ()))) for name in ("rounds", "stars")}
         return cls(values["action"], values["index"], values["overlay"], kept=tuple(values.get("kept", ())), **lists)

@@ -146,7 +146,7 @@ def _write(
             continue
         planned, saved = (item.group.group_id, item.route, item.row, item.ops), item.saved
         record_decision(connection, *planned, saved, saved.shown, saved.input, batch, now)
-        review_state.release(connection, item.group.group_id)
+        review_state.hold(connection, item.group.group_id, None)
     groups.defer(connection, deferred)
     for group_id in deferred:
         review_state.clear_skip(connection, group_id)

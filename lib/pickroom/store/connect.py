@@ -16,22 +16,39 @@ BUSY_TIMEOUT_S = 10.0
 _WITH: Mapping[int, Callable[[sqlite3.Connection], None]] = {15: crops.name_sources, 16: decisions.compare_boxes}
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a database that is there for writing, brought up to date first; never makes one.
+def connect(path: Path, *, make: bool = False) -> sqlite3.Connection:
+    """Open a database for writing, brought up to date first; `make` makes a missing or empty one, with its folder.
 
     WAL with `synchronous=FULL`, or what `store.connections` has for disks without shared memory: a committed decision
     survives a power cut. The connection is in autocommit mode; use `transaction`.
 
     Raises:
-        StoreError: the file is missing, empty, no database or newer than this program, or cannot be opened or migrated.
+        StoreError: the file is no database or newer than this program, or cannot be opened or migrated; without `make`
+            also where it is missing or empty.
     """
-    require_database(path, "opening the database")
-    return _connect(path, make=False)
+    if not make:
+        require_database(path, "opening the database")
+    try:
+        if make:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        connection = _journalled(path, make=make)
+        try:
+            connection.execute("PRAGMA fullfsync = ON")  # of macOS alone: see `atomic.sync`
+            connection.execute("PRAGMA foreign_keys = ON")
+            _migrate(connection, path)
+            _require_own(connection, path)
+            require_in_place(connection, "opening the database")  # SQLite may have waited for who moved it away
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # a damaged name in the schema is not UTF-8
+        raise _cannot(error, "opening the database", path) from error
+    return connection
 
 
 def create(path: Path) -> sqlite3.Connection:
     """As `connect`, but makes a missing or empty database, with its folder."""
-    return _connect(path, make=True)
+    return connect(path, make=True)
 
 
 def require_database(path: Path, doing: str) -> None:
@@ -58,25 +75,6 @@ def restore_hint(path: Path) -> str:
         if (workspace.parent.name, workspace.name) == (project_id, INNER):
             return f"move {workspace.parent} away, then make the copy anew: pickroom auto generate {project_id}"
     return f"restore it from a backup, or from a copy: pickroom restore --project {project_id}"
-
-
-def _connect(path: Path, *, make: bool) -> sqlite3.Connection:
-    try:
-        if make:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        connection = _journalled(path, make=make)
-        try:
-            connection.execute("PRAGMA fullfsync = ON")  # of macOS alone: see `atomic.sync`
-            connection.execute("PRAGMA foreign_keys = ON")
-            _migrate(connection, path)
-            _require_own(connection, path)
-            require_in_place(connection, "opening the database")  # SQLite may have waited for who moved it away
-        except BaseException:
-            connection.close()
-            raise
-    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # a damaged name in the schema is not UTF-8
-        raise _cannot(error, "opening the database", path) from error
-    return connection
 
 
 @contextmanager
@@ -300,12 +298,10 @@ def _statements(script: str) -> Iterator[str]:
 
 def _set_earlier_schema_aside(connection: sqlite3.Connection) -> bool:
     """Rename the earlier system's table (user_version 0, no ai_crop_accepted) and drop what hangs on it."""
-    names = connection.execute(
-        "SELECT type, name FROM sqlite_master WHERE type = 'view' OR (type IN ('index', 'trigger') AND sql IS NOT NULL)"
-    ).fetchall()
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ai_decisions'").fetchone():
+    if not has_tables(connection, named="ai_decisions"):
         return False
-    for kind, name in names:
+    hanging = "type = 'view' OR (type IN ('index', 'trigger') AND sql IS NOT NULL)"
+    for kind, name in connection.execute(f"SELECT type, name FROM sqlite_master WHERE {hanging}").fetchall():
         connection.execute(f'DROP {kind} IF EXISTS "{name.replace(chr(34), chr(34) * 2)}"')
     connection.execute("ALTER TABLE ai_decisions RENAME TO ai_decisions_earlier")
     return True

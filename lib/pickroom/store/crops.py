@@ -55,28 +55,26 @@ def by_content(connection: sqlite3.Connection, directory: str, filename: str, sh
 
     Of several the latest of its folder (below Pickroom's), else the latest.
     """
-    return _one(connection, "filename = ? AND sha256 = ? ORDER BY directory = ? DESC,", filename, sha256, directory)
+    wanted = "filename = ? AND sha256 = ? ORDER BY directory = ? DESC, batch DESC LIMIT 1"
+    return next(iter(_read(connection, wanted, filename, sha256, directory)), None)
 
 
 def without_group(connection: sqlite3.Connection, filename: str) -> list[Crop]:
     """The crops of images of this name that belong to no decision, in the order they were made."""
-    query = "SELECT * FROM crops WHERE filename = ? AND group_id IS NULL ORDER BY batch"
-    return [_from_row(row) for row in connection.execute(query, (filename,))]
+    return _read(connection, "filename = ? AND group_id IS NULL ORDER BY batch", filename)
 
 
 def of_batch(connection: sqlite3.Connection, batch: int) -> list[Crop]:
-    found = connection.execute("SELECT * FROM crops WHERE batch = ? ORDER BY directory, filename", (batch,))
-    return [_from_row(row) for row in found]
+    return _read(connection, "batch = ? ORDER BY directory, filename", batch)
 
 
 def latest(connection: sqlite3.Connection, group_id: str) -> Crop | None:
     """The crop of a group that counts."""
-    return _one(connection, "group_id = ? ORDER BY", group_id)
+    return next(iter(_read(connection, "group_id = ? ORDER BY batch DESC LIMIT 1", group_id)), None)
 
 
-def _one(connection: sqlite3.Connection, where: str, *values: str) -> Crop | None:
-    found = connection.execute(f"SELECT * FROM crops WHERE {where} batch DESC LIMIT 1", values)
-    return next(map(_from_row, found), None)
+def _read(connection: sqlite3.Connection, where: str, *values: object) -> list[Crop]:
+    return [_from_row(row) for row in connection.execute(f"SELECT * FROM crops WHERE {where}", values)]
 
 
 @rows.wrap_row_errors("crops")

@@ -106,8 +106,7 @@ def forget_taken(connection: sqlite3.Connection, met: Iterable[tuple[str, str]])
 
 def give_back(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int) -> None:
     """The batch was undone, or failed here: the mark waits again, unless the image was marked anew meanwhile."""
-    sql = f"UPDATE image_marks SET batch = NULL WHERE {_THIS} AND batch = ?"
-    connection.execute(sql, (board, *split(path), batch))
+    connection.execute(f"UPDATE image_marks SET batch = NULL WHERE {_THIS} AND batch = ?", (board, *split(path), batch))
 
 
 def hold(connection: sqlite3.Connection, board: BoardKind, path: str, reason: str) -> None:
@@ -133,8 +132,7 @@ def steps(connection: sqlite3.Connection, board: BoardKind) -> tuple[list[MarkSt
 
 @wrap_row_errors("mark_log")
 def _logged(row: sqlite3.Row) -> MarkStep:
-    changes = ((path, before, after) for path, before, after in json.loads(row["changes"]))
-    return MarkStep(row["key"], tuple(changes))
+    return MarkStep(row["key"], tuple((path, before, after) for path, before, after in json.loads(row["changes"])))
 
 
 def folders(connection: sqlite3.Connection) -> list[str]:

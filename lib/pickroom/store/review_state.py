@@ -244,14 +244,9 @@ REVIEW = ReviewTables("review_state", UndoLog("review_log"), "review_cursor")
 AUTOMATION = ReviewTables("automation_review", UndoLog("automation_log"), "automation_cursor")
 
 
-def hold(connection: sqlite3.Connection, group_id: str, reason: str) -> None:
-    """Say why a group stays in the queue; its choice stays as it is."""
+def hold(connection: sqlite3.Connection, group_id: str, reason: str | None) -> None:
+    """Say why a group stays in the queue; its choice stays as it is. None: it has been finalised."""
     connection.execute("UPDATE review_state SET held_reason = ? WHERE group_id = ?", (reason, group_id))
-
-
-def release(connection: sqlite3.Connection, group_id: str) -> None:
-    """Forget why a group was held back: it has been finalised."""
-    connection.execute("UPDATE review_state SET held_reason = NULL WHERE group_id = ?", (group_id,))
 
 
 def held(connection: sqlite3.Connection) -> dict[str, str]:
@@ -275,8 +270,7 @@ def clear_skip(connection: sqlite3.Connection, group_id: str) -> None:
 def touched_ids(connection: sqlite3.Connection) -> set[str]:
     """Groups that wait for a decision, and for which the user has chosen anything."""
     undecided = "NOT EXISTS (SELECT 1 FROM decision_context AS c WHERE c.group_id = s.group_id)"
-    query = f"SELECT group_id FROM review_state AS s WHERE ({_TOUCHED}) AND {undecided}"
-    return set(column(connection, query))
+    return set(column(connection, f"SELECT group_id FROM review_state AS s WHERE ({_TOUCHED}) AND {undecided}"))
 
 
 def blind_looks(connection: sqlite3.Connection) -> list[tuple[str, SavedChoice]]:

@@ -22,7 +22,7 @@ from platformdirs import user_data_path
 
 from pickroom.core.errors import ProjectError
 from pickroom.core.naming import ALL_EXTENSIONS, EARLIER_EXTENSIONS, IMAGE_EXTENSIONS, is_project_id
-from pickroom.storage import atomic, json_records
+from pickroom.storage import atomic
 from pickroom.storage.json_records import NonEmpty, from_json, from_values
 from pickroom.storage.locking import exclusive
 
@@ -102,15 +102,6 @@ class EarlierProject(msgspec.Struct, rename="camel"):
     started_at: str | None = None
     finished_at: str | None = None
     paths: _EarlierPaths = msgspec.field(default_factory=_EarlierPaths)
-
-
-def is_manifest(text: bytes) -> bool:
-    """Whether a JSON file is a manifest, or may be a damaged one; False for what is surely another program's."""
-    try:
-        values = from_json(object, text)
-    except ValueError:
-        return True
-    return isinstance(values, dict) and not {"project_id", "schema_version", "decisions_db"}.isdisjoint(values)
 
 
 _EARLIER = ".project.json"  # the end of the name of the earlier system's manifests
@@ -275,11 +266,8 @@ class Workspace:
             hint = "restore it from a backup, or mend it by hand"
             raise _unusable(project_id, f"the manifest is damaged ({error})", path, hint) from None
         if manifest.project_id != project_id:
-            what, hint = (
-                f"the manifest names project {manifest.project_id!r}",
-                "its file name and its project_id must agree",
-            )
-            raise _unusable(project_id, what, path, hint)
+            what = f"the manifest names project {manifest.project_id!r}"
+            raise _unusable(project_id, what, path, "its file name and its project_id must agree")
         if PurePosixPath(manifest.decisions_db) != PurePosixPath(DECISIONS, f"{project_id}.db"):  # FORMATS.md, Folders
             what = f"the manifest names another database, {manifest.decisions_db!r}"
             hint = f"its decisions_db is {DECISIONS}/{project_id}.db: move the database there, and say so"
@@ -301,7 +289,7 @@ class Workspace:
         found = {}
         for path in sorted(self.manifests.glob(f"*{_EARLIER}")):
             with contextlib.suppress(OSError, ValueError):
-                earlier = json_records.from_json(EarlierProject, atomic.read_small(path, _MOST_BYTES))
+                earlier = from_json(EarlierProject, atomic.read_small(path, _MOST_BYTES))
                 if is_project_id(earlier.project_id) and path.name == f"{earlier.project_id}{_EARLIER}":
                     found[earlier.project_id] = earlier
         return found
@@ -311,11 +299,12 @@ class Workspace:
         if (self.decisions / f"{path.stem}.db").exists():
             return True
         try:
-            return is_manifest(atomic.read_small(path, _MOST_BYTES))
+            values = from_json(object, atomic.read_small(path, _MOST_BYTES))
         except FileNotFoundError:
             return False
         except (OSError, ValueError):
             return True
+        return isinstance(values, dict) and not {"project_id", "schema_version", "decisions_db"}.isdisjoint(values)
 
     def projects(self) -> Iterator[Project]:
         """Every project; raises ProjectError at the first damaged manifest."""

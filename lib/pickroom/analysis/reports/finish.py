@@ -98,7 +98,7 @@ def plan(project: Project, *, originals: bool = False) -> FinishPlan:
     ways = f"pickroom crop {project.id}, and for those that it does not show: pickroom check {project.id}"
     blockers = [(f"crops wait to be made: {_some(waiting)}", ways)] if waiting else []
     if planned:
-        paths = _some([str(op.source or op.destination) for op in planned])
+        paths = _some([op.paths[0] for op in planned])
         blockers.append((f"file operations are unfinished: {paths}", f"pickroom recover {project.id}"))
     for finding in inspection.errors:
         if finding.refuses:

@@ -5,15 +5,13 @@ next to the rounded one. The notebook shows the useful columns of a query, times
 `Analysis.query` gives every column and digit.
 """
 
-from __future__ import annotations
-
 import base64
 import datetime
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy
 import pandas
@@ -54,8 +52,8 @@ class Piece:
     def __repr__(self) -> str:
         return "<a piece of a report>"  # a notebook keeps this next to the HTML: not the pictures twice
 
-    def __add__(self, other: Piece) -> Piece:
-        return Piece(self.html + other.html)
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.html + other.html)
 
 
 Cell = Number | Piece | str

@@ -123,9 +123,8 @@ def to_html(notebook: Any, title: str) -> str:
     """An executed notebook as one page: its text and results, without code."""
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_input_prompt=True)
-    exporter.exclude_output_prompt = True
-    body, _ = exporter.from_notebook_node(notebook)
+    hidden = {f"exclude_{what}": True for what in ("input", "input_prompt", "output_prompt")}
+    body, _ = HTMLExporter(template_name="basic", **hidden).from_notebook_node(notebook)
     return page(re.sub(r"<script\b.*?</script>", "", body, flags=re.DOTALL), title)
 
 

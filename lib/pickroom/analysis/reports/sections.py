@@ -195,10 +195,9 @@ class Report(AbstractContextManager["Report"]):
         if waiting:
             names = ", ".join(row["picked"] for row in waiting[:_EXAMPLES_SHOWN])
             page += Piece(f"<p>{html.label(names).html}{' …' if len(waiting) > _EXAMPLES_SHOWN else ''}</p>")
-        found = self._rows("data_health")
         rows: list[Sequence[Cell]] = [
             (row["what"], _number(f"data_health.{row['what']}", row, "times"), html.label(row["example"]))
-            for row in found
+            for row in self._rows("data_health")
         ]
         there = self.project.root.is_dir()
         if not there:
@@ -224,8 +223,7 @@ class Report(AbstractContextManager["Report"]):
         return {(directory, filename): (sha256, path) for directory, filename, sha256, path in found}
 
     def _rows(self, query: str) -> list[Row]:
-        rows = self.analysis.rows(query, self.project.id)
-        return [row for row in rows if row.get("origin", "project") == "project"]
+        return [row for row in self.analysis.rows(query, self.project.id) if row.get("origin", "project") == "project"]
 
     def _time_saved(self) -> Piece:
         (saved,) = self._rows("time_saved") or [{}]
