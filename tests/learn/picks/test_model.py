@@ -123,6 +123,26 @@ def test_a_departure_counts_by_itself_in_the_highest_stage() -> None:
     assert np.abs(model.chances(replace(asked, blocks=blocks)) - said).mean() < 0.1
 
 
+def test_a_departure_means_something_else_in_a_group_of_two() -> None:
+    def asked(count: int, seed: int) -> tuple[PickFeatures, np.ndarray]:
+        """Every second group has two images: both depart alike, and the highest stage is picked all the same."""
+        features, _ = made(count, seed, stages=True)
+        departs, two = features.blocks["consistency"][:, :, 0], np.arange(count) % 2 == 0
+        departs[:, 2] += 4
+        chosen = np.where(departs[:, 2] > 4, 0, 2)
+        departs[two, 0] = departs[two, 1] = departs[two, 2]
+        features.blocks["stage"][two, :2] = stage_values([1.0, 2.0])
+        for there in (features.mask, *features.present.values()):
+            there[two, 2] = False
+        return features, np.where(two, 1, chosen)
+
+    features, chosen = asked(400, 18)
+    others, right = asked(400, 19)
+    found = fit_model(features, chosen, CONFIG).chances(others).argmax(axis=1) == right
+    assert found[::2].mean() > 0.97
+    assert found[1::2].mean() > 0.9
+
+
 def test_an_image_met_again_is_known() -> None:
     features, _ = made(60, 12)
     images = features.images.copy()

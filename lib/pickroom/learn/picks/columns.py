@@ -20,6 +20,7 @@ _LEAST_SCALE = 1e-3  # a value that hardly varied must not become huge later
 _SAMPLE = 4096  # candidates that scales and directions are found from
 PROJECT = "project "  # before the name of a block of deviations
 HIGHEST = "consistency, highest stage"  # the block of deviations in the image of the highest stage
+OF_TWO = "consistency, highest of two"  # the same in groups of two
 _ROOM = 2  # for projects that come later
 OWN = "own"  # the block with a column for each image that is met in several groups
 
@@ -55,7 +56,8 @@ class Columns:
     Attributes:
         blocks: name -> (first column, one after the last); a curved block is called "NAME, curved". HIGHEST has the
             numbers of `consistency` a second time, for images of the highest stage only: these always deviate, and a
-            larger deviation than usual has another meaning than in a lower stage.
+            larger deviation than usual has another meaning than in a lower stage. OF_TWO has them a third time, in
+            groups of two images: both deviate alike, whichever is the odd one.
         projects: ids with deviations of their own; slots: how many there is room for.
         images: hashes of images with a weight of their own.
     """
@@ -113,8 +115,8 @@ class Columns:
         found = np.zeros(features.mask.shape)
         for name in self._plain():
             absent = features.mask & ~features.present[source_of(name)]
-            if name == HIGHEST:
-                absent &= _is_highest(features)
+            if name in (HIGHEST, OF_TWO):
+                absent &= _is_highest(features, name)
             found[absent] += variances[name]
         if self.images:
             found[features.mask & ~np.isin(features.images, self.images)] += variances[OWN]
@@ -140,10 +142,12 @@ def fit_columns(features: PickFeatures, config: ColumnsConfig) -> Columns:
             continue
         if name != "stage":
             _fit_scale(arrays, name, values[there], rng)
-        highest = there & _is_highest(features)
+        highest = there & _is_highest(features, HIGHEST)
         if name == "consistency" and highest.any():
             names.append(HIGHEST)
             _fit_scale(arrays, HIGHEST, values[highest], rng)
+            if (there & _is_highest(features, OF_TWO)).any():
+                names.append(OF_TWO)
         if name in curved:
             reach, waves = curved[name]
             names.append(f"{name}, curved")
@@ -219,11 +223,11 @@ def _raw(features: PickFeatures, arrays: Mapping[str, np.ndarray], names: Sequen
         elif name == "vector":
             values = np.where(here, features.blocks[block], 0) @ arrays["vector/directions"].astype(np.float32)
         else:
-            scales = name if name == HIGHEST else block
+            scales = HIGHEST if name in (HIGHEST, OF_TWO) else block
             scaled = (features.blocks[block] - arrays[f"{scales}/mean"]) / arrays[f"{scales}/scale"]
             values = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=_CLIP, neginf=-_CLIP), -_CLIP, _CLIP)
-            if name == HIGHEST:
-                here = here & _is_highest(features)[..., None]
+            if name in (HIGHEST, OF_TWO):
+                here = here & _is_highest(features, name)[..., None]
             elif name != block:
                 values = np.cos(values @ arrays[f"{name}/in"] + arrays[f"{name}/turn"])
         found[name] = np.where(here, values, 0).astype(np.float32)
@@ -235,7 +239,7 @@ def source_of(name: str) -> str:
     return name.removeprefix(PROJECT).partition(", ")[0]
 
 
-def _is_highest(features: PickFeatures) -> np.ndarray:
+def _is_highest(features: PickFeatures, name: str) -> np.ndarray:
     """(N, 4) bool, see `pick_features.STAGE_NAMES`."""
     found: np.ndarray = features.mask & (features.blocks["stage"][..., 0] > 0)
-    return found
+    return found & (features.mask.sum(axis=1) == 2)[:, None] if name == OF_TWO else found
