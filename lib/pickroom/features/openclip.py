@@ -211,8 +211,6 @@ def adapt(
 
     The resizing steps are OpenCLIP's own; only the last two, to floats and normalised, are done here by batch.
     """
-    from torchvision.transforms import Compose
-
     *geometry, _to_tensor, normalize = transform.transforms
     visual: Any = clip.visual  # OpenCLIP has no types, and torch's take every attribute for a tensor or a module
     config = visual.preprocess_cfg
@@ -228,7 +226,7 @@ def adapt(
         config["fill_color"],
     )
     tower = _ImageTower(visual).eval().requires_grad_(False)
-    return TorchTower("openclip", name, tower, Compose(geometry), preprocessing, source, earlier_names)
+    return TorchTower("openclip", name, tower, type(transform)(geometry), preprocessing, source, earlier_names)
 
 
 def _reason(error: Exception) -> str:
