@@ -14,7 +14,7 @@ from pickroom.core.records import CropBox
 from pickroom.files import cropping, sidecars
 from pickroom.files.batch import undo_batch
 from pickroom.files.cropping import CropResult, Order
-from pickroom.files.journal import CROP, DROP
+from pickroom.files.journal import CROP, DROP, Outcome
 from pickroom.images import decode
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop import state as machine
@@ -157,10 +157,7 @@ class CropSession(ProjectSession):
         less = [f"{name}: {told}" for name, told in result.warnings.items() if told != cropping.NO_SIDECAR]
         parts += [f"{len(less)} with less than the source (the first: {less[0]})"] if less else []
         parts += [f"{len(self._refused)} left waiting"] if self._refused else []
-        if result.stuck:
-            name, reason = next(iter(result.stuck.items()))
-            told = f"{len(result.stuck)} unfinished: run `pickroom recover {self.project.id}`"
-            parts.append(f"{told} (the first: {name}: {reason})")
+        parts += Outcome(stuck=result.stuck).troubles(self.project.id)
         parts += [f"{path}: {reason}" for path, reason in refused.items() if path not in waiting]
         self.state = replace(self.state, message="; ".join(parts) or "nothing to submit")
         return result

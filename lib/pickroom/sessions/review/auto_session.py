@@ -15,7 +15,7 @@ from pickroom.automation.order import Order, next_groups, shuffled
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.naming import CROP_ORIGINALS, CROPPED, RAW_EXTENSIONS, extension_of
 from pickroom.core.quantities import plural
-from pickroom.core.records import Choice, Group, InputKind, Recommendation
+from pickroom.core.records import Choice, Group, InputKind
 from pickroom.files.preflight import project_lock
 from pickroom.sessions.keys import AUTOMATION, normalise
 from pickroom.sessions.review import view
@@ -175,10 +175,10 @@ class AutoSession(ReviewSession):
         }
         self._beyond = 0
 
-    def _drawn(self, group: Group, choice: Choice, recommendation: Recommendation | None, hidden: bool) -> GroupView:
+    def _drawn(self, group: Group, choice: Choice, hidden: bool) -> GroupView:
         # a rejected group keeps every image: nothing of it is marked as going
         drawn = Choice("undecided", None, choice.overlay) if choice.action == "reject" else choice
-        shown = view.group_view(group, drawn, recommendation, hidden=hidden)
+        shown = view.group_view(group, drawn, self.recommendations.get(group.group_id), hidden=hidden)
         return replace(shown, route=_route(group, choice, self._line(group, choice)), decided=choice.decided)
 
     def _line(self, group: Group, choice: Choice) -> files.ApprovedDecision | None:

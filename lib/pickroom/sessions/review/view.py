@@ -229,8 +229,6 @@ _KINDS = {
     "keep": "every image → selected/",
     "stay": "undecided or skipped: stay where they are",
 }
-
-
 _PICK_IN_PLACE = f"{RATED['picked']}, the others {RATED['passed over']}"
 _KINDS_IN_PLACE = {
     "suggestion": f"the AI's pick {_PICK_IN_PLACE}; its crop waits for the crop desk",
