@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pickroom.exports.formats import FORMATS, Exported, ExportRequest
+from pickroom.exports import formats
+from pickroom.exports.formats import DEFAULTS, Exported, ExportRequest
 from pickroom.store.workspace import Project
 
 
 def export(name: str, projects: Sequence[Project], folder: Path | None, **given: Any) -> Exported:
     """Export in the format of this name, by the options given and the defaults of the others."""
-    (chosen,) = (known for known in FORMATS if known.name == name)
-    options = {option.name: given.get(option.name, option.default) for option in chosen.options}
     named = [project.id for project in projects]
     progress: Any = lambda title: nullcontext(lambda done, of: None)  # noqa: E731
-    return chosen.export(ExportRequest(projects[0].workspace, projects, named, folder, options, progress))
+    request = ExportRequest(projects[0].workspace, projects, named, folder, DEFAULTS | given, progress)
+    return formats.export(name, request)
 
 
 export_coco = partial(export, "coco")

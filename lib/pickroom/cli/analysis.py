@@ -1,11 +1,7 @@
-"""The commands sql, check, report, export and finish.
-
-The options of `export` come from `exports/formats.py`.
-"""
+"""The commands sql, check, report, export and finish."""
 
 from __future__ import annotations
 
-import inspect
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +11,8 @@ import typer
 from pickroom.cli import console
 from pickroom.cli.project import next_line
 from pickroom.core.errors import UsageError
-from pickroom.exports.formats import FORMATS, ExportFormat, ExportRequest
+from pickroom.exports.formats import DEFAULTS, FORMATS, ExportRequest
+from pickroom.exports.formats import export as write_format
 from pickroom.store.workspace import Project
 
 if TYPE_CHECKING:
@@ -162,64 +159,64 @@ def finish(
 
 
 _LOST_SHOWN = 20  # images not found that are listed by name
-_OPTIONS = {option.name: option for known in FORMATS for option in known.options}
 
 
+@console.command(has_json=True)
 def export(
     projects: Annotated[list[str] | None, typer.Argument(metavar="[PROJECT]...", help="Default: all.")] = None,
-    **given: Any,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Parquet files of all views, with vectors; updates what has changed."),
+    ] = None,
+    coco: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="COCO data set: picks, and your crops as boxes.")
+    ] = None,
+    hf: Annotated[Path | None, typer.Option(metavar="DIR", help="Hugging Face imagefolder with metadata.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Preference pairs in the formats of Pick-a-Pic and HPD v2.")
+    ] = None,
+    xmp: Annotated[bool, typer.Option("--xmp", help="Ratings and crops in XMP sidecars (add --execute).")] = False,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the pictures into DIR (default: link to them).")] = False,
+    metadata: Annotated[
+        Literal["jsonl", "csv", "parquet"], typer.Option(help="With --hf: the format of the metadata.")
+    ] = "jsonl",
+    embed: Annotated[
+        bool, typer.Option("--embed", help="With --pairs: store the pictures in the Parquet file, too.")
+    ] = False,
+    execute: Annotated[
+        bool, typer.Option("--execute", help="With --xmp: write the sidecars (default: only show them).")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="With --xmp: undo the latest write.")] = False,
+    naming: Annotated[
+        console.Naming,
+        typer.Option(help="With --xmp. stem: name.xmp (Lightroom, darktable); full: name.ext.xmp (digiKam)."),
+    ] = "stem",
 ) -> None:
     """Export picks and crops for other programs: as data sets, or as ratings next to the images."""
-    wanted = [known for known in FORMATS if given[known.name]]
+    asked = {"parquet": parquet, "coco": coco, "hf": hf, "pairs": pairs, "xmp": xmp}
+    wanted = [name for name in FORMATS if asked[name]]
     if len(wanted) != 1:
-        names = " and ".join(f"--{known.name}" for known in wanted)
-        *others, last = (f"--{known.name}{' DIR' * known.has_folder}" for known in FORMATS)
-        what = f"{names} exclude each other" if wanted else "say what to export"
-        raise UsageError(what, doing="exporting", hint=f"give one of {', '.join(others)} or {last}")
+        what = f"{' and '.join(f'--{name}' for name in wanted)} exclude each other" if wanted else "say what to export"
+        hint = "give one of --parquet DIR, --coco DIR, --hf DIR, --pairs DIR or --xmp"
+        raise UsageError(what, doing="exporting", hint=hint)
     (chosen,) = wanted
-    _require_served(chosen, given)
+    options = {"copy": copy, "metadata": metadata, "embed": embed, "execute": execute, "undo": undo, "naming": naming}
+    for name, value in options.items():  # one that would do nothing
+        if value != DEFAULTS[name] and name not in FORMATS[chosen][1]:
+            formats = " or ".join(f"--{known}" for known, (_, taken) in FORMATS.items() if name in taken)
+            what = f"--{name} does nothing with --{chosen}"
+            raise UsageError(what, doing="exporting", hint=f"it belongs to {formats}")
     workspace = console.workspace_here()
     opened = [workspace.project(name) for name in projects or workspace.project_ids()]
-    if not projects and chosen.name != "parquet":  # which has rows only
+    if not projects and chosen != "parquet":  # which has rows only
         opened = [project for project in opened if project.manifest.root]
-    folder = given[chosen.name].expanduser().resolve() if chosen.has_folder else None
-    options = {option.name: given[option.name] for option in chosen.options}
-    done = chosen.export(ExportRequest(workspace, opened, projects or [], folder, options, console.progress_bar))
+    place = asked[chosen]
+    folder = place.expanduser().resolve() if isinstance(place, Path) else None
+    request = ExportRequest(workspace, opened, projects or [], folder, options, console.progress_bar)
+    done = write_format(chosen, request)
     unsound = sum(console.name_unsound(project, databases) for project, databases in done.databases.items())
     lost = [f"not exported: {name} is not where it was decided on, or has changed since" for name in done.lost]
     for line in console.some(lost, _LOST_SHOWN, "more that were not exported"):
         console.say(line.strip())
     console.show(done.lines or ["No project yet"], done.values | {"unsound_rows": unsound})
     console.fail_if(unsound + done.held)
-
-
-def _require_served(chosen: ExportFormat, given: dict[str, Any]) -> None:
-    """Refuse an option that would do nothing."""
-    for option in _OPTIONS.values():
-        if given[option.name] != option.default and option not in chosen.options:
-            formats = [f"--{known.name}" for known in FORMATS if option in known.options]
-            what = f"--{option.name} does nothing with --{chosen.name}"
-            raise UsageError(what, doing="exporting", hint=f"it belongs to {' or '.join(formats)}")
-
-
-def _parameters() -> list[inspect.Parameter]:
-    """The command's parameters: those of `export`, with an option for each format and each option of one."""
-    made = [inspect.signature(export, eval_str=True).parameters["projects"]]
-    for known in FORMATS:
-        declared = typer.Option(f"--{known.name}", metavar="DIR" if known.has_folder else None, help=known.help)
-        made.append(_option(known.name, Path | None if known.has_folder else bool, declared, None))
-    for option in _OPTIONS.values():
-        kind: Any = Literal[option.choices] if option.choices else bool
-        made.append(_option(option.name, kind, typer.Option(f"--{option.name}", help=option.help), option.default))
-    return made
-
-
-def _option(name: str, kind: Any, declared: Any, default: object) -> inspect.Parameter:
-    default = False if kind is bool else default
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declared]
-    )
-
-
-export.__signature__ = inspect.Signature(_parameters())  # type: ignore[attr-defined]  # PEP 362 lets a function have one
-console.command(has_json=True)(export)

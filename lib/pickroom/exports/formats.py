@@ -1,4 +1,4 @@
-"""The export formats that there are: one row each, from which `pickroom export` makes its options."""
+"""The export formats that there are, one row each, and what every one of them is asked and answers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +20,7 @@ class ExportRequest:
     projects: Sequence[Project]  # those to export; `named`: the ids that the user gave, none for all
     named: Sequence[str]
     folder: Path | None  # DIR, absolute; None for a format that writes next to the images
-    options: Mapping[str, Any]  # the format's further options by name, "copy" for `--copy`
+    options: Mapping[str, Any]  # every further option by name, "copy" for `--copy`
     progress: Callable[[str], AbstractContextManager[Progress]]  # opens a bar under a title
 
     @property
@@ -42,64 +42,20 @@ class Exported:
     databases: Mapping[Project, Sequence[Path]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ExportOption:
-    """A further option; `choices` are the values it takes, none for a switch. The default is the first, or off."""
-
-    name: str
-    help: str
-    choices: tuple[str, ...] = ()
-
-    @property
-    def default(self) -> str | bool:
-        return self.choices[0] if self.choices else False
-
-
-@dataclass(frozen=True, slots=True)
-class ExportFormat:
-    """One format."""
-
-    name: str  # of its option, "coco" for `--coco DIR`
-    help: str
-    module: str  # in this package; its `export` takes an `ExportRequest` and returns an `Exported`
-    options: tuple[ExportOption, ...] = ()
-    has_folder: bool = True  # whether the option takes a DIR; else it is a switch
-
-    def export(self, request: ExportRequest) -> Exported:
-        """Write it. The module is imported here: a page of help needs none of them."""
-        exported: Exported = resolve_name(f"pickroom.exports.{self.module}:export")(request)
-        return exported
+# option of `pickroom export` -> (module in this package, further options that it takes). A module's `export` takes an
+# `ExportRequest` and returns an `Exported`
+FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "parquet": ("parquet", ()),
+    "coco": ("coco", ("copy",)),
+    "hf": ("imagefolder", ("copy", "metadata")),
+    "pairs": ("pairs", ("copy", "embed")),
+    "xmp": ("sidecars", ("execute", "undo", "naming")),
+}
+# what a further option is unless it is given
+DEFAULTS = {"copy": False, "metadata": "jsonl", "embed": False, "execute": False, "undo": False, "naming": "stem"}
 
 
-_COPY = ExportOption("copy", "Copy the pictures into DIR (default: link to them).")
-FORMATS = (
-    ExportFormat("parquet", "Parquet files of all views, with vectors; updates what has changed.", "parquet"),
-    ExportFormat("coco", "COCO data set: picks, and your crops as boxes.", "coco", (_COPY,)),
-    ExportFormat(
-        "hf",
-        "Hugging Face imagefolder with metadata.",
-        "imagefolder",
-        (ExportOption("metadata", "With --hf: the format of the metadata.", ("jsonl", "csv", "parquet")), _COPY),
-    ),
-    ExportFormat(
-        "pairs",
-        "Preference pairs in the formats of Pick-a-Pic and HPD v2.",
-        "pairs",
-        (_COPY, ExportOption("embed", "With --pairs: store the pictures in the Parquet file, too.")),
-    ),
-    ExportFormat(
-        "xmp",
-        "Ratings and crops in XMP sidecars (add --execute).",
-        "sidecars",
-        (
-            ExportOption("execute", "With --xmp: write the sidecars (default: only show them)."),
-            ExportOption("undo", "With --xmp: undo the latest write."),
-            ExportOption(
-                "naming",
-                "With --xmp. stem: name.xmp (Lightroom, darktable); full: name.ext.xmp (digiKam).",
-                ("stem", "full"),
-            ),
-        ),
-        has_folder=False,
-    ),
-)
+def export(name: str, request: ExportRequest) -> Exported:
+    """Write one of the formats. Its module is imported here: a page of help needs none of them."""
+    exported: Exported = resolve_name(f"pickroom.exports.{FORMATS[name][0]}:export")(request)
+    return exported
