@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pickroom.core.errors import ConflictError, StoreError
 from pickroom.core.naming import (
@@ -244,11 +243,9 @@ class _Places:
         return self._holding([*own, *others], crop.sha256)
 
     def _holding(self, paths: Sequence[str], sha256: str) -> str | None:
-        return next((path for path in paths if _hash(self._root / path) == sha256), None)
-
-
-def _hash(path: Path) -> str | None:
-    try:
-        return atomic.sha256_of(path) if path.is_file() and not path.is_symlink() else None
-    except OSError:  # a file that cannot be read is not the one that was decided on, as far as anyone can tell
+        for path in paths:
+            file = self._root / path
+            with suppress(OSError):  # a file that cannot be read is not, as far as anyone can tell, the one decided on
+                if file.is_file() and not file.is_symlink() and atomic.sha256_of(file) == sha256:
+                    return path
         return None

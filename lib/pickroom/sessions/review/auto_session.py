@@ -85,8 +85,14 @@ class AutoSession(ReviewSession):
             if command.name == "filter":
                 names = list(FILTERS)
                 return self.show_only(names[(names.index(self.only) + 1) % len(names)])
-            if command.name in ("undo", "redo"):
-                self._show_step(command.name)
+            if command.name in ("undo", "redo"):  # on the group of the step, also where the filter leaves it out
+                undo, redo = self.store.steps(self._connection)
+                steps = undo if command.name == "undo" else redo
+                both = {steps[-1].from_group, steps[-1].to_group} if steps else set()
+                if not both <= {card.group_id for card in self.state.cards}:
+                    for wider in ("waiting", "unseen"):
+                        if all(wider in self._filters.get(group_id, ()) for group_id in both):
+                            self.show_only(wider)
         return super().press(key)
 
     def show_only(self, name: str) -> ReviewState:
@@ -235,16 +241,6 @@ class AutoSession(ReviewSession):
             stand[line.group_id] = old if same and old is not None else line
         files.write_lines(self.place.approved, stand.values())
         return lines
-
-    def _show_step(self, name: str) -> None:
-        """Undo and redo act on the group of the step, also where the filter leaves it out."""
-        undo, redo = self.store.steps(self._connection)
-        for step in (undo if name == "undo" else redo)[-1:]:
-            both = {step.from_group, step.to_group}
-            if not both <= {card.group_id for card in self.state.cards}:
-                for wider in ("waiting", "unseen"):
-                    if all(wider in self._filters.get(group_id, ()) for group_id in both):
-                        self.show_only(wider)
 
 
 def filters_of(proposal: files.AutomationDecision, *, drawn: bool) -> frozenset[str]:
