@@ -1,7 +1,8 @@
 """The crop desk of one project: the pure state machine on the waiting files, and the submits it asks for."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -112,10 +113,15 @@ class CropSession(ProjectSession):
 
     def view(self) -> CropDeskView:
         """Everything the desk draws now."""
-        ai_crops = len(self._ai_crops())
+        ai_crops, waiting = len(self._ai_crops()), len(self.waiting)
+        text = f"{plural(waiting, 'image')} wait{'s' if waiting == 1 else ''} for a crop"
+        parts = [text if waiting or self.problems else "No image waits for its crop"]
         made = [order.box_source for _, orders in self._made.values() for order in orders]
+        defaults = f", {made.count('default')} to the default box" if "default" in made else ""
+        parts += [f"{len(made)} made here{defaults}"] if made else []
+        parts += [f"{len(self.problems)} cannot be cropped yet"] if self.problems else []
         return CropDeskView(
-            header=machine.header(len(self.waiting), len(made), len(self.problems), made.count("default")),
+            header=" - ".join(parts),
             images=self._images(self.state),
             message=self.state.message,
             asked=self.state.asked,
@@ -191,8 +197,15 @@ class CropSession(ProjectSession):
         The first of the units in `back`, whose images wait again, takes the active image's place.
         """
         self._listed = self._listing()  # before listing: files that come meanwhile are found by the next refresh
-        self.problems = {}
-        self.waiting = list(self._look())
+        self.problems, self.waiting = {}, list[CropCard]()
+        for directory, listed in self._listed.items():
+            for name in sorted(Companions(listed).images):
+                try:
+                    self.waiting.append(self._examine(directory, name))
+                except ImageError as error:
+                    self.problems[join(directory, name)] = error.reason
+                except sidecars.SidecarError as error:
+                    self.problems[join(directory, name)] = str(error)
         if all(card.unit in self._skipped for card in self.waiting):
             self._skipped = set()
         old = getattr(self, "state", CropState(()))
@@ -219,22 +232,11 @@ class CropSession(ProjectSession):
     def _listing(self) -> dict[str, list[str]]:
         """Every file of the waiting folders, sidecars too; where images stay, those that wait, by folder."""
         if self.project.manifest.in_place is not None:
-            waiting = decisions.waiting_crops(self._connection)
-            found: dict[str, list[str]] = {decision.directory or "": [] for decision in waiting}
-            for decision in waiting:
+            found: dict[str, list[str]] = defaultdict(list)
+            for decision in decisions.waiting_crops(self._connection):
                 found[decision.directory or ""].append(decision.picked or "")
             return found
         return {name: sorted(os.listdir(self.project.root / name)) for name in sidecars.waiting_folders(self.project)}
-
-    def _look(self) -> Iterable[CropCard]:
-        for directory, names in self._listed.items():
-            for name in sorted(Companions(names).images):
-                try:
-                    yield self._examine(directory, name)
-                except ImageError as error:
-                    self.problems[join(directory, name)] = error.reason
-                except sidecars.SidecarError as error:
-                    self.problems[join(directory, name)] = str(error)
 
     def _examine(self, directory: str, name: str) -> CropCard:
         sidecar = sidecars.read(self.project, self._connection, directory, name)
