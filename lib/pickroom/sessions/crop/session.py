@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -42,7 +42,7 @@ class CropSession(ProjectSession):
     """
 
     keys = KEYS
-    state: CropState  # everything on screen
+    state: CropState  # everything on screen; the desk sets it for drags and shapes, which are not stored
 
     def __init__(self, project: Project, *, per_page: int = 3) -> None:
         if per_page not in machine.PAGE_SIZES:
@@ -87,10 +87,6 @@ class CropSession(ProjectSession):
         elif pending_action == "back":
             self._back()
         return self.state
-
-    def edit(self, change: Callable[[CropState], CropState]) -> None:
-        """Change boxes: see `drag_start`, `drag_to`, `drag_end` and `set_shape` of the state."""
-        self.state = change(self.state)
 
     @property
     def asks(self) -> bool:

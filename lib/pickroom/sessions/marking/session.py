@@ -57,7 +57,8 @@ class BoardSession(ProjectSession):
     def __init__(self, project: Project, folders: Sequence[str]) -> None:
         self.folders = tuple(folders)
         self.last_result: PlaceResult | None = None  # what the last apply did, None before
-        self.board = Board()  # everything on screen
+        # everything on screen; what is active or selected is not stored, and a desk may set it (`board.click`, `band`)
+        self.board = Board()
         self.notes_version = 0  # increases whenever the text under thumbnails may have changed
         self.images = BoardImages(project)  # thumbnails, and what is written about images
         super().__init__(project)
@@ -112,10 +113,6 @@ class BoardSession(ProjectSession):
             return self.board
 
         return self.change(apply)
-
-    def point(self, select: Callable[[Board], Board]) -> None:
-        """Change what is active or selected, or the columns, which is not stored: see `board.click`, `band`."""
-        self.board = select(self.board)
 
     def change(self, act: Callable[[Board], Board]) -> Board:
         """Change the board by a function of it, and save the marks that it changed, or apply what it confirmed."""
