@@ -101,10 +101,8 @@ class Choices:
 def read(project: Project) -> Choices:
     """Every choice of the user in one project; unsound rows are left out and counted.
 
-    Raises:
-        ConflictError: no row can be relied on, or file operations are unfinished: files are not where the rows say.
-        ProjectError: the image folder is not there.
-        StoreError: the database cannot be read.
+    Raises ConflictError where no row can be relied on, or file operations are unfinished and files are not where the
+    rows say; ProjectError where the image folder is not there; StoreError where the database cannot be read.
     """
     inspection = inspect(project, purpose="finishing")
     inspection.require_sound("exporting")

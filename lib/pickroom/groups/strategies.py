@@ -54,9 +54,7 @@ def by_stage(gap: timedelta) -> Grouping:
 def by_capture(project: Project, captures: Mapping[str, Capture], left_out: Sequence[Ungrouped]) -> Grouping:
     """Group images with a capture time into bursts; with the project's vectors, where it has them.
 
-    Args:
-        captures: by content.
-        left_out: images in no group by stage; those without a capture time keep that reason.
+    `captures` is by content; `left_out` are images in no group by stage; those without a time keep that reason.
     """
     # so that a scan of images without a capture time imports no numpy, pyarrow or imagehash
     from pickroom.features.store import load_vectors

@@ -33,12 +33,7 @@ _APPLY_AI = "Crop {} of crop_auto/ as the AI proposed, unseen?"
 class CropSession(ProjectSession):
     """A user at the crop desk: keys and drags edit boxes, Enter submits the active image.
 
-    Args:
-        per_page: images shown at a time, 1 to 3.
-
-    Raises:
-        ProjectError, StoreError: the project cannot be opened.
-        UsageError: `per_page` is not 1, 2 or 3.
+    `per_page` images, 1 to 3, are shown at a time. Raises UsageError for another number, else as `ProjectSession`.
     """
 
     keys = KEYS

@@ -28,16 +28,12 @@ from pickroom.store.workspace import Project
 class DuplicatesSession(BoardSession):
     """A user looking at pairs of one project; pairs with images of others are shown and left alone.
 
+    Pairs of two other projects are not shown. Raises as `ProjectSession`.
+
     Attributes:
         pairs: found at the start, without those of which an image has vanished since; pairs with an image that waits
             for its review come last.
         dropped: near pairs that were too many to keep.
-
-    Args:
-        others: projects whose images are compared too; their own pairs are not shown.
-
-    Raises:
-        ProjectError, StoreError: a project cannot be opened.
     """
 
     kind = DUPLICATES

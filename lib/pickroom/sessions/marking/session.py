@@ -44,12 +44,7 @@ class Note(NamedTuple):
 class BoardSession(ProjectSession):
     """A user at a board; keys and clicks are all they do. A tool says which keys, folders and words there are.
 
-    Args:
-        folders: relative to the project's root.
-
-    Raises:
-        ProjectError, StoreError: the project cannot be opened.
-        UsageError: no such folder.
+    Folders are relative to the project's root. Raises UsageError where there is none, else as `ProjectSession`.
     """
 
     kind: ClassVar[BoardKind]  # of its marks and of its batches
@@ -284,20 +279,14 @@ FOLDERS = {"keep": SELECTED, "crop": CROP, "staging": STAGING}  # the names in m
 class BrowseSession(BoardSession):
     """A user looking over folders; K, C and X mark, Shift+Enter moves.
 
-    Attributes:
-        singles_only: whether only images in no group that the user has not looked at are shown.
-
-    Args:
-        folders: relative to the project's root, with their sub-folders; None shows the results, then every source.
-
-    Raises: as `BoardSession`.
+    The folders are shown with their sub-folders; None shows the results, then every source. Raises as `BoardSession`.
     """
 
     kind = BROWSE
     keys = KEYS
 
     def __init__(self, project: Project, folders: Sequence[str] | None = None) -> None:
-        self.singles_only = False
+        self.singles_only = False  # whether only images in no group that the user has not looked at are shown
         self.singles: dict[str, str] = {}  # path -> why it is in no group
         super().__init__(project, (*RESULTS, "") if folders is None else folders)
 

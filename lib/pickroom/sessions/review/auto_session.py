@@ -48,15 +48,9 @@ _KINDS = {
 
 
 class AutoSession(ReviewSession):
-    """A user who looks at what the automation proposes; `press` is all they do.
+    """A user who looks at what the automation proposes; `press` is all they do. Arguments as of `ReviewSession`.
 
-    Args:
-        order: groups most likely to be overridden first, or in folder order (see `automation.order`).
-        clock: seconds, rising; for the time spent per group.
-
-    Raises:
-        UsageError: there are no decisions yet, or a line of them is damaged.
-        ProjectError, StoreError: the project cannot be opened.
+    Raises UsageError where there are no decisions yet or a line of them is damaged, else as `ProjectSession`.
     """
 
     keys = AUTOMATION

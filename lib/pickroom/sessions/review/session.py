@@ -36,17 +36,13 @@ BATCH_SIZE = 100  # groups; REVIEW.md
 class ReviewSession(ProjectSession):
     """A review that continues where the last session stopped; `press` applies one key.
 
-    The automation's review is this one with other keys and tables.
+    The automation's review is this one with other keys and tables. Raises as `ProjectSession`.
 
     Args:
         batch_size: groups in a batch.
         blind: hide each recommendation until the user has chosen.
         order: the groups most worth a look first, or as the folders hold them (see `automation.order`).
         clock: seconds, rising; for the time spent per group.
-
-    Raises:
-        ProjectError, StoreError: the project cannot be opened.
-        UsageError: no such order.
     """
 
     keys = REVIEW

@@ -199,9 +199,7 @@ def summary(
 ) -> tuple[str, ...]:
     """What finalise will do, one line a kind of route, counts first; undecided groups last.
 
-    Args:
-        unseen: the groups chosen without sight of a crop (`crop_seen` of `routing.route`).
-        in_place: images are rated and stay.
+    `unseen` are the groups chosen without sight of a crop (`crop_seen` of `routing.route`).
     """
     counts: Counter[str] = Counter()
     images: Counter[str] = Counter()

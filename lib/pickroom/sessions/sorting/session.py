@@ -26,12 +26,8 @@ from pickroom.store.workspace import Project
 class SortSession(BoardSession):
     """A user at the sorter: a key sends images to the folder of that key, Shift+Enter moves them.
 
-    Args:
-        folders: the folders to sort, relative to the project's root; None sorts the results.
-
-    Raises:
-        UsageError: no such folder, its images belong to another tool, or the project is rated in place; else as
-            `BoardSession`.
+    The folders are those to sort; None sorts the results. Raises UsageError where their images belong to another tool
+    or the project is rated in place, else as `BoardSession`.
     """
 
     kind = SORT
