@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pickroom.core.errors import ConflictError, StoreError
 from pickroom.core.naming import (
@@ -102,10 +101,8 @@ class Choices:
 def read(project: Project) -> Choices:
     """Every choice of the user in one project; unsound rows are left out and counted.
 
-    Raises:
-        ConflictError: no row can be relied on, or file operations are unfinished: files are not where the rows say.
-        ProjectError: the image folder is not there.
-        StoreError: the database cannot be read.
+    Raises ConflictError where no row can be relied on, or file operations are unfinished and files are not where the
+    rows say; ProjectError where the image folder is not there; StoreError where the database cannot be read.
     """
     inspection = inspect(project, purpose="finishing")
     inspection.require_sound("exporting")
@@ -244,11 +241,9 @@ class _Places:
         return self._holding([*own, *others], crop.sha256)
 
     def _holding(self, paths: Sequence[str], sha256: str) -> str | None:
-        return next((path for path in paths if _hash(self._root / path) == sha256), None)
-
-
-def _hash(path: Path) -> str | None:
-    try:
-        return atomic.sha256_of(path) if path.is_file() and not path.is_symlink() else None
-    except OSError:  # a file that cannot be read is not the one that was decided on, as far as anyone can tell
+        for path in paths:
+            file = self._root / path
+            with suppress(OSError):  # a file that cannot be read is not, as far as anyone can tell, the one decided on
+                if file.is_file() and not file.is_symlink() and atomic.sha256_of(file) == sha256:
+                    return path
         return None

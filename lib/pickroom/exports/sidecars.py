@@ -168,7 +168,9 @@ def write(
         record = project.workspace.logs / f"xmp-{project.id}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.jsonl"
         try:
             record.parent.mkdir(parents=True, exist_ok=True)
-            atomic.create_bytes(record, _lines(map(_entry, writing)).encode())
+            after = ((item, (item.after or "").encode()) for item in writing)
+            entries = (_Entry(item.path, item.before, hashlib.sha256(data).hexdigest()) for item, data in after)
+            atomic.create_bytes(record, _lines(entries).encode())
             atomic.sync_folders([record.parent])
             for done, item in enumerate(writing, start=1):
                 assert item.after is not None
@@ -243,11 +245,6 @@ class _Entry(msgspec.Struct):
         (self.before or "").encode()
         if not stays_inside(self.path) or not self.path.endswith(".xmp"):
             raise ValueError(f"it names {self.path!r}")
-
-
-def _entry(item: Sidecar) -> _Entry:
-    assert item.after is not None
-    return _Entry(item.path, item.before, hashlib.sha256(item.after.encode()).hexdigest())
 
 
 def _lines(entries: Iterable[_Entry]) -> str:

@@ -48,13 +48,12 @@ def group_by_capture(
 ) -> tuple[list[tuple[Image, ...]], list[Ungrouped]]:
     """The bursts, of two images or more, and every other image with its reason.
 
+    The bursts come by folder and then by time, their images by time and name.
+
     Args:
         captures: by content.
         vector: (D,) of an image, all of one encoder; None where there is none.
         fingerprint: its 64-bit perceptual hash, None where it has none; asked for only where it decides.
-
-    Returns:
-        The bursts, by folder and then by time, their images by time and name. And what was left out.
     """
 
     def linked(before: Taken, after: Taken) -> bool:

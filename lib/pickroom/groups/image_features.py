@@ -1,10 +1,9 @@
-"""Perceptual hashes and vectors of a project's images, and the groups that the user has decided.
+"""Perceptual hashes and vectors of a project's images.
 
 Perceptual hashes and colours of previews are kept by content: made once, and read back the next time.
 """
 
 import os
-import sqlite3
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,13 +13,12 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from pickroom.core.errors import ImageError
-from pickroom.core.records import MAX_GROUP, Group, Image
+from pickroom.core.records import Image
 from pickroom.features.store import load_vectors
 from pickroom.groups.similar import ImageFeatures
 from pickroom.images import decode, thumbnails
 from pickroom.images.scan import Progress
 from pickroom.storage import append_log
-from pickroom.store import decisions, groups
 from pickroom.store.workspace import Project, Workspace
 
 _DRAFT = 128  # pixels: four times the size that the hash is computed on; a JPEG decodes to it in a fraction of the time
@@ -206,15 +204,3 @@ def looks_of(project: Project, images: Sequence[Image], progress: Progress | Non
         looks = (None, missing) if place is None else (vectors.matrix[place],)
         found[image.filename] = ImageFeatures(None if seen is None else seen.phash, *looks)
     return found
-
-
-def decided_groups(connection: sqlite3.Connection, project_id: str) -> tuple[list[Group], list[Group]]:
-    """The groups that the user decided, in folder order: those that were accepted, and those taken apart (key K).
-
-    Bursts of more than four are left out: groups by similarity are never as large.
-    """
-    outcomes = decisions.outcomes_by_person(connection)
-    every = groups.every(connection, project_id)
-    decided = [group for group in every if group.group_id in outcomes and len(group.images) <= MAX_GROUP]
-    apart = [group for group in decided if outcomes[group.group_id] == "keep"]
-    return [group for group in decided if outcomes[group.group_id] != "keep"], apart

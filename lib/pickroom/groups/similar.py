@@ -68,12 +68,8 @@ def group_by_similarity(
 ) -> tuple[list[tuple[Image, ...]], list[Ungrouped]]:
     """Groups of 2-4 images of one folder that look alike, and every other image with its reason.
 
-    Args:
-        looks: by file name; vectors are all of one encoder.
-
-    Returns:
-        The groups, by folder and then by their first image; their images in the order of stage, time and name. And
-        what was left out.
+    The groups come by folder and then by their first image, their images in the order of stage, time and name. `looks`
+    is by file name, its vectors all of one encoder.
     """
     by_folder: dict[str, list[Image]] = defaultdict(list)
     for image in images:

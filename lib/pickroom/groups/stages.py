@@ -41,11 +41,7 @@ class _Known(NamedTuple, Generic[T]):
 def group_by_stage(images: Iterable[T], gap: timedelta = DEFAULT_GAP) -> tuple[list[tuple[T, ...]], list[Ungrouped]]:
     """Groups of 2-4 images of one folder with rising stages, and every other image with its reason.
 
-    Args:
-        gap: the longest time from one image taken to the next.
-
-    Returns:
-        The groups, by folder and then by time; their images in stage order. And what was left out.
+    The groups come by folder and then by time, their images in stage order, each at most `gap` after the one before.
     """
     by_folder: dict[str, list[_Known[T]]] = defaultdict(list)
     left_out: list[Ungrouped] = []

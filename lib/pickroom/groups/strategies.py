@@ -9,9 +9,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from pickroom.core.errors import StoreError
-from pickroom.core.records import Capture, Image, Ungrouped
+from pickroom.core.records import MAX_GROUP, Capture, Image, Ungrouped
 from pickroom.groups.stages import group_by_stage
-from pickroom.store import groups
+from pickroom.store import decisions, groups
 from pickroom.store.workspace import Project
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ def by_stage(gap: timedelta) -> Grouping:
 def by_capture(project: Project, captures: Mapping[str, Capture], left_out: Sequence[Ungrouped]) -> Grouping:
     """Group images with a capture time into bursts; with the project's vectors, where it has them.
 
-    Args:
-        captures: by content.
-        left_out: images in no group by stage; those without a capture time keep that reason.
+    `captures` is by content; `left_out` are images in no group by stage; those without a time keep that reason.
     """
     # so that a scan of images without a capture time imports no numpy, pyarrow or imagehash
     from pickroom.features.store import load_vectors
@@ -102,12 +100,16 @@ def by_similarity(
 
     given = {name: getattr(wanted, name) for name in ("cosine", "bits") if getattr(wanted, name) is not None}
     thresholds = replace(THRESHOLDS, gap=wanted.gap, **given)
-    stood, apart = image_features.decided_groups(connection, project.id)
-    own = [image for group in (*stood, *apart) for image in group.images]
+    # bursts of more than four are left out: groups by similarity are never as large
+    outcomes = decisions.outcomes_by_person(connection)
+    every = groups.every(connection, project.id)
+    decided = [group for group in every if group.group_id in outcomes and len(group.images) <= MAX_GROUP]
+    apart = [group for group in decided if outcomes[group.group_id] == "keep"]  # key K
+    own = [image for group in decided for image in group.images]
     gone = groups.decided_images(connection)
     undecided = [image for image in images if (image.directory, image.filename) not in gone]
     seen = image_features.looks_of(project, [*undecided, *own], progress)
-    merged = [group.filenames for group in stood]
+    merged = [group.filenames for group in decided if outcomes[group.group_id] != "keep"]
     notes = []
     if wanted.tune:
         if len(merged) < similar.LEAST_GROUPS:

@@ -184,7 +184,7 @@ def test_frame_describes_active_drag_for_the_browser_outline(page: CropPage):
 
 def test_a_move_is_answered_also_when_it_failed(page: CropPage, sent: Sent, monkeypatch: pytest.MonkeyPatch):
     page.point("down", 1, 0.4, 0.4)
-    monkeypatch.setattr(page.deck.session, "edit", lambda change: 1 / 0)
+    monkeypatch.setattr("pickroom.sessions.crop.state.drag_to", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         page.point("move", 1, 0.6, 0.6)
     assert sent[-1][0] == {"type": "moved", "view": "v1"}
@@ -312,9 +312,9 @@ def test_expected_error_shows_one_line_until_next_key(page: CropPage, monkeypatc
     assert "wait for it" not in page.words and '<span class="error">' not in page.words
 
 
-@pytest.mark.parametrize("name", ["press", "edit"])
+@pytest.mark.parametrize("name", ["press", "drag_start"])
 def test_a_defect_is_seen_and_raised(page: CropPage, monkeypatch: pytest.MonkeyPatch, name: str):
-    monkeypatch.setattr(page.deck.session, name, lambda *arguments: 1 / 0)
+    monkeypatch.setattr(f"pickroom.sessions.crop.state.{name}", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         page.press("n") if name == "press" else page.point("down", 1, 0.5, 0.5)
     assert "A defect in Pickroom" in page.words

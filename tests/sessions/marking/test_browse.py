@@ -49,7 +49,7 @@ def test_a_folder_of_sources_is_shown_with_all_that_is_in_it(project: Project) -
 
 
 def test_the_row_and_the_next_marked_image(session: BrowseSession) -> None:
-    session.point(lambda board: replace(board, columns=3))
+    session.board = replace(session.board, columns=3)
     session.press("Shift+x")
     assert len(session.board.marks) == 3 and session.board.cursor == 3
     assert session.press("m").cursor == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,7 +78,7 @@ def test_keep_leaves_results_and_groups_that_wait_where_they_are(project: Projec
         order = session.board.layout.order
         waiting = next(place for place, path in enumerate(order) if path in session.board.blocked)
         for place in (0, waiting):
-            session.point(partial(machine.click, place=place))
+            session.board = machine.click(session.board, place)
             session.press("k")
         assert session.board.marks == {}
         session.press("Home")

@@ -85,7 +85,7 @@ def test_a_name_again_is_the_same_folder_and_an_unused_one_goes(session: SortSes
 
 def test_a_row_a_filter_and_hiding(project: Project, session: SortSession) -> None:
     session.add_name("anna")
-    session.point(lambda board: replace(board, columns=3))
+    session.board = replace(session.board, columns=3)
     session.press("Shift+1")
     assert len(session.board.marks) == 3
     session.press("v")
@@ -152,7 +152,7 @@ def test_suggestions_need_sorted_images_and_move_nothing_unasked(suggesting: Sor
     assert dict(suggesting.board.marks) == marks
     suggesting.press("a")
     assert list(suggesting.board.marks.values()).count("selected/anna") == 3
-    suggesting.point(lambda board: replace(board, columns=20))
+    suggesting.board = replace(suggesting.board, columns=20)
     suggesting.press("Shift+a")
     counted = list(suggesting.board.marks.values())
     assert (counted.count("selected/anna"), counted.count("selected/bo")) == (6, 6)

@@ -252,7 +252,7 @@ class CropDesk(StageDesk):
     def apply(self, key: str) -> None:
         shape = key.removeprefix(desk_html.SHAPE)
         if shape != key and shape in desk_html.SHAPES:
-            self.session.edit(lambda state: machine.set_shape(state, shape))
+            self.session.state = machine.set_shape(self.session.state, shape)
             return
         command = self.session.keys.commands.get(key)
         if command is not None and command.name in _BUSY:
@@ -285,7 +285,7 @@ class CropDesk(StageDesk):
             self._dragging |= math.hypot(event.x - start.x, event.y - start.y) > SLOP
             if self._dragging:
                 place = self._slots[self.session.state.active].placement  # beyond [0, 1] outside the image
-                self.session.edit(lambda state: machine.drag_to(state, place.to_image(event.x, event.y)))
+                self.session.state = machine.drag_to(self.session.state, place.to_image(event.x, event.y))
             if event.phase == "move" and self._dragging:
                 self._draw_boxes(self.session.view())
             elif event.phase == "up":
@@ -297,13 +297,13 @@ class CropDesk(StageDesk):
             return
         self.error = ""
         self._pressed, self._dragging = event, False
-        self.session.edit(lambda state: machine.drag_start(state, index, *self._aim(event, index)))
+        self.session.state = machine.drag_start(self.session.state, index, *self._aim(event, index))
         self.redraw()
 
     def _release(self) -> None:
         if self._pressed is not None:
             self._pressed = None
-            self.session.edit(machine.drag_end)
+            self.session.state = machine.drag_end(self.session.state)
             self.redraw()
 
     def _image_at(self, event: PointerEvent) -> int | None:

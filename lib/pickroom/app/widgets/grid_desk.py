@@ -61,7 +61,7 @@ class GridDesk(Desk):
 
     def columns_changed(self, columns: int) -> None:
         """A view appeared or holds another number of images side by side: show everything."""
-        self.session.point(lambda board: replace(board, columns=max(1, columns)))
+        self.session.board = replace(self.session.board, columns=max(1, columns))
         self.attempt(self.session.refresh)
         self._whole = True
         self.redraw()
@@ -77,15 +77,18 @@ class GridDesk(Desk):
         super().key_pressed(key, seen)
 
     def apply(self, key: str) -> None:
+        board = self.session.board
         if clicked := _CLICK.fullmatch(key):
-            extend, toggle, number = clicked[2] == "+shift", clicked[2] == "+ctrl", int(clicked[3])
-            if clicked[1] == "section":
-                self.session.point(lambda board: machine.select_section(board, number, add=extend or toggle))
+            what, how, number = clicked[1], clicked[2] or "", int(clicked[3])
+            if what == "section":
+                self.session.board = machine.select_section(board, number, add=bool(how))
             else:
-                self.session.point(lambda board: machine.click(board, number, extend=extend, toggle=toggle))
+                extend, toggle = how == "+shift", how == "+ctrl"
+                self.session.board = machine.click(board, number, extend=extend, toggle=toggle)
         elif band := _BAND.fullmatch(key):
-            runs = [(int(first), int(last)) for first, last in re.findall(r"(\d+)-(\d+)", band[2])]
-            self.session.point(lambda board: machine.band(board, runs, add=band[1] is not None))
+            pairs = [run.split("-") for run in band[2].split(",") if run]
+            runs = [(int(first), int(last)) for first, last in pairs]
+            self.session.board = machine.band(board, runs, add=band[1] is not None)
         elif key in self.session.keys.commands:
             self.asking = self.session.keys.is_command(key, "name") and not self.session.asks
             super().apply(key)

@@ -15,14 +15,8 @@ Size = tuple[int, int]
 Handle = Literal["nw", "n", "ne", "e", "se", "s", "sw", "w"]
 # where each handle lies in its box: fractions of the box's width and height
 HANDLES: dict[Handle, Point] = {
-    "nw": (0, 0),
-    "n": (0.5, 0),
-    "ne": (1, 0),
-    "e": (1, 0.5),
-    "se": (1, 1),
-    "s": (0.5, 1),
-    "sw": (0, 1),
-    "w": (0, 0.5),
+    **{"nw": (0, 0), "n": (0.5, 0), "ne": (1, 0), "e": (1, 0.5)},
+    **{"se": (1, 1), "s": (0.5, 1), "sw": (0, 1), "w": (0, 0.5)},
 }
 FULL = CropBox(0, 0, 1, 1)
 MIN_SIDE = 8  # pixels: a click without a drag is not a box

@@ -1,7 +1,8 @@
 """The crop desk of one project: the pure state machine on the waiting files, and the submits it asks for."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -14,8 +15,7 @@ from pickroom.core.records import CropBox
 from pickroom.files import cropping, sidecars
 from pickroom.files.batch import undo_batch
 from pickroom.files.cropping import CropResult, Order
-from pickroom.files.journal import CROP, DROP
-from pickroom.files.preflight import HeldError
+from pickroom.files.journal import CROP, DROP, Outcome
 from pickroom.images import decode
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop import state as machine
@@ -33,16 +33,11 @@ _APPLY_AI = "Crop {} of crop_auto/ as the AI proposed, unseen?"
 class CropSession(ProjectSession):
     """A user at the crop desk: keys and drags edit boxes, Enter submits the active image.
 
-    Args:
-        per_page: images shown at a time, 1 to 3.
-
-    Raises:
-        ProjectError, StoreError: the project cannot be opened.
-        UsageError: `per_page` is not 1, 2 or 3.
+    `per_page` images, 1 to 3, are shown at a time. Raises UsageError for another number, else as `ProjectSession`.
     """
 
     keys = KEYS
-    state: CropState  # everything on screen
+    state: CropState  # everything on screen; the desk sets it for drags and shapes, which are not stored
 
     def __init__(self, project: Project, *, per_page: int = 3) -> None:
         if per_page not in machine.PAGE_SIZES:
@@ -88,10 +83,6 @@ class CropSession(ProjectSession):
             self._back()
         return self.state
 
-    def edit(self, change: Callable[[CropState], CropState]) -> None:
-        """Change boxes: see `drag_start`, `drag_to`, `drag_end` and `set_shape` of the state."""
-        self.state = change(self.state)
-
     @property
     def asks(self) -> bool:
         return self.state.confirming
@@ -113,10 +104,15 @@ class CropSession(ProjectSession):
 
     def view(self) -> CropDeskView:
         """Everything the desk draws now."""
-        ai_crops = len(self._ai_crops())
+        ai_crops, waiting = len(self._ai_crops()), len(self.waiting)
+        text = f"{plural(waiting, 'image')} wait{'s' if waiting == 1 else ''} for a crop"
+        parts = [text if waiting or self.problems else "No image waits for its crop"]
         made = [order.box_source for _, orders in self._made.values() for order in orders]
+        defaults = f", {made.count('default')} to the default box" if "default" in made else ""
+        parts += [f"{len(made)} made here{defaults}"] if made else []
+        parts += [f"{len(self.problems)} cannot be cropped yet"] if self.problems else []
         return CropDeskView(
-            header=machine.header(len(self.waiting), len(made), len(self.problems), made.count("default")),
+            header=" - ".join(parts),
             images=self._images(self.state),
             message=self.state.message,
             asked=self.state.asked,
@@ -158,10 +154,7 @@ class CropSession(ProjectSession):
         less = [f"{name}: {told}" for name, told in result.warnings.items() if told != cropping.NO_SIDECAR]
         parts += [f"{len(less)} with less than the source (the first: {less[0]})"] if less else []
         parts += [f"{len(self._refused)} left waiting"] if self._refused else []
-        if result.stuck:
-            name, reason = next(iter(result.stuck.items()))
-            told = f"{len(result.stuck)} unfinished: run `pickroom recover {self.project.id}`"
-            parts.append(f"{told} (the first: {name}: {reason})")
+        parts += Outcome(stuck=result.stuck).troubles(self.project.id)
         parts += [f"{path}: {reason}" for path, reason in refused.items() if path not in waiting]
         self.state = replace(self.state, message="; ".join(parts) or "nothing to submit")
         return result
@@ -195,8 +188,15 @@ class CropSession(ProjectSession):
         The first of the units in `back`, whose images wait again, takes the active image's place.
         """
         self._listed = self._listing()  # before listing: files that come meanwhile are found by the next refresh
-        self.problems = {}
-        self.waiting = list(self._look())
+        self.problems, self.waiting = {}, list[CropCard]()
+        for directory, listed in self._listed.items():
+            for name in sorted(Companions(listed).images):
+                try:
+                    self.waiting.append(self._examine(directory, name))
+                except ImageError as error:
+                    self.problems[join(directory, name)] = error.reason
+                except sidecars.SidecarError as error:
+                    self.problems[join(directory, name)] = str(error)
         if all(card.unit in self._skipped for card in self.waiting):
             self._skipped = set()
         old = getattr(self, "state", CropState(()))
@@ -223,22 +223,11 @@ class CropSession(ProjectSession):
     def _listing(self) -> dict[str, list[str]]:
         """Every file of the waiting folders, sidecars too; where images stay, those that wait, by folder."""
         if self.project.manifest.in_place is not None:
-            waiting = decisions.waiting_crops(self._connection)
-            found: dict[str, list[str]] = {decision.directory or "": [] for decision in waiting}
-            for decision in waiting:
+            found: dict[str, list[str]] = defaultdict(list)
+            for decision in decisions.waiting_crops(self._connection):
                 found[decision.directory or ""].append(decision.picked or "")
             return found
         return {name: sorted(os.listdir(self.project.root / name)) for name in sidecars.waiting_folders(self.project)}
-
-    def _look(self) -> Iterable[CropCard]:
-        for directory, names in self._listed.items():
-            for name in sorted(Companions(names).images):
-                try:
-                    yield self._examine(directory, name)
-                except ImageError as error:
-                    self.problems[join(directory, name)] = error.reason
-                except HeldError as error:
-                    self.problems[join(directory, name)] = str(error)
 
     def _examine(self, directory: str, name: str) -> CropCard:
         sidecar = sidecars.read(self.project, self._connection, directory, name)

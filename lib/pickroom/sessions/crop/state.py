@@ -6,7 +6,6 @@ from typing import Literal
 
 from pickroom.core.geometry import to_pixels, with_ratio
 from pickroom.core.naming import join, source_folder
-from pickroom.core.quantities import plural
 from pickroom.core.records import BoxSource, CropBox
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop.editing import Handle, Point, Size
@@ -270,7 +269,7 @@ class CropImageView(ShownImage):
 class CropDeskView:
     """What the desk draws, in addition to the state of the session."""
 
-    header: str
+    header: str  # e.g. "23 images wait for a crop - 4 made here, 1 to the default box - 1 cannot be cropped yet"
     images: tuple[CropImageView, ...]
     message: str
     asked: bool  # `message` asks whether the active image's default box is meant
@@ -294,14 +293,3 @@ def image_view(card: CropCard, state: CropState, number: int, sha256: str, warni
         default=source == "default",
         warning=warning,
     )
-
-
-def header(waiting: int, made: int, problems: int, defaults: int = 0) -> str:
-    """E.g. `23 images wait for a crop - 4 made here, 1 to its default box - 1 cannot be cropped yet`."""
-    text = f"{plural(waiting, 'image')} wait{'s' if waiting == 1 else ''} for a crop"
-    parts = [text if waiting + problems else "No image waits for its crop"]
-    if made:
-        parts.append(f"{made} made here" + (f", {defaults} to the default box" if defaults else ""))
-    if problems:
-        parts.append(f"{problems} cannot be cropped yet")
-    return " - ".join(parts)

@@ -53,14 +53,10 @@ def gather(projects: Sequence[Project], progress: Progress | None = None, *, exa
     """List every image of these projects, except those set aside and the originals of crops.
 
     Hashes are taken from the last scan where name, size and time agree. Other files are hashed now, among them
-    duplicate names, which a scan does not read.
+    duplicate names, which a scan does not read. With `exact` contents alone are compared: no picture is decoded, and
+    sizes in pixels are 0.
 
-    Args:
-        exact: compare contents only: no picture is decoded, and sizes in pixels are 0.
-
-    Raises:
-        ProjectError: an image folder is not there.
-        StoreError: a database cannot be read.
+    Raises ProjectError where an image folder is not there, StoreError where a database cannot be read.
     """
     found = Gathered()
     for project in projects:

@@ -28,16 +28,12 @@ from pickroom.store.workspace import Project
 class DuplicatesSession(BoardSession):
     """A user looking at pairs of one project; pairs with images of others are shown and left alone.
 
+    Pairs of two other projects are not shown. Raises as `ProjectSession`.
+
     Attributes:
         pairs: found at the start, without those of which an image has vanished since; pairs with an image that waits
             for its review come last.
         dropped: near pairs that were too many to keep.
-
-    Args:
-        others: projects whose images are compared too; their own pairs are not shown.
-
-    Raises:
-        ProjectError, StoreError: a project cannot be opened.
     """
 
     kind = DUPLICATES
@@ -180,7 +176,7 @@ class DuplicatesSession(BoardSession):
 
     def lay_out(self) -> None:
         """Leave out the pairs of which an image has gone or changed since; those to be reviewed first come last."""
-        shown = self.pair
+        shown, self._both = self.pair, marks.kept_pairs(self._connection)
         there = (pair for pair in self._found if self._is_there(pair.a) and self._is_there(pair.b))
         self.pairs = tuple(sorted(there, key=lambda pair: bool(self.review_first(pair))))
         if shown in self.pairs:
@@ -197,10 +193,6 @@ class DuplicatesSession(BoardSession):
     def _is_marked(self, copy: Copy) -> bool:
         return copy.project_id == self.project.id and copy.path in self.board.marks
 
-    def _load(self) -> None:
-        self._both = marks.kept_pairs(self._connection)
-        super()._load()
-
     def save_more(self, before: Board) -> None:
         """Keep or forget the pair of a step that says both, in the step's own transaction."""
         undone = len(self.board.undo) < len(before.undo)
@@ -209,12 +201,6 @@ class DuplicatesSession(BoardSession):
         says_both = len(step.changes) == len(sides) == 2 and all(after is None for _, _, after in step.changes)
         if says_both:
             (marks.forget_pair if undone else marks.keep_pair)(self._connection, (sides[0], sides[1]))
-
-    def _save(self, before: Board) -> bool:
-        saved = super()._save(before)
-        if saved and self.board.undo != before.undo:
-            self._both = marks.kept_pairs(self._connection)
-        return saved
 
     def _suggested(self, near: bool) -> dict[str, str]:
         """What to set aside -> what stays for it, of the pairs still open; nothing against a decision that was made."""

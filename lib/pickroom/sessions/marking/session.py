@@ -44,12 +44,7 @@ class Note(NamedTuple):
 class BoardSession(ProjectSession):
     """A user at a board; keys and clicks are all they do. A tool says which keys, folders and words there are.
 
-    Args:
-        folders: relative to the project's root.
-
-    Raises:
-        ProjectError, StoreError: the project cannot be opened.
-        UsageError: no such folder.
+    Folders are relative to the project's root. Raises UsageError where there is none, else as `ProjectSession`.
     """
 
     kind: ClassVar[BoardKind]  # of its marks and of its batches
@@ -57,7 +52,8 @@ class BoardSession(ProjectSession):
     def __init__(self, project: Project, folders: Sequence[str]) -> None:
         self.folders = tuple(folders)
         self.last_result: PlaceResult | None = None  # what the last apply did, None before
-        self.board = Board()  # everything on screen
+        # everything on screen; what is active or selected is not stored, and a desk may set it (`board.click`, `band`)
+        self.board = Board()
         self.notes_version = 0  # increases whenever the text under thumbnails may have changed
         self.images = BoardImages(project)  # thumbnails, and what is written about images
         super().__init__(project)
@@ -112,10 +108,6 @@ class BoardSession(ProjectSession):
             return self.board
 
         return self.change(apply)
-
-    def point(self, select: Callable[[Board], Board]) -> None:
-        """Change what is active or selected, or the columns, which is not stored: see `board.click`, `band`."""
-        self.board = select(self.board)
 
     def change(self, act: Callable[[Board], Board]) -> Board:
         """Change the board by a function of it, and save the marks that it changed, or apply what it confirmed."""
@@ -287,20 +279,14 @@ FOLDERS = {"keep": SELECTED, "crop": CROP, "staging": STAGING}  # the names in m
 class BrowseSession(BoardSession):
     """A user looking over folders; K, C and X mark, Shift+Enter moves.
 
-    Attributes:
-        singles_only: whether only images in no group that the user has not looked at are shown.
-
-    Args:
-        folders: relative to the project's root, with their sub-folders; None shows the results, then every source.
-
-    Raises: as `BoardSession`.
+    The folders are shown with their sub-folders; None shows the results, then every source. Raises as `BoardSession`.
     """
 
     kind = BROWSE
     keys = KEYS
 
     def __init__(self, project: Project, folders: Sequence[str] | None = None) -> None:
-        self.singles_only = False
+        self.singles_only = False  # whether only images in no group that the user has not looked at are shown
         self.singles: dict[str, str] = {}  # path -> why it is in no group
         super().__init__(project, (*RESULTS, "") if folders is None else folders)
 

@@ -15,7 +15,7 @@ from pickroom.automation.order import Order, next_groups, shuffled
 from pickroom.automation.sandbox import AutomationTarget
 from pickroom.core.naming import CROP_ORIGINALS, CROPPED, RAW_EXTENSIONS, extension_of
 from pickroom.core.quantities import plural
-from pickroom.core.records import Choice, Group, InputKind, Recommendation
+from pickroom.core.records import Choice, Group, InputKind
 from pickroom.files.preflight import project_lock
 from pickroom.sessions.keys import AUTOMATION, normalise
 from pickroom.sessions.review import view
@@ -48,15 +48,9 @@ _KINDS = {
 
 
 class AutoSession(ReviewSession):
-    """A user who looks at what the automation proposes; `press` is all they do.
+    """A user who looks at what the automation proposes; `press` is all they do. Arguments as of `ReviewSession`.
 
-    Args:
-        order: groups most likely to be overridden first, or in folder order (see `automation.order`).
-        clock: seconds, rising; for the time spent per group.
-
-    Raises:
-        UsageError: there are no decisions yet, or a line of them is damaged.
-        ProjectError, StoreError: the project cannot be opened.
+    Raises UsageError where there are no decisions yet or a line of them is damaged, else as `ProjectSession`.
     """
 
     keys = AUTOMATION
@@ -85,8 +79,14 @@ class AutoSession(ReviewSession):
             if command.name == "filter":
                 names = list(FILTERS)
                 return self.show_only(names[(names.index(self.only) + 1) % len(names)])
-            if command.name in ("undo", "redo"):
-                self._show_step(command.name)
+            if command.name in ("undo", "redo"):  # on the group of the step, also where the filter leaves it out
+                undo, redo = self.store.steps(self._connection)
+                steps = undo if command.name == "undo" else redo
+                both = {steps[-1].from_group, steps[-1].to_group} if steps else set()
+                if not both <= {card.group_id for card in self.state.cards}:
+                    for wider in ("waiting", "unseen"):
+                        if all(wider in self._filters.get(group_id, ()) for group_id in both):
+                            self.show_only(wider)
         return super().press(key)
 
     def show_only(self, name: str) -> ReviewState:
@@ -175,10 +175,10 @@ class AutoSession(ReviewSession):
         }
         self._beyond = 0
 
-    def _drawn(self, group: Group, choice: Choice, recommendation: Recommendation | None, hidden: bool) -> GroupView:
+    def _drawn(self, group: Group, choice: Choice, hidden: bool) -> GroupView:
         # a rejected group keeps every image: nothing of it is marked as going
         drawn = Choice("undecided", None, choice.overlay) if choice.action == "reject" else choice
-        shown = view.group_view(group, drawn, recommendation, hidden=hidden)
+        shown = view.group_view(group, drawn, self.recommendations.get(group.group_id), hidden=hidden)
         return replace(shown, route=_route(group, choice, self._line(group, choice)), decided=choice.decided)
 
     def _line(self, group: Group, choice: Choice) -> files.ApprovedDecision | None:
@@ -235,16 +235,6 @@ class AutoSession(ReviewSession):
             stand[line.group_id] = old if same and old is not None else line
         files.write_lines(self.place.approved, stand.values())
         return lines
-
-    def _show_step(self, name: str) -> None:
-        """Undo and redo act on the group of the step, also where the filter leaves it out."""
-        undo, redo = self.store.steps(self._connection)
-        for step in (undo if name == "undo" else redo)[-1:]:
-            both = {step.from_group, step.to_group}
-            if not both <= {card.group_id for card in self.state.cards}:
-                for wider in ("waiting", "unseen"):
-                    if all(wider in self._filters.get(group_id, ()) for group_id in both):
-                        self.show_only(wider)
 
 
 def filters_of(proposal: files.AutomationDecision, *, drawn: bool) -> frozenset[str]:

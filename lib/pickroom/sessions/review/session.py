@@ -36,17 +36,13 @@ BATCH_SIZE = 100  # groups; REVIEW.md
 class ReviewSession(ProjectSession):
     """A review that continues where the last session stopped; `press` applies one key.
 
-    The automation's review is this one with other keys and tables.
+    The automation's review is this one with other keys and tables. Raises as `ProjectSession`.
 
     Args:
         batch_size: groups in a batch.
         blind: hide each recommendation until the user has chosen.
         order: the groups most worth a look first, or as the folders hold them (see `automation.order`).
         clock: seconds, rising; for the time spent per group.
-
-    Raises:
-        ProjectError, StoreError: the project cannot be opened.
-        UsageError: no such order.
     """
 
     keys = REVIEW
@@ -195,7 +191,7 @@ class ReviewSession(ProjectSession):
         group = self.groups[position]
         choice = self.state.choice(self.state.cards[position])
         hidden = self.is_blind(group.group_id) and choice.action == "undecided"
-        return self._drawn(group, choice, self.recommendations.get(group.group_id), hidden)
+        return self._drawn(group, choice, hidden)
 
     def next_round(self) -> GroupView | None:
         """Of the burst shown, the round after this one, as if its first image won; None in a last round."""
@@ -207,17 +203,15 @@ class ReviewSession(ProjectSession):
             return None
         places = card.places(choice)
         further = replace(choice, rounds=rounds.won(choice.rounds, places, places[0]))
-        hidden = self.is_blind(group.group_id)
-        return self._drawn(group, further, self.recommendations.get(group.group_id), hidden)
+        return self._drawn(group, further, self.is_blind(group.group_id))
 
-    def _drawn(self, group: Group, choice: Choice, recommendation: Recommendation | None, hidden: bool) -> GroupView:
+    def _drawn(self, group: Group, choice: Choice, hidden: bool) -> GroupView:
         saved = self._saved.get(group.group_id, SavedChoice(None))
-        held, seen = saved.held_reason or "", saved.crop_seen
         return view.group_view(
-            *(group, choice, recommendation),
-            held_reason=held,
+            *(group, choice, self.recommendations.get(group.group_id)),
+            held_reason=saved.held_reason or "",
             hidden=hidden,
-            crop_seen=seen,
+            crop_seen=saved.crop_seen,
             captures=self._captures,
             places=self._card(group).places(choice),
             in_place=self.project.manifest.in_place is not None,
@@ -289,15 +283,14 @@ class ReviewSession(ProjectSession):
     def _save(self, after: ReviewState, key: str) -> bool:
         """Save what a key changed; False when another window wrote since the last look: then nothing is saved."""
         before, card = self.state, self.state.card
-        command = self.keys.commands.get(key)
-        name = command.name if command else ""
-        moved = after.card is not None and after.position != before.position
-        changed = {g for g in after.choices if after.choices[g] != before.choices.get(g)}
-        if card is None or not (moved or changed or after.undo != before.undo):
+        if card is None or after.undo == before.undo:  # what moves or chooses is a step of the undo log
             self.state = after
             return True
+        changed = {g for g in after.choices if after.choices[g] != before.choices.get(g)}
+        undone, redone = (self.keys.is_command(key, name) for name in ("undo", "redo"))
+        # the origin of the choice that undo or redo restores
+        brought_back = before.undo[-1].before_origin if undone else before.redo[-1].after_origin if redone else None
         totals: dict[str, SavedChoice] = {}
-        brought_back = before.brought_back(name)
         with transaction(self._connection):
             # from here on no other process writes: check whether choices and undo log are still those of this key
             if data_version(self._connection) != self._seen_version:
@@ -311,7 +304,7 @@ class ReviewSession(ProjectSession):
                 if group_id in changed:
                     choice = after.choices[group_id]
                     made = Origin(self._input(group_id), self.recommendations.get(group_id))
-                    if name not in ("undo", "redo"):
+                    if not (undone or redone):
                         step = replace(after.undo[-1], before_origin=Origin(was.input, was.shown), after_origin=made)
                         after = replace(after, undo=(*after.undo[:-1], step))
                     elif brought_back is not None and choice.decided:
@@ -319,14 +312,13 @@ class ReviewSession(ProjectSession):
                     saved = replace(saved, choice=choice, shown=made.shown, input=made.input)
                 self.store.save_choice(self._connection, group_id, saved)
                 totals[group_id] = replace(saved, milliseconds=was.milliseconds + saved.milliseconds)
-            if name in ("undo", "redo") and after.undo != before.undo:
-                self.store.log.mark(self._connection, undone=name == "undo")
-            elif after.undo != before.undo:
+            if undone or redone:
+                self.store.log.mark(self._connection, undone=undone)
+            else:
                 self.store.log_step(self._connection, after.undo[-1])
-            if after.card is not None:
-                self.store.set_cursor(self._connection, after.card.group_id)
+            self.store.set_cursor(self._connection, after.cards[after.position].group_id)
         self._saved |= totals
-        if name in ("undo", "redo") and changed:
+        if undone or redone:
             # another kind of review may have shown something else: show again what was on screen with that choice
             for group_id in changed:
                 self._show(group_id, totals[group_id])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pickroom.core.quantities import plural
-from pickroom.core.records import Action, Choice, Origin, Recommendation, ReviewStep
+from pickroom.core.records import Action, Choice, Recommendation, ReviewStep
 from pickroom.groups import rounds
 from pickroom.sessions.keys import REVIEW, KeyTable, normalise
 from pickroom.sessions.session import Zoom
@@ -61,14 +61,6 @@ class ReviewState:
         # only groups with a choice can be decided; with thousands of cards this runs at every key
         chosen = (self.choices.get(card.group_id) for card in self.cards)
         return sum(choice is not None and choice.decided for choice in chosen)
-
-    def brought_back(self, command: str) -> Origin | None:
-        """The origin of the choice that undo or redo restores; None for other keys, and where it is unknown."""
-        if command == "undo" and self.undo:
-            return self.undo[-1].before_origin
-        if command == "redo" and self.redo:
-            return self.redo[-1].after_origin
-        return None
 
 
 def first_choice(card: Card) -> Choice:

@@ -107,13 +107,17 @@ def group_view(
     stars = dict(choice.stars)
     # the overlay shows what will be recorded: no crop on a choice without one, nor while undecided
     overlay = choice.overlay and (crop_seen or way is None)
+    badge = ""
+    if shown is not None:
+        names = {"baseline": "highest stage", "model": "AI pick", "simulated": "simulated AI pick"}
+        badge = names[shown.source] + _sure(shown.confidence if shown.source != "baseline" else None)
     images = tuple(
         ImageView(
             *(image.filename, group.directory, number, _label(image, stars.get(place, 0))),
             *(image.sha256, image.width, image.height),
             mark=_mark(way, place, kept=place in choice.kept),
             ai_pick=shown is not None and shown.selected_index == place,
-            badge=_badge(shown) if shown and shown.selected_index == place else "",
+            badge=badge if shown and shown.selected_index == place else "",
             crop=shown.offered_crop if shown and overlay and shown.selected_index == place else None,
             details=(captures or {}).get(image.sha256, _UNKNOWN).words,
             face=(faces or {}).get(image.sha256),
@@ -123,11 +127,16 @@ def group_view(
         for image in [group.images[place]]
     )
     total, number = rounds.total(count), len(choice.rounds) + 1
+    route = routing.words(way, in_place=in_place)
+    if choice.action == "skip":
+        route = "Skipped: left undecided, every image stays"
+    elif way is None and number < total:
+        route = "Undecided: the image you pick meets the next ones"
     states = rounds.standings(count, choice.rounds, places) if total > 1 else ()
     return GroupView(
         group_id=group.group_id,
         images=images,
-        route=_route(way, choice, further=number < total, in_place=in_place),
+        route=route,
         decided=way is not None,
         reasons=_reasons(shown) if not hidden else "Blind: the recommendation shows once you have chosen",
         flags=shown.anomaly_flags if shown else (),
@@ -136,14 +145,6 @@ def group_view(
         strip=tuple(zip(group.images, states, strict=True)) if total > 1 else (),
         round_words=f"Round {number} of {total}" if total > 1 else "",
     )
-
-
-def _route(way: routing.Route | None, choice: Choice, *, further: bool, in_place: bool) -> str:
-    if choice.action == "skip":
-        return "Skipped: left undecided, every image stays"
-    if way is None and further:
-        return "Undecided: the image you pick meets the next ones"
-    return routing.words(way, in_place=in_place)
 
 
 def _label(image: Image, stars: int) -> str:
@@ -198,9 +199,7 @@ def summary(
 ) -> tuple[str, ...]:
     """What finalise will do, one line a kind of route, counts first; undecided groups last.
 
-    Args:
-        unseen: the groups chosen without sight of a crop (`crop_seen` of `routing.route`).
-        in_place: images are rated and stay.
+    `unseen` are the groups chosen without sight of a crop (`crop_seen` of `routing.route`).
     """
     counts: Counter[str] = Counter()
     images: Counter[str] = Counter()
@@ -229,8 +228,6 @@ _KINDS = {
     "keep": "every image → selected/",
     "stay": "undecided or skipped: stay where they are",
 }
-
-
 _PICK_IN_PLACE = f"{RATED['picked']}, the others {RATED['passed over']}"
 _KINDS_IN_PLACE = {
     "suggestion": f"the AI's pick {_PICK_IN_PLACE}; its crop waits for the crop desk",
@@ -240,13 +237,6 @@ _KINDS_IN_PLACE = {
     "keep": f"every image {RATED['kept']}",
     "stay": "undecided or skipped: as they are",
 }
-
-
-def _badge(shown: Recommendation) -> str:
-    if shown.source == "baseline":
-        return "highest stage"
-    name = "AI pick" if shown.source == "model" else "simulated AI pick"
-    return name + _sure(shown.confidence)
 
 
 def _sure(confidence: float | None) -> str:

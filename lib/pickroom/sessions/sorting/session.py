@@ -26,12 +26,8 @@ from pickroom.store.workspace import Project
 class SortSession(BoardSession):
     """A user at the sorter: a key sends images to the folder of that key, Shift+Enter moves them.
 
-    Args:
-        folders: the folders to sort, relative to the project's root; None sorts the results.
-
-    Raises:
-        UsageError: no such folder, its images belong to another tool, or the project is rated in place; else as
-            `BoardSession`.
+    The folders are those to sort; None sorts the results. Raises UsageError where their images belong to another tool
+    or the project is rated in place, else as `BoardSession`.
     """
 
     kind = SORT
@@ -129,26 +125,21 @@ class SortSession(BoardSession):
         """The images still to sort, then each character with its images; the header is the folder's name."""
         found: dict[str, list[str]] = {base: [] for base in self.listing.bases}
         to_come = Counter(self.board.marks.values())
-        on_board = self._shown()
-        for item in self.listing.items:
-            if item.path in on_board:
-                found.setdefault(item.directory, []).append(item.path)
+        shown = [i for i in self.listing.items if not (self.hidden and i.path in self.board.marks)]
+        if self.only is not None:
+            field, text = self.only
+            written = self._written(shown)
+            shown = [item for item in shown if written[item.path].get(field) == text]
+        for item in shown:
+            found.setdefault(item.directory, []).append(item.path)
         for folder, paths in found.items():
             name = self._name_in(folder)
             note = f"+{to_come[folder]} marked for it" if to_come[folder] else ""
             if not name:
                 missing = self.listing.counts.get(folder, 0) - len(paths)
                 note = f"to sort; {missing} not shown" if missing else "to sort"
-            shown = self.similarity.ordered(paths, self._similar_to) if self._similar_to else paths
-            yield Section(folder or "(the project's folder)", folder, tuple(shown), note)
-
-    def _shown(self) -> set[str]:
-        items = [i for i in self.listing.items if not (self.hidden and i.path in self.board.marks)]
-        if self.only is None:
-            return {item.path for item in items}
-        field, text = self.only
-        written = self._written(items)
-        return {path for path, found in written.items() if found.get(field) == text}
+            paths = self.similarity.ordered(paths, self._similar_to) if self._similar_to else paths
+            yield Section(folder or "(the project's folder)", folder, tuple(paths), note)
 
     def act(self, key: str, what: Command) -> None:
         """Send the targets, or the row, to a folder; accept suggestions; order, hide, clear."""
