@@ -24,11 +24,7 @@ class StoppedError(PickroomError):
 
 
 class Work:
-    """The progress of a part's work as a line; the work stops at its next count when asked to.
-
-    Attributes:
-        doing: what is done now, in words.
-    """
+    """The progress of a part's work as a line; the work stops at its next count when asked to."""
 
     def __init__(self, doing: str, say: Callable[[str], None]) -> None:
         self._say, self._told, self._end = say, 0.0, threading.Event()
@@ -58,18 +54,14 @@ class Work:
 
 
 class Part(ipywidgets.VBox):
-    """A part of a page: a heading, what it shows, its controls, and the line under them.
+    """A part of a page: a heading, what it shows (`body`), its controls, and the line of what happened, or why not.
 
-    Attributes:
-        body: what it shows, an HTML widget.
-        line: what happened or why not, one line.
-        controls: its buttons and fields, disabled while it works; stop: the button that is there instead.
-        thread: of the work that was begun last, None before.
+    While it works, in `thread`, its controls are disabled, and `stop` is there where it can be stopped.
     """
 
     def __init__(self, title: str, *controls: ipywidgets.Widget) -> None:
         self.body, self.line, self.controls = ipywidgets.HTML(), ipywidgets.HTML(), controls
-        self.stop = button("Stop", self._press_stop)
+        self.stop = button("Stop", lambda: self._stop and self._work and self._stop(self._work))
         self.stop.layout.display = "none"
         self.thread: threading.Thread | None = None
         self._work: Work | None = None
@@ -138,16 +130,11 @@ class Part(ipywidgets.VBox):
         self.thread = threading.Thread(target=run, name=doing, daemon=True)
         self.thread.start()
 
-    def _press_stop(self) -> None:
-        if self._work is not None and self._stop is not None:
-            self._stop(self._work)
-
 
 class Page(ipywidgets.VBox):
-    """Parts one below the other. Work that runs when the page is closed continues to its end.
+    """Parts one below the other; `looking` reads something as the page opens.
 
-    Attributes:
-        parts: from the top; looking: the one that reads something as the page opens, None for none.
+    Work that runs when the page is closed continues to its end.
     """
 
     def __init__(self, *parts: Part, looking: Part | None = None) -> None:
@@ -162,16 +149,9 @@ class Page(ipywidgets.VBox):
             self.looking.thread.join()
 
 
-def button(text: str, press: Callable[[], Any], style: str = "", title: str = "") -> ipywidgets.Button:
-    """A button as wide as its text.
-
-    Args:
-        style: "primary", "danger" or "".
-        title: what it does, in a sentence, while the pointer is over it.
-    """
-    made = ipywidgets.Button(
-        description=text, button_style=style, tooltip=title or None, layout=ipywidgets.Layout(width="auto")
-    )
+def button(text: str, press: Callable[[], Any], style: str = "") -> ipywidgets.Button:
+    """A button as wide as its text; `style` is "primary", "danger" or ""."""
+    made = ipywidgets.Button(description=text, button_style=style, layout=ipywidgets.Layout(width="auto"))
     made.on_click(lambda _: press())
     return made
 
