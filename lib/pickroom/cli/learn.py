@@ -56,7 +56,6 @@ def embed(
         raise UsageError(f"vectors are not computed in {dtype} any more", doing="embedding", hint="leave --dtype out")
     if address and engine != "ray":
         raise UsageError("--address names a Ray cluster", doing="embedding", hint="add --engine ray")
-
     asked = choice.EncoderConfig(encoder, model, checkpoint, device, change_encoder)
     if import_legacy is not None:
         _import(opened, import_legacy, asked if encoder or model or checkpoint else None)
@@ -211,11 +210,8 @@ def _watch(workspace: Workspace, kind: training_sets.Kind, projects: list[str], 
     started = None
     if not progress.is_running(workspace, kind):
         if not projects:
-            raise UsageError(
-                f"no {kind} is being trained",
-                doing="looking for a training to follow",
-                hint="name projects to start one",
-            )
+            what, doing = f"no {kind} is being trained", "looking for a training to follow"
+            raise UsageError(what, doing=doing, hint="name projects to start one")
         started = progress.start_command(workspace, kind, ["train", kind, *projects, *options])
     try:
         with shown_progress() as shown:

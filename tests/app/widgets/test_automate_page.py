@@ -12,9 +12,10 @@ from conftest import read_tree
 from files.test_recovery import interrupted
 from pickroom.app.widgets.automate_page import AutoDeck, AutomatePage
 from pickroom.app.widgets.deck import Deck
-from pickroom.app.widgets.page import Part, StoppedError, Work
+from pickroom.app.widgets.page import Part, Work
 from pickroom.automation.guarantee import RiskTarget
 from pickroom.automation.sandbox import AutomationTarget, locate
+from pickroom.core.errors import PickroomError
 from pickroom.store.workspace import Project
 from support.automating import approve_all, images_tree, proposed
 
@@ -156,7 +157,7 @@ def test_long_work_counts_and_can_be_stopped(make_project: Make, tmp_path: Path)
     part.thread.join(WAIT_S)
     assert len(copied) == 6 and "stopped while copying files" in ended[0]
     assert part.stop.layout.display == "none"
-    with pytest.raises(StoppedError):
+    with pytest.raises(PickroomError, match="stopped"):
         stopped = Work("Copying", lambda text: None)
         stopped.end()
         stopped.phase("Moving")

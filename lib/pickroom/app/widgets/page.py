@@ -19,10 +19,6 @@ from pickroom.store import copies, snapshot
 _TELL_S = 0.2  # between two counts on the line
 
 
-class StoppedError(PickroomError):
-    """The user stopped it."""
-
-
 class Work:
     """The progress of a part's work as a line; the work stops at its next count when asked to."""
 
@@ -31,22 +27,22 @@ class Work:
         self.phase(doing)
 
     def phase(self, doing: str) -> None:
-        """Say what begins now; raises StoppedError as `count`."""
+        """Say what begins now; raises as `count`."""
         self.doing = doing
         self.check()
         self._say(f"{doing}…")
 
     def count(self, done: int, of: int) -> None:
-        """Say how far it is; raises StoppedError where the work was asked to end."""
+        """Say how far it is; raises PickroomError where the work was asked to end."""
         self.check()
         if time.monotonic() - self._told > _TELL_S:
             self._told = time.monotonic()
             self._say(f"{self.doing}: {done:,} of {of:,}…")
 
     def check(self) -> None:
-        """Raise StoppedError where the work was asked to end."""
+        """Raise PickroomError where the work was asked to end."""
         if self._end.is_set():
-            raise StoppedError("stopped", doing=f"{self.doing[:1].lower()}{self.doing[1:]}", hint="it can begin again")
+            raise PickroomError("stopped", doing=f"{self.doing[:1].lower()}{self.doing[1:]}", hint="it can begin again")
 
     def end(self) -> None:
         """Ask the work to end."""

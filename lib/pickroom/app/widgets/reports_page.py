@@ -42,7 +42,7 @@ _UNITS = {
 
 
 class ReportsPage(Page):
-    """Finish, report, batches and disk space of one project; `undo` has the button of each batch shown that it can."""
+    """Finish, report, batches and disk space of one project; `undo` has a button for each batch that can be undone."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
