@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pickroom import cli
-from pickroom.cli.console import NO_PROJECT, commands_with_home
+from pickroom.cli.console import KNOW_HOME, NO_PROJECT
 from pickroom.cli.page import ENDS, with_home
 
 PACKAGE = Path(cli.__file__).parents[1]
@@ -40,15 +40,15 @@ ARGUMENT = re.compile(rf"X|\.|~/\S+|--?[a-z-]+|'.*|{WORDS}")
     ],
 )
 def test_suggested_commands_carry_the_home(text: str, completed: str) -> None:
-    said = with_home(text, HOME, commands_with_home())
+    said = with_home(text, HOME, KNOW_HOME)
     assert completed in said
-    assert with_home(said, HOME, commands_with_home()) == said, "a line is completed once"
-    assert with_home(text, None, commands_with_home()) == text
+    assert with_home(said, HOME, KNOW_HOME) == said, "a line is completed once"
+    assert with_home(text, None, KNOW_HOME) == text
 
 
 def test_commands_without_a_workspace_are_left_alone() -> None:
     assert with_home("see: pickroom status", HOME, ("auto apply",)) == "see: pickroom status"
-    assert {"finish", "embed", "train", "auto apply", "status"} <= set(commands_with_home())
+    assert {"finish", "embed", "train", "auto apply", "status"} <= set(KNOW_HOME)
 
 
 def test_errors_and_results_name_the_home_but_json_does_not(
@@ -92,7 +92,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def test_suggested_commands_are_whole_and_hold_no_placeholder() -> None:
-    names = "|".join(sorted(commands_with_home(), key=len, reverse=True))
+    names = "|".join(sorted(KNOW_HOME, key=len, reverse=True))
     suggested = re.compile(rf"(?<![\w/.-])pickroom (?:{names})(?![\w-])([^{re.escape(ENDS)}]*)")
     trailing = [
         (where, found[0])

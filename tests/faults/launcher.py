@@ -42,7 +42,6 @@ _PAGE = 1 << 16  # bytes shared with the process: how many steps, how many bytes
 
 # what Typer makes of the app at every start, made once
 _COMMANDS = typer.main.get_command(cli.app)
-cli.console.commands_with_home()  # it asks the app that is replaced below, and remembers
 
 
 def _crop_desk(project: str, keys: list[str], home: Annotated[Path, typer.Option()]) -> None:

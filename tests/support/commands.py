@@ -22,7 +22,6 @@ from support.reviewing import PATIENCE_S, exit_code_of
 @cache
 def made_once() -> Any:
     """What Typer makes of the app at every start."""
-    cli.console.commands_with_home()  # it asks the app that is replaced in the process, and remembers
     return typer.main.get_command(cli.app)
 
 

@@ -1,7 +1,7 @@
 """The command line: reads arguments, calls the package, prints. Results go to stdout, everything else to stderr.
 
 Exit codes (FORMATS.md): 0 done, 1 a check failed, 2 wrong use. Each module here holds the commands of one subject;
-heavy imports stay inside the commands, so that `pickroom --help` answers at once.
+what these call is imported by `console.lazily`, so that `pickroom --help` answers at once.
 """
 
 from importlib import import_module

@@ -16,7 +16,7 @@ from pickroom.cli import console
 from pickroom.cli.console import added, option
 from pickroom.cli.project import next_line
 from pickroom.core.errors import UsageError
-from pickroom.exports.formats import FORMATS, ExportFormat, ExportRequest
+from pickroom.exports.formats import FORMATS, ExportRequest
 from pickroom.store.workspace import Project
 
 with console.lazily():
@@ -69,7 +69,10 @@ def check(
 ) -> None:
     """Check decisions, crops and the places of images, and write the inspection report."""
     opened = console.project_of(project)
-    repaired = _repair_crops(opened) if repair else []
+    repaired: list[str] = []
+    if repair:
+        with closing(connect.connect(opened.database)) as connection:
+            repaired = sidecars.repair(opened, connection)
     found, *imports = reading.inspect_all(opened)
     faults = [] if found.errors else _crop_faults(opened)  # unsound rows cannot be compared with files
     finishing = integrity.inspect(opened, purpose="finishing")
@@ -104,11 +107,6 @@ def check(
     lines.append(f"  stored for learning: {', '.join(f'{name} of {count}' for name, count in stored.items())} images")
     console.show([*lines, f"  the whole report: {path}"], values)
     console.fail_if(not ok)
-
-
-def _repair_crops(project: Project) -> list[str]:
-    with closing(connect.connect(project.database)) as connection:
-        return sidecars.repair(project, connection)
 
 
 def _crop_faults(project: Project) -> list[sidecars.Fault]:
@@ -166,7 +164,11 @@ def export(
         what = f"{names} exclude each other" if wanted else "say what to export"
         raise UsageError(what, doing="exporting", hint=f"give one of {', '.join(others)} or {last}")
     (chosen,) = wanted
-    _require_served(chosen, given)
+    for one in _OPTIONS.values():  # an option that would do nothing
+        if given[one.name] != one.default and one not in chosen.options:
+            formats = [f"--{known.name}" for known in FORMATS if one in known.options]
+            what = f"--{one.name} does nothing with --{chosen.name}"
+            raise UsageError(what, doing="exporting", hint=f"it belongs to {' or '.join(formats)}")
     workspace = console.workspace_here()
     opened = [workspace.project(name) for name in projects or workspace.project_ids()]
     if not projects and chosen.name != "parquet":  # which has rows only
@@ -180,15 +182,6 @@ def export(
         console.say(line.strip())
     console.show(done.lines or ["No project yet"], done.values | {"unsound_rows": unsound})
     console.fail_if(unsound + done.held)
-
-
-def _require_served(chosen: ExportFormat, given: dict[str, Any]) -> None:
-    """Refuse an option that would do nothing."""
-    for one in _OPTIONS.values():
-        if given[one.name] != one.default and one not in chosen.options:
-            formats = [f"--{known.name}" for known in FORMATS if one in known.options]
-            what = f"--{one.name} does nothing with --{chosen.name}"
-            raise UsageError(what, doing="exporting", hint=f"it belongs to {' or '.join(formats)}")
 
 
 def _parameters() -> list[inspect.Parameter]:

@@ -10,6 +10,7 @@ import typer
 
 from pickroom.cli import console
 from pickroom.cli.console import option
+from pickroom.cli.page import example_line
 from pickroom.core.quantities import plural
 
 with console.lazily():
@@ -23,9 +24,12 @@ with console.lazily():
 
 
 auto = typer.Typer(
-    help="Decide, review and apply by the recommendations, on a copy of the project in sandbox/.", no_args_is_help=True
+    name="auto",
+    help="Decide, review and apply by the recommendations, on a copy of the project in sandbox/.",
+    no_args_is_help=True,
+    epilog=example_line("auto"),
 )
-console.app.add_typer(auto, name="auto")
+console.app.add_typer(auto)
 
 Sandbox = Annotated[Path | None, typer.Option("--sandbox", help="The folder of sandboxes (default: sandbox/).")]
 Production = Annotated[
@@ -159,8 +163,7 @@ def _place(project: str, sandbox: Path | None, production: bool) -> places.Autom
 def _confirm(place: places.AutomationTarget, question: str, yes: bool) -> None:
     """Ask; outside the sandbox the project's name must be typed, whatever --yes says."""
     if place.confirm:
-        place.require_name(
-            typer.prompt(f"This moves the project's own files in {place.project.root}. Its name", err=True)
-        )
+        moved = f"This moves the project's own files in {place.project.root}"
+        place.require_name(typer.prompt(f"{moved}. Its name", err=True))
     elif not yes and not typer.confirm(question, err=True):
         raise typer.Abort

@@ -66,9 +66,8 @@ def restore_command(
     if file is None and replace:
         raise UsageError("--replace belongs to FILE", doing="restoring", hint="with --copy, --execute is enough")
     if execute and not replace and copy is None:
-        raise UsageError(
-            "--execute does nothing by itself", doing="restoring a backup", hint="an empty workspace needs no option"
-        )
+        hint = "an empty workspace needs no option"
+        raise UsageError("--execute does nothing by itself", doing="restoring a backup", hint=hint)
     workspace = console.workspace_here()
     if project is not None:
         if copy is None:
@@ -207,9 +206,7 @@ def reclaim(
 
 
 @console.command(has_json=True)
-def tokens(
-    limit: int | None = option(None, "The limit per day, if you set another one.", min=0),
-) -> None:
+def tokens(limit: int | None = option(None, "The limit per day, if you set another one.", min=0)) -> None:
     """Show the tokens that your own language model has spent today, and how many are left."""
     ledger = token_budget.TokenLedger(console.workspace_here(), token_budget.DAILY_LIMIT if limit is None else limit)
     values = {"spent": ledger.spent(), "daily_limit": ledger.daily_limit, "file": str(ledger.path)}

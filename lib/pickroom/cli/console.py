@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache, wraps
+from functools import wraps
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pickroom import __version__
-from pickroom.cli.page import Page, next_step, with_home
+from pickroom.cli.page import GROUPED, Page, example_line, next_step, with_home
 from pickroom.core import quiet
 from pickroom.core.errors import ConflictError, PickroomError, UsageError
 from pickroom.core.quantities import plural
@@ -39,6 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 NO_PROJECT = "No project yet: make one of the folder you are in (pickroom open .), or try the demo (pickroom demo)"
+KNOW_HOME: list[str] = []  # full names of the commands that take --home, as "auto apply"
 _UNSOUND_SHOWN = 5  # rows that are named; `check` shows more
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -59,7 +60,10 @@ class _Lazily(MetaPathFinder):
 
 @contextmanager
 def lazily() -> Iterator[None]:
-    """Import modules at their first use, so that `pickroom --help`, and each command, wait for no others."""
+    """Import modules of this package, not names in them, at their first use: `pickroom --help` waits for none.
+
+    Before Python 3.12 two threads must not be the first to use one at the same time (importlib.util.LazyLoader).
+    """
     finder = _Lazily()
     sys.meta_path.insert(0, finder)
     try:
@@ -117,7 +121,10 @@ def command(
         own = inspect.signature(function, eval_str=True)
         own = own.replace(parameters=[*own.parameters.values(), *more])
         run.__signature__ = own  # type: ignore[attr-defined]  # PEP 362 lets a function have one
-        of.command(name, hidden=hidden)(run)
+        called = name or function.__name__
+        full = called if of is app else f"{of.info.name} {called}"
+        KNOW_HOME.append(full)
+        of.command(called, hidden=hidden, short_help=GROUPED.get(full, [None])[0], epilog=example_line(full))(run)
         return function
 
     return declare
@@ -263,20 +270,7 @@ def listing_items(prefix: str = "  ", skip: int = 0) -> Iterator[None]:
 def _reachable(text: str) -> str:
     """The text with `--home` added to suggested commands, if this run was given one."""
     home = _named_home.get()
-    return with_home(text, str(home), commands_with_home()) if home is not None else text
-
-
-@cache
-def commands_with_home() -> tuple[str, ...]:
-    """The full names of the commands that know --home."""
-    waiting: list[tuple[str, Any]] = [("", typer.main.get_command(app))]
-    found = []
-    while waiting:
-        name, command = waiting.pop()
-        waiting += [(f"{name} {inner}".strip(), one) for inner, one in getattr(command, "commands", {}).items()]
-        if any("--home" in parameter.opts for parameter in command.params):
-            found.append(name)
-    return tuple(found)
+    return with_home(text, str(home), KNOW_HOME) if home is not None else text
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import typer
 
 from pickroom.cli import console
 from pickroom.cli.console import option
+from pickroom.cli.page import example_line
 from pickroom.cli.project import next_line
 from pickroom.core import quiet
 from pickroom.core.errors import UsageError
@@ -55,7 +56,6 @@ def embed(
         raise UsageError(f"vectors are not computed in {dtype} any more", doing="embedding", hint="leave --dtype out")
     if address and engine != "ray":
         raise UsageError("--address names a Ray cluster", doing="embedding", hint="add --engine ray")
-
     asked = choice.EncoderConfig(encoder, model, checkpoint, device, change_encoder)
     if import_legacy is not None:
         _import(opened, import_legacy, asked if encoder or model or checkpoint else None)
@@ -71,7 +71,7 @@ def embed(
     console.fail_if(problems or report.errors or report.waiting)
 
 
-@console.app.command()
+@console.app.command(epilog=example_line("install"))
 def install(what: Annotated[Literal["faces"], typer.Argument(help="faces: eyes, mouth and pose of people.")]) -> None:
     """Install optional packages without the dependencies that they declare and do not need."""
     if not faces.installed():
@@ -85,9 +85,8 @@ def _import(project: Project, cache: Path, declared: choice.EncoderConfig | None
     lines += [f"  {count} skipped: {reason}" for reason, count in report.skipped.most_common()]
     lines.append(f"  {report.matched} of the imported ones are of images that the last scan knows")
     if report.sampled:
-        lines.append(
-            f"  {report.verified} of {report.sampled} images embedded again give these vectors ({report.encoder})"
-        )
+        again = f"{report.verified} of {report.sampled} images embedded again"
+        lines.append(f"  {again} give these vectors ({report.encoder})")
     elif report.encoder:
         lines.append(f"  no image of them is on disk: that {report.encoder} made them could not be verified")
     if report.bound and report.encoder:
@@ -179,8 +178,7 @@ def recommend(project: console.ProjectName) -> None:
 
 @console.command(hidden=True)
 def retrain(
-    project: console.ProjectName,
-    versions: bool = option(False, "Make a new version of each model.", "--versions"),
+    project: console.ProjectName, versions: bool = option(False, "Make a new version of each model.", "--versions")
 ) -> None:
     """Learn the decisions of all projects with this one's encoder, then recommend; the deck starts this."""
     with shown_progress() as shown:
@@ -199,10 +197,8 @@ def _task(kind: training_sets.Kind, anomaly_weights: list[float] | None, overrid
     weights = tuple(dict.fromkeys(anomaly_weights or ()))
     if weights or override_weight != 1:
         if kind != "ranker" or min((override_weight, *weights)) < 1:
-            words = (
-                " ".join(f"--anomaly-weight {weight:g}" for weight in weights)
-                or f"--override-weight {override_weight:g}"
-            )
+            words = " ".join(f"--anomaly-weight {weight:g}" for weight in weights)
+            words = words or f"--override-weight {override_weight:g}"
             hint = "it is a number of 1 or more, for the ranker"
             raise UsageError(f"{words} cannot be used", doing="training", hint=hint)
         task = replace(task, anomaly_weights=weights, override_weight=override_weight)
@@ -214,11 +210,8 @@ def _watch(workspace: Workspace, kind: training_sets.Kind, projects: list[str], 
     started = None
     if not progress.is_running(workspace, kind):
         if not projects:
-            raise UsageError(
-                f"no {kind} is being trained",
-                doing="looking for a training to follow",
-                hint="name projects to start one",
-            )
+            what, doing = f"no {kind} is being trained", "looking for a training to follow"
+            raise UsageError(what, doing=doing, hint="name projects to start one")
         started = progress.start_command(workspace, kind, ["train", kind, *projects, *options])
     try:
         with shown_progress() as shown:

@@ -97,17 +97,7 @@ def page(commands: set[str]) -> str:
 
 
 class Page(TyperGroup):
-    """The whole command line: its help is the page, and each command's help ends with its example."""
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        command = super().get_command(ctx, cmd_name)
-        if command is not None:
-            command.epilog = command.epilog or example_line(cmd_name)
-            for name, inner in getattr(command, "commands", {}).items():
-                full = f"{cmd_name} {name}"
-                inner.epilog = inner.epilog or example_line(full)
-                inner.short_help = GROUPED[full][0] if full in GROUPED else inner.short_help
-        return command
+    """The whole command line: its help is the page."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Click's lookup of the command; also accepts names of version 0.1."""

@@ -182,10 +182,7 @@ def status_words(entry: dict[str, Any]) -> str:
         return f"{entry['project_id']}: {entry['error']}"
     name = entry["project_id"]
     there = f"images in {entry['root']}" + ("" if entry["root_exists"] else "  (NOT THERE: pickroom relocate)")
-    lines = [
-        regrouping.status_line(entry),
-        f"  {there if entry['root'] else 'registered without images'}",
-    ]
+    lines = [regrouping.status_line(entry), f"  {there if entry['root'] else 'registered without images'}"]
     lines += [f"  {in_place_words(entry['in_place'])}"] if entry["in_place"] else []
     if entry["imported"]:
         lines.append(f"  not asked again: {plural(entry['imported'], 'group')} of which the pick was imported")

@@ -177,9 +177,8 @@ def duplicates(
 ) -> None:
     """Find duplicate images in all folders of projects; the desk is in 72_duplicates.ipynb."""
     if (near or execute) and not move:
-        raise UsageError(
-            "--near and --execute do nothing by themselves", doing="looking for duplicates", hint="add --move"
-        )
+        what = "--near and --execute do nothing by themselves"
+        raise UsageError(what, doing="looking for duplicates", hint="add --move")
     if exact and (near or within_groups or cosine is not None or hash_distance is not None):
         what = "--exact leaves near duplicates out, and another option is for them"
         raise UsageError(what, doing="looking for duplicates", hint="leave one of them out")

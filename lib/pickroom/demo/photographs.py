@@ -39,9 +39,8 @@ class Photograph:
 
 
 _FOLDER = Path(__file__).parent / "photos"
-
-
-_FACE = (PORTRAIT, PORTRAIT, TALL, SQUARE)
+_FACE, _ANY = (PORTRAIT, PORTRAIT, TALL, SQUARE), (SQUARE, LANDSCAPE, PORTRAIT)
+_BROAD = (LANDSCAPE, WIDE, WIDE)
 # the first fields of each, and its subjects in percent: x1 y1 x2 y2
 _ROWS: tuple[tuple[str, tuple[int, int], str, int, tuple[Aspect, ...], str], ...] = (
     ("astronaut.png", (512, 512), "people", 12, _FACE, "22 2 72 60, 30 3 62 40, 10 2 95 98"),
@@ -50,24 +49,10 @@ _ROWS: tuple[tuple[str, tuple[int, int], str, int, tuple[Aspect, ...], str], ...
     ("camera.png", (512, 512), "people", 0, (PORTRAIT, SQUARE, LANDSCAPE), "15 10 70 60, 30 12 68 45, 5 10 75 98"),
     ("china.jpg", (640, 427), "places", 25, (LANDSCAPE, WIDE, PORTRAIT, SQUARE), "13 6 55 90, 20 5 52 50"),
     ("rocket.jpg", (640, 427), "places", 30, (LANDSCAPE, PORTRAIT, SQUARE, TALL), "38 25 62 100, 25 60 75 100"),
-    (
-        "hubble_deep_field.jpg",
-        (1000, 872),
-        "places",
-        180,
-        (SQUARE, LANDSCAPE, PORTRAIT),
-        "55 40 90 80, 8 5 45 45, 50 5 95 45, 10 50 50 95",
-    ),
+    ("hubble_deep_field.jpg", (1000, 872), "places", 180, _ANY, "55 40 90 80, 8 5 45 45, 50 5 95 45, 10 50 50 95"),
     ("coffee.png", (600, 400), "things", 30, (LANDSCAPE, SQUARE, WIDE), "20 4 76 96, 30 5 66 60"),
-    ("flower.jpg", (640, 427), "things", 180, (SQUARE, LANDSCAPE, PORTRAIT, WIDE), "30 20 69 86, 36 28 64 72"),
-    (
-        "motorcycle_left.png",
-        (741, 500),
-        "things",
-        180,
-        (LANDSCAPE, WIDE, WIDE),
-        "14 12 94 95, 38 25 78 80, 58 20 95 95",
-    ),
+    ("flower.jpg", (640, 427), "things", 180, (*_ANY, WIDE), "30 20 69 86, 36 28 64 72"),
+    ("motorcycle_left.png", (741, 500), "things", 180, _BROAD, "14 12 94 95, 38 25 78 80, 58 20 95 95"),
 )
 _PROMPTS = (
     "portrait of a smiling astronaut in a pressure suit, flag and model shuttle behind",

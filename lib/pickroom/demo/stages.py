@@ -60,19 +60,16 @@ def _paint(plan: GroupPlan, rng: np.random.Generator) -> np.ndarray:
         image = image.filter(ImageFilter.UnsharpMask(radius=0.7 * enlarged, percent=80, threshold=1))
     pixels = np.asarray(plan.grade.apply(turn_hue(image, plan.hue)), dtype=np.float32)
     grain = rng.standard_normal(pixels.shape[:2], dtype=np.float32)[..., None] * _GRAIN
-    return _bytes(pixels * _light(plan.size, rng) + grain)
+    # a soft pool of light somewhere in the upper half
+    x, y = rng.uniform(0.1, 0.9), rng.uniform(0.0, 0.6)
+    reach, strength = rng.uniform(0.5, 0.9), rng.uniform(0.08, 0.3)
+    pool = np.exp(-_squared_distance(plan.size, x, y, reach))
+    light = (1 + strength * (pool - 0.6))[..., None].astype(np.float32)
+    return _bytes(pixels * light + grain)
 
 
 def _bytes(pixels: np.ndarray) -> np.ndarray:
     return np.asarray(np.rint(np.clip(pixels, 0, 255)).astype(np.uint8))
-
-
-def _light(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A soft pool of light somewhere in the upper half, (height, width, 1) float32 around 1."""
-    x, y = rng.uniform(0.1, 0.9), rng.uniform(0.0, 0.6)
-    reach, strength = rng.uniform(0.5, 0.9), rng.uniform(0.08, 0.3)
-    pool = np.exp(-_squared_distance(size, x, y, reach))
-    return np.asarray((1 + strength * (pool - 0.6))[..., None].astype(np.float32))
 
 
 def _squared_distance(size: tuple[int, int], x: float, y: float, unit: float) -> np.ndarray:

@@ -10,11 +10,12 @@ import pytest
 
 from conftest import read_tree
 from files.test_recovery import interrupted
-from pickroom.app.widgets.automate_page import AutoDeck, AutomatePage, open_automate
+from pickroom.app.widgets.automate_page import AutoDeck, AutomatePage
 from pickroom.app.widgets.deck import Deck
-from pickroom.app.widgets.page import Part, StoppedError, Work
+from pickroom.app.widgets.page import Part, Work
 from pickroom.automation.guarantee import RiskTarget
 from pickroom.automation.sandbox import AutomationTarget, locate
+from pickroom.core.errors import PickroomError
 from pickroom.store.workspace import Project
 from support.automating import approve_all, images_tree, proposed
 
@@ -34,7 +35,7 @@ def press(part: Part, button: object) -> str:
 def test_the_whole_way_in_the_sandbox_and_back(make_project: Make) -> None:
     project = make_project([(1, 2)] * 2)
     own = read_tree(project.root)
-    page = open_automate(project)
+    page = AutomatePage(project)
     assert "nothing was decided blind yet" in page.unseen.body.value
     assert "First it copies the project to" in page.proposals.body.value
     assert page.look.disabled and page.preview.disabled and page.apply.disabled and page.undo.disabled
@@ -59,7 +60,7 @@ def test_the_whole_way_in_the_sandbox_and_back(make_project: Make) -> None:
 
 def test_own_images_move_only_after_the_name_was_typed(make_project: Make) -> None:
     project = make_project([(1, 2)])
-    page = open_automate(project)
+    page = AutomatePage(project)
     page.own.value = True
     assert "moves your own images" in page.where.body.value and page.name.layout.display is None
     press(page.proposals, page.generate)
@@ -87,7 +88,7 @@ def test_own_images_move_only_after_the_name_was_typed(make_project: Make) -> No
 def test_a_plan_that_changed_since_it_was_shown_is_refused(make_project: Make) -> None:
     target = proposed(make_project([(1, 2)] * 2))
     approve_all(target)
-    page = open_automate(target.origin)
+    page = AutomatePage(target.origin)
     press(page.carried, page.preview)
     victim = next(path for path in sorted(target.folder.glob("*.png")))
     victim.write_bytes(victim.read_bytes() + b"!")
@@ -101,7 +102,7 @@ def test_apply_says_what_was_interrupted_and_finishes_it(make_project: Make) -> 
     target = proposed(make_project([(1, 2)] * 2))
     approve_all(target)
     interrupted(target)
-    page = open_automate(target.origin)
+    page = AutomatePage(target.origin)
     press(page.carried, page.preview)
     assert "file operations were interrupted: applying finishes them first" in page.carried.body.value
     press(page.carried, page.apply)
@@ -111,7 +112,7 @@ def test_apply_says_what_was_interrupted_and_finishes_it(make_project: Make) -> 
 
 def test_review_and_blind_decisions_open_a_deck_in_the_page(make_project: Make) -> None:
     target = proposed(make_project([(1, 2)] * 2))
-    page = open_automate(target.origin)
+    page = AutomatePage(target.origin)
     page.look.click()
     _, deck = page.children
     assert isinstance(deck, AutoDeck)
@@ -131,7 +132,7 @@ def test_review_and_blind_decisions_open_a_deck_in_the_page(make_project: Make) 
 def test_enough_blind_decisions_say_what_is_approved(make_project: Make) -> None:
     target = proposed(make_project([(1, 2)]))
     loose = AutomatePage(target.origin, risk=RiskTarget(override=0.4, anomaly=None, confidence=0.6, start=0.0))
-    strict = open_automate(target.origin)
+    strict = AutomatePage(target.origin)
     needed = [page.unseen.body.value for page in (loose, strict)]
     assert all("more blind decisions are needed" in text for text in needed) and needed[0] != needed[1]
     assert "no limit (switched off)" in needed[0]
@@ -156,7 +157,7 @@ def test_long_work_counts_and_can_be_stopped(make_project: Make, tmp_path: Path)
     part.thread.join(WAIT_S)
     assert len(copied) == 6 and "stopped while copying files" in ended[0]
     assert part.stop.layout.display == "none"
-    with pytest.raises(StoppedError):
+    with pytest.raises(PickroomError, match="stopped"):
         stopped = Work("Copying", lambda text: None)
         stopped.end()
         stopped.phase("Moving")
@@ -165,7 +166,7 @@ def test_long_work_counts_and_can_be_stopped(make_project: Make, tmp_path: Path)
 def test_a_damaged_file_is_a_line_in_its_part(make_project: Make) -> None:
     target: AutomationTarget = proposed(make_project([(1, 2)]))
     target.decisions.write_text("{}\n")
-    page = open_automate(target.origin)
+    page = AutomatePage(target.origin)
     assert 'role="alert"' in page.proposals.line.value and "automation_decisions.jsonl" in page.proposals.line.value
     assert not page.generate.disabled and "Undo" not in page.proposals.line.value
 
@@ -173,6 +174,6 @@ def test_a_damaged_file_is_a_line_in_its_part(make_project: Make) -> None:
 def test_a_folder_that_is_gone_is_one_line(make_project: Make) -> None:
     project = make_project([(1, 2)])
     project.root.rename(project.root.with_name("away"))
-    page = open_automate(project)
+    page = AutomatePage(project)
     assert 'role="alert"' in page.where.line.value and str(project.root) in page.where.line.value
     assert page.preview.disabled and page.apply.disabled and page.undo.disabled

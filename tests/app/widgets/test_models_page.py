@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from app.widgets.test_automate_page import WAIT_S, press
-from pickroom.app.widgets.models_page import SAMPLE, ModelsPage, open_models
+from pickroom.app.widgets.models_page import SAMPLE, ModelsPage
 from pickroom.learn import progress, retraining
 from pickroom.learn.picks.learner import ENOUGH
 from pickroom.learn.standing import standing
@@ -26,7 +26,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def opened(project: Project) -> ModelsPage:
-    page = open_models(project)
+    page = ModelsPage(project)
     page.settle()
     return page
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.widgets.test_automate_page import WAIT_S, press
 from conftest import read_tree
-from pickroom.app.widgets.reports_page import ReclaimDesk, ReportsPage, open_reports
+from pickroom.app.widgets.reports_page import ReclaimDesk, ReportsPage
 from pickroom.demo.plan import DemoConfig
 from pickroom.sessions.crop.session import CropSession
 from pickroom.store.workspace import Project, Workspace
@@ -27,7 +27,7 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture
 def page(project: Project) -> Iterator[ReportsPage]:
-    opened = open_reports(project)
+    opened = ReportsPage(project)
     wait(opened)
     yield opened
     opened.close()

@@ -35,6 +35,13 @@ def press(deck: Deck, *keys: str) -> None:
         deck.key_pressed(key, deck.token())
 
 
+def ended(deck: Deck, seconds: float) -> None:
+    """Wait until the process has ended and its result is shown."""
+    assert deck.retrain.following is not None
+    deck.retrain.following.join(seconds)
+    assert not deck.retrain.following.is_alive()
+
+
 def test_without_vectors_a_finalise_says_that_nothing_is_learned(make_project: Make) -> None:
     deck = Deck(ReviewSession(make_project([(1, 2), (1, 2)])))
     try:
@@ -52,7 +59,7 @@ def test_a_finalise_is_learned_in_the_background(tmp_path: Path) -> None:
     try:
         press(deck, "2", *FINALISE)
         press(deck, "2")  # the deck takes keys meanwhile
-        assert deck.retrain.wait(4 * PATIENCE_S)
+        ended(deck, 4 * PATIENCE_S)
         said = deck.retrain.value
         assert "ranker: 1 new decision learned, 1 in all" in said
         assert "it has not yet been shown to beat" in said and "3 by the baseline" in said
@@ -65,7 +72,7 @@ def test_a_finalise_meanwhile_is_learned_afterwards(tmp_path: Path) -> None:
     try:
         press(deck, "2", *FINALISE)
         press(deck, "2", *FINALISE)
-        assert deck.retrain.wait(6 * PATIENCE_S)
+        ended(deck, 6 * PATIENCE_S)
         assert "2 in all" in deck.retrain.value
     finally:
         deck.close()
@@ -93,9 +100,9 @@ def test_a_damaged_progress_file_ends_in_one_line(workspace: Workspace, tmp_path
     path = progress.path_of(workspace, "x", "json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{")
-    ended = subprocess.Popen(["true"])
-    ended.wait(PATIENCE_S)
-    line.background = Background(workspace, "x", ended, tmp_path / "log")
+    process = subprocess.Popen(["true"])
+    process.wait(PATIENCE_S)
+    line.background = Background(workspace, "x", process, tmp_path / "log")
     line._follow()
     assert "it cannot be read" in line.value
     line.close()

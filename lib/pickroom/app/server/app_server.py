@@ -93,9 +93,7 @@ class PickingServer(Voila):
         return {**settings, "allow_remote_access": False, "local_hostnames": ["localhost"]}
 
     def init_handlers(self) -> list[Any]:
-        return [
-            (route, _HANDLERS.get(handler, handler), *options) for route, handler, *options in super().init_handlers()
-        ]
+        return [(route, _HANDLERS.get(kind, kind), *options) for route, kind, *options in super().init_handlers()]
 
     def launch_browser(self) -> None:
         """Voila calls it when it listens: say where, and open a browser window if that is wanted."""

@@ -68,9 +68,9 @@ PAGES = {
     "duplicates": Page(
         "Duplicates", _later("duplicates_desk:new_desk"), lambda s: "" if s.pairs else "No two images are duplicates."
     ),
-    "automate": Page("Automate", _later("automate_page:open_automate")),
-    "models": Page("Models", _later("models_page:open_models")),
-    "reports": Page("Reports", _later("reports_page:open_reports")),
+    "automate": Page("Automate", _later("automate_page:AutomatePage")),
+    "models": Page("Models", _later("models_page:ModelsPage")),
+    "reports": Page("Reports", _later("reports_page:ReportsPage")),
 }
 
 
@@ -131,12 +131,7 @@ class AppPlace:
 
 
 class App(ipywidgets.VBox):
-    """The page.
-
-    Attributes:
-        here: the page that is open, the projects, or the one line that says why there is nothing.
-        next: where the page has nothing to do: why, and buttons to where something waits.
-    """
+    """The page: `here` is what is open; `next` says why it has nothing to do, and leads to where something waits."""
 
     def __init__(self, workspace: Workspace, place: AppPlace) -> None:
         words.in_app = True

@@ -64,20 +64,16 @@ class AutoDeck(Deck):
 
 
 class AutomatePage(Page):
-    """The automation of one project.
-
-    Attributes:
-        own: whether the user's own images are meant; name: where the project's name is typed for them.
-        unseen, proposals, carried, taken_back, metrics: the parts.
-        plan: what applying would do, as it was shown last; None before.
+    """The automation of one project; `plan` is what applying would do, as it was shown last, None before.
 
     Args:
         sandbox: the folder of sandboxes, None for the workspace's own.
         risk: what is guaranteed of groups approved unseen.
     """
 
-    def __init__(self, project: Project, sandbox: Path | None = None, risk: RiskTarget = RISK_TARGET) -> None:
-        self.project, self.sandbox, self.risk = project, sandbox, risk
+    def __init__(self, project: Project, sandbox: Path | str | None = None, risk: RiskTarget = RISK_TARGET) -> None:
+        self.project, self.risk = project, risk
+        self.sandbox = None if sandbox is None else Path(sandbox)
         self.plan: ApplyPlan | None = None
         self._desk: Desk | None = None
         self._standing: int | None = None  # the batch of the latest apply that stands
@@ -108,7 +104,12 @@ class AutomatePage(Page):
         """Show how far it is with the images that are decided on."""
         self.plan = None
         target = self._target()
-        self._draw_where(target)
+        self._confirm = self.own.value or (target is not None and target.confirm)
+        self.name.layout.display = None if self._confirm else "none"
+        words = "Nothing of your own images moves: what is applied happens in the copy."
+        if self._confirm:
+            words = f"Applying moves your own images in {self.project.root}. Undo takes it back."
+        self.where.body.value = listed([words])
         self.unseen.attempt(self._draw_unseen)
         self.proposals.attempt(lambda: self._draw_proposals(target))
         self.taken_back.attempt(lambda: self._draw_undo(target))
@@ -126,7 +127,7 @@ class AutomatePage(Page):
     def _target(self) -> AutomationTarget | None:
         """Where it acts; None while the copy does not exist yet, or for a reason in the first part's line."""
         try:
-            return places.locate(self.project, self.sandbox, production=self.own.value)
+            return self._located()
         except places.NoCopyError:
             return None
         except PickroomError as error:
@@ -138,14 +139,6 @@ class AutomatePage(Page):
         for part in self.parts:
             part.say("")
         self.draw()
-
-    def _draw_where(self, target: AutomationTarget | None) -> None:
-        self._confirm = self.own.value or (target is not None and target.confirm)
-        self.name.layout.display = None if self._confirm else "none"
-        words = "Nothing of your own images moves: what is applied happens in the copy."
-        if self._confirm:
-            words = f"Applying moves your own images in {self.project.root}. Undo takes it back."
-        self.where.body.value = listed([words])
 
     @property
     def _typing(self) -> str:
@@ -275,12 +268,3 @@ class AutomatePage(Page):
 
     def _blind_deck(self, project: Project) -> Desk:
         return Deck(ReviewSession(project, blind=True))
-
-
-def open_automate(project: Project, sandbox: Path | str | None = None) -> AutomatePage:
-    """The automation's page of a project; nothing moves before a button is pressed.
-
-    Args:
-        sandbox: the folder of sandboxes, None for the workspace's own.
-    """
-    return AutomatePage(project, None if sandbox is None else Path(sandbox))

@@ -49,8 +49,6 @@ class Deck(StageDesk):
     session: ReviewSession
 
     def __init__(self, session: ReviewSession) -> None:
-        commands = session.keys.commands
-        self._steps = {key: STEPS[command.name] for key, command in commands.items() if command.name in STEPS}
         self.retrain = Retrain(session.project)
         self._learned_from: object = None  # the finalise after which that was last begun
         self._made_with: dict[str, str] = {}  # content -> what its file says of how it was made, "" while that is read
@@ -80,7 +78,7 @@ class Deck(StageDesk):
             count=len(session.state.cards),
             ahead={place: self._frame(group.token, group.images, place) for place, group in ahead.items()},
             destinations=destinations(session.state, session.keys),
-            steps={} if session.asks else self._steps,
+            steps=self.steps(STEPS),
             zoom=zoom,
         )
         unread = [i for group in (shown, *ahead.values()) if group for i in group.images if not i.details]

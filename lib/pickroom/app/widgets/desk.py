@@ -26,14 +26,10 @@ ASKED = "summary"  # the token while the session asks something
 
 
 class Desk(ipywidgets.VBox):
-    """A surface with text around it; each tool defines what is drawn and what its keys do.
-
-    Attributes:
-        session: a `ProjectSession`, which knows and decides everything.
-        surface: the stage or the grid.
-        error: a failure to be shown under the surface, "" for none.
+    """A surface (stage or grid) with text around it; each tool defines what is drawn and what its keys do.
 
     Args:
+        session: a `ProjectSession`, which knows and decides everything.
         layers: what lies over the surface; below: what stands under the words.
     """
 
@@ -47,7 +43,8 @@ class Desk(ipywidgets.VBox):
         layers: Sequence[ipywidgets.Widget] = (),
         below: Sequence[ipywidgets.Widget] = (),
     ) -> None:
-        self.session, self.surface, self.error = session, surface, ""
+        self.session, self.surface = session, surface
+        self.error = ""  # a failure to be shown under the surface
         self.header, self.tools = html("pickroom-header"), html("pickroom-tools")
         self.panel, self.words = html("pickroom-panel"), html("pickroom-words")
         stack = ipywidgets.Box([surface, *layers, self.panel])
@@ -170,17 +167,17 @@ class StageDesk(Desk):
         for name in list(self._pictures)[: -self.pictures_kept]:
             del self._pictures[name]
 
+    def steps(self, ways: Mapping[str, int]) -> dict[str, int]:
+        """Key -> relative step, of commands that always mean the same way; none while the session asks something."""
+        commands = {} if self.session.asks else self.session.keys.commands
+        return {key: ways[command.name] for key, command in commands.items() if command.name in ways}
+
     def slots(self, images: Sequence[ShownImage | Copy]) -> tuple[Slot, ...]:
         """Where images go in the room there is."""
         return arrange([(image.width, image.height) for image in images], self.viewport.width, self.viewport.height)
 
     def frame(
-        self,
-        token: str,
-        images: Sequence[tuple[str, tuple[int, int], Caption]],
-        *,
-        head: str = "",
-        zoom: bool = False,
+        self, token: str, images: Sequence[tuple[str, tuple[int, int], Caption]], *, head: str = "", zoom: bool = False
     ) -> dict[str, Any]:
         """What is on the stage at one time, for `Stage.show`; the images are numbered from 1, as their keys are.
 
@@ -210,11 +207,7 @@ class StageDesk(Desk):
 
 
 def keep_copies(words: ipywidgets.HTML) -> None:
-    """Copy the databases of what a key has moved, in a thread: a large one takes seconds, and no desk waits for it.
-
-    Args:
-        words: show why a copy could not be made.
-    """
+    """Copy the databases of what a key has moved, in a thread: it takes seconds. `words` say why one was not copied."""
     databases = copies.asked()
 
     def keep() -> None:

@@ -56,15 +56,13 @@ class DuplicatesDesk(StageDesk):
         ahead = {place: session.pairs[place] for place in places if 0 <= place < len(session.pairs)}
         near = [*([pair] if pair else []), *ahead.values()]
         self.announce({_name(copy, n): copy for one in near for n, copy in enumerate((one.a, one.b), 1)})
-        commands = session.keys.commands
-        steps = {key: _STEPS[command.name] for key, command in commands.items() if command.name in _STEPS}
         self.stage.show(
             self.viewport,
             self._frame(self.token(), pair, zoom=session.board.large),
             position=session.position,
             count=max(len(session.pairs), 1),
             ahead={place: self._frame(_token_of(other), other) for place, other in ahead.items()},
-            steps={} if session.asks else steps,
+            steps=self.steps(_STEPS),
             zoom="full" if session.board.large else "",
         )
 

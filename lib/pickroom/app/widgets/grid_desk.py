@@ -48,14 +48,6 @@ class GridDesk(Desk):
         """The label on a marked thumbnail: text and kind; keep is blue, reject is red."""
         raise NotImplementedError
 
-    def tool_panel(self) -> str:
-        """A panel that only this tool has, as HTML; "" for none."""
-        return ""
-
-    def button_pressed(self, name: str) -> bool:
-        """Handle a button without a key; returns whether this tool has it."""
-        return False
-
     def tool_rows(self) -> Sequence[ipywidgets.Widget]:
         return [tool_row(self.tools)]
 
@@ -92,7 +84,7 @@ class GridDesk(Desk):
         elif key in self.session.keys.commands:
             self.asking = self.session.keys.is_command(key, "name") and not self.session.asks
             super().apply(key)
-        elif not self.button_pressed(key):
+        else:
             self.error = f"{key} does nothing here; ? shows the keys"
 
     def texts(self, numbers: Sequence[int]) -> list[tuple[object, ...]]:
@@ -128,7 +120,7 @@ class GridDesk(Desk):
             self.button("undo", "Undo", enabled=bool(board.undo)),
             self.button("finalise", f"Apply ({len(board.marks):,})", kind="main", enabled=marked),
         )
-        self.panel.value = self._panel()
+        self.panel.value = self.panel_words()
         said = self.error or desk_html.sentence(board.message) or self._active()
         self.words.value = desk_html.line(("error" if self.error else "message", said))
         self._show()
@@ -150,7 +142,8 @@ class GridDesk(Desk):
         going = board.marks.get(board.active)
         return f"{board.active}  ·  → {self.session.destination_words(going)}" if going else board.active
 
-    def _panel(self) -> str:
+    def panel_words(self) -> str:
+        """The panel over the board, as HTML; "" for none."""
         board = self.session.board
         if board.summary:
             return desk_html.routes(self.session.summary(), in_place=self.session.in_place)
@@ -158,7 +151,7 @@ class GridDesk(Desk):
             return desk_html.legend(self.session.keys.legend)
         if board.info and board.active is not None:
             return desk_html.texts(board.active, self.session.images.texts(board.active))
-        return self.tool_panel()
+        return ""
 
     def _show(self) -> None:
         board, session = self.session.board, self.session
@@ -227,11 +220,7 @@ class BrowseDesk(GridDesk):
 
 
 def open_browse(project_id: str, home: Home = None, folders: Sequence[str] | None = None) -> ipywidgets.Widget:
-    """The folder viewer of a project for a notebook's cell, with the marks that were made before; see `reopen`.
-
-    Args:
-        folders: relative to the project's root, with their sub-folders; None shows the results, then every source.
-    """
+    """The folder viewer of a project for a notebook's cell; `folders` as for `BrowseSession`, see `reopen`."""
     return reopen("browse", project_id, home, lambda project: BrowseDesk(BrowseSession(project, folders)))
 
 
@@ -292,23 +281,23 @@ class SortDesk(GridDesk):
     def label(self, folder: str) -> tuple[str, str]:
         return f"→ {filename_of(folder)}", "keep"
 
-    def tool_panel(self) -> str:
-        if not self._by:
-            return ""
+    def panel_words(self) -> str:
+        words = super().panel_words()
+        if words or not self._by:
+            return words
         rows, without = self.session.group_by(self._by)
         return desk_html.dry_run(self._by, rows, len(without))
 
-    def button_pressed(self, name: str) -> bool:
-        if name.startswith(FOLDER):
-            self.session.send(int(name.removeprefix(FOLDER)), name)
-        elif name in ("by field", "no field"):
+    def apply(self, key: str) -> None:
+        if key.startswith(FOLDER):
+            self.session.send(int(key.removeprefix(FOLDER)), key)
+        elif key in ("by field", "no field"):
             field, self._by = self._by, ""
             self.by.value = BY
-            if name == "by field" and field:
+            if key == "by field" and field:
                 self.session.mark_by(field)
         else:
-            return False
-        return True
+            super().apply(key)
 
     def _taken(self, act: Any, value: Any) -> None:
         with self.grid.lock:
@@ -341,9 +330,5 @@ class SortDesk(GridDesk):
 
 
 def open_sort(project_id: str, home: Home = None, folders: Sequence[str] | None = None) -> ipywidgets.Widget:
-    """The sorter of a project for a notebook's cell, with the marks that were made before; see `reopen`.
-
-    Args:
-        folders: the folders to sort, relative to the project's root; None sorts the results.
-    """
+    """The sorter of a project for a notebook's cell; `folders` as for `SortSession`, see `reopen`."""
     return reopen("sort", project_id, home, lambda project: SortDesk(SortSession(project, folders)))

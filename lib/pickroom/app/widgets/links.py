@@ -136,7 +136,7 @@ class Retrain(ipywidgets.HTML):
     def __init__(self, project: Project) -> None:
         self.project = project
         self.background: Background | None = None
-        self._following: threading.Thread | None = None
+        self.following: threading.Thread | None = None
         self._closed, self._again = threading.Event(), threading.Event()
         super().__init__()
         self.layout.display = "none"
@@ -144,7 +144,7 @@ class Retrain(ipywidgets.HTML):
     def start(self) -> None:
         """A batch has just been finalised: learn from it, or after what is being learned now."""
         self.layout.display = None
-        if self._following is not None and self._following.is_alive():
+        if self.following is not None and self.following.is_alive():
             self._again.set()
             return
         try:
@@ -155,15 +155,8 @@ class Retrain(ipywidgets.HTML):
         except PickroomError as error:
             self._say(error.line)
             return
-        self._following = threading.Thread(target=self._follow, daemon=True)
-        self._following.start()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until the process has ended and its result is shown; False when that takes longer."""
-        if self._following is None:
-            return True
-        self._following.join(seconds)
-        return not self._following.is_alive()
+        self.following = threading.Thread(target=self._follow, daemon=True)
+        self.following.start()
 
     def close(self) -> None:
         """Stop following; the process goes on, and its recommendations are stored."""

@@ -23,12 +23,7 @@ _REASONS = 8  # listed
 
 
 class ModelsPage(Page):
-    """The models that recommend in one project.
-
-    Attributes:
-        agreement, training, versions, weights, sample: the parts.
-        found: how the models stand, None before it has been read.
-    """
+    """The models that recommend in one project; `found` says how they stand, None before it has been read."""
 
     def __init__(self, project: Project) -> None:
         self.project, self.workspace = project, project.workspace
@@ -43,8 +38,7 @@ class ModelsPage(Page):
         self.sample = Part("A sample, side by side", self.draw_sample)
         parts = self.agreement, self.training, self.versions, self.weights, self.sample
         super().__init__(*parts, looking=self.agreement)
-        words = "Random groups that the model had not learned: your pick, and the model's."
-        self.sample.body.value = listed([words])
+        self.sample.body.value = listed(["Random groups that the model had not learned: your pick, and the model's."])
         self.look()
         if progress.is_running(self.workspace, retraining.NAME):
             self._follow(None)
@@ -152,8 +146,3 @@ class ModelsPage(Page):
             return PillowImage.open(io.BytesIO(thumbnails.read(self.workspace.thumbnails, sha256, path)))
         except (PickroomError, OSError):
             return None
-
-
-def open_models(project: Project) -> ModelsPage:
-    """The page of the models of a project; nothing is trained before a button is pressed."""
-    return ModelsPage(project)

@@ -19,38 +19,30 @@ from pickroom.store import copies, snapshot
 _TELL_S = 0.2  # between two counts on the line
 
 
-class StoppedError(PickroomError):
-    """The user stopped it."""
-
-
 class Work:
-    """The progress of a part's work as a line; the work stops at its next count when asked to.
-
-    Attributes:
-        doing: what is done now, in words.
-    """
+    """The progress of a part's work as a line; the work stops at its next count when asked to."""
 
     def __init__(self, doing: str, say: Callable[[str], None]) -> None:
         self._say, self._told, self._end = say, 0.0, threading.Event()
         self.phase(doing)
 
     def phase(self, doing: str) -> None:
-        """Say what begins now; raises StoppedError as `count`."""
+        """Say what begins now; raises as `count`."""
         self.doing = doing
         self.check()
         self._say(f"{doing}…")
 
     def count(self, done: int, of: int) -> None:
-        """Say how far it is; raises StoppedError where the work was asked to end."""
+        """Say how far it is; raises PickroomError where the work was asked to end."""
         self.check()
         if time.monotonic() - self._told > _TELL_S:
             self._told = time.monotonic()
             self._say(f"{self.doing}: {done:,} of {of:,}…")
 
     def check(self) -> None:
-        """Raise StoppedError where the work was asked to end."""
+        """Raise PickroomError where the work was asked to end."""
         if self._end.is_set():
-            raise StoppedError("stopped", doing=f"{self.doing[:1].lower()}{self.doing[1:]}", hint="it can begin again")
+            raise PickroomError("stopped", doing=f"{self.doing[:1].lower()}{self.doing[1:]}", hint="it can begin again")
 
     def end(self) -> None:
         """Ask the work to end."""
@@ -58,18 +50,14 @@ class Work:
 
 
 class Part(ipywidgets.VBox):
-    """A part of a page: a heading, what it shows, its controls, and the line under them.
+    """A part of a page: a heading, what it shows (`body`), its controls, and the line of what happened, or why not.
 
-    Attributes:
-        body: what it shows, an HTML widget.
-        line: what happened or why not, one line.
-        controls: its buttons and fields, disabled while it works; stop: the button that is there instead.
-        thread: of the work that was begun last, None before.
+    While it works, in `thread`, its controls are disabled, and `stop` is there where it can be stopped.
     """
 
     def __init__(self, title: str, *controls: ipywidgets.Widget) -> None:
         self.body, self.line, self.controls = ipywidgets.HTML(), ipywidgets.HTML(), controls
-        self.stop = button("Stop", self._press_stop)
+        self.stop = button("Stop", lambda: self._stop and self._work and self._stop(self._work))
         self.stop.layout.display = "none"
         self.thread: threading.Thread | None = None
         self._work: Work | None = None
@@ -138,16 +126,11 @@ class Part(ipywidgets.VBox):
         self.thread = threading.Thread(target=run, name=doing, daemon=True)
         self.thread.start()
 
-    def _press_stop(self) -> None:
-        if self._work is not None and self._stop is not None:
-            self._stop(self._work)
-
 
 class Page(ipywidgets.VBox):
-    """Parts one below the other. Work that runs when the page is closed continues to its end.
+    """Parts one below the other; `looking` reads something as the page opens.
 
-    Attributes:
-        parts: from the top; looking: the one that reads something as the page opens, None for none.
+    Work that runs when the page is closed continues to its end.
     """
 
     def __init__(self, *parts: Part, looking: Part | None = None) -> None:
@@ -162,16 +145,9 @@ class Page(ipywidgets.VBox):
             self.looking.thread.join()
 
 
-def button(text: str, press: Callable[[], Any], style: str = "", title: str = "") -> ipywidgets.Button:
-    """A button as wide as its text.
-
-    Args:
-        style: "primary", "danger" or "".
-        title: what it does, in a sentence, while the pointer is over it.
-    """
-    made = ipywidgets.Button(
-        description=text, button_style=style, tooltip=title or None, layout=ipywidgets.Layout(width="auto")
-    )
+def button(text: str, press: Callable[[], Any], style: str = "") -> ipywidgets.Button:
+    """A button as wide as its text; `style` is "primary", "danger" or ""."""
+    made = ipywidgets.Button(description=text, button_style=style, layout=ipywidgets.Layout(width="auto"))
     made.on_click(lambda _: press())
     return made
 

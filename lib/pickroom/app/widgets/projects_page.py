@@ -107,9 +107,8 @@ def _card(card: Card, query: Callable[[str, str], str]) -> str:
     name = escape(card.title or card.project_id)
     if card.problem:
         find = go(query(card.project_id, "folder"), "Choose its folder…") if card.away else ""
-        return (
-            f'<section><h2>{name}</h2><p class="problem">{escape(card.problem)}</p><p class="ways">{find}</p></section>'
-        )
+        why = f'<p class="problem">{escape(card.problem)}</p>'
+        return f'<section><h2>{name}</h2>{why}<p class="ways">{find}</p></section>'
     review = escape(query(card.project_id, "review"))
     shown = "".join(f'<img alt="" src="{picture_source(picture)}">' for picture in card.pictures)
     opens = f'<button class="open pictures" data-go="{review}" title="Open {name}" tabindex="-1">{shown}</button>'

@@ -42,12 +42,7 @@ _UNITS = {
 
 
 class ReportsPage(Page):
-    """Finish, report and batches of one project.
-
-    Attributes:
-        finishing, reporting, batches, room: the parts; `room` is the disk that can be freed, opened by its button.
-        undo: batch -> its button, of those shown that can be undone.
-    """
+    """Finish, report, batches and disk space of one project; `undo` has a button for each batch that can be undone."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -69,9 +64,8 @@ class ReportsPage(Page):
         self.batches.children = (heading, body, self._rows, *rest)
         super().__init__(self.finishing, self.reporting, self.batches, self.room, looking=self.finishing)
         self.originals.observe(lambda change: self.look(), "value")
-        self.room.body.value = listed(
-            ["This reads every archive back, and shows the sizes. Nothing is deleted before you press a button."]
-        )
+        words = "This reads every archive back, and shows the sizes. Nothing is deleted before you press a button."
+        self.room.body.value = listed([words])
         self.draw()
         self.look()
 
@@ -183,11 +177,6 @@ class ReportsPage(Page):
         self.children = [self._style, *self.parts]
 
 
-def open_reports(project: Project) -> ReportsPage:
-    """The page that finishes and reports on a project; it only looks until a button is pressed."""
-    return ReportsPage(project)
-
-
 def _contents(kinds: dict[str, int], folders: dict[str, int]) -> str:
     """What a batch did, and where its files are."""
     did = ", ".join(f"{count:,} {_UNITS[kind][count != 1]}" for kind, count in kinds.items() if kind in _UNITS)
@@ -238,16 +227,13 @@ def _row(share: Share, most: int) -> str:
 class ReclaimDesk(Part):
     """What the disk can do without. It only looks until a button is pressed.
 
-    Attributes:
-        planned: what was found at the last look, None while it is being taken.
-
     Args:
         project_ids: only these; none means every project.
     """
 
     def __init__(self, workspace: Workspace, project_ids: Sequence[str] = (), title: str = "") -> None:
         self.workspace, self.project_ids = workspace, tuple(project_ids)
-        self.planned: ReclaimPlan | None = None
+        self.planned: ReclaimPlan | None = None  # found at the last look, None while it is being taken
         self._asked = False
         self.trash = button("Move into the trash…", self._press_trash, "primary")
         self.back = button("Return", self._press_return)
@@ -262,15 +248,12 @@ class ReclaimDesk(Part):
         """Read everything that proves anything, and show what can go."""
 
         def work(_: Work) -> str:
-            self._plan()
+            self.planned = plan(self.workspace, self.project_ids)
             return "Nothing has been done." if self.planned and self.planned.items else ""
 
         self.planned, self._asked = None, False  # what was asked about may not be what would go
         self.start("Reading the archives back", work, self._draw)
         self._draw()
-
-    def _plan(self) -> None:
-        self.planned = plan(self.workspace, self.project_ids)
 
     def _press_trash(self) -> None:
         if self._asked:
@@ -298,7 +281,7 @@ class ReclaimDesk(Part):
             try:
                 size = execute(planned, self.workspace, hard=hard, progress=work.count)
             finally:
-                self._plan()  # what is left, read anew
+                self.planned = plan(self.workspace, self.project_ids)  # what is left, read anew
             what = f"{plural(len(planned.items), 'item')}, {format_bytes(size)}."
             later = "The space is free when the trash is emptied. Until then the files can be restored."
             return f"Deleted for good: {what}" if hard else f"In the trash: {what} {later}"
@@ -319,11 +302,5 @@ class ReclaimDesk(Part):
 
 
 def open_reclaim(project_ids: Sequence[str] = (), home: Path | str | None = None) -> Page:
-    """What the disk can do without, for a notebook's cell; nothing goes before a button is pressed.
-
-    Args:
-        project_ids: only these; none means every project.
-
-    Raises PickroomError where there is not a workspace.
-    """
+    """What the disk can do without, for a notebook's cell, see `ReclaimDesk`; PickroomError without a workspace."""
     return Page(ReclaimDesk(Workspace.find(home), project_ids))

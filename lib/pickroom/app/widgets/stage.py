@@ -48,11 +48,7 @@ _IMPORT = re.compile(r'from "\./(.+)";$', re.MULTILINE)
 
 
 def widget_module(name: str) -> str:
-    """A widget's ES module, with the modules of app/js that it imports as texts; app/js/load.js links them.
-
-    Args:
-        name: of the file whose default export is the widget.
-    """
+    """A file of app/js as a widget's ES module, with what it imports as texts; app/js/load.js links them."""
     loader = (_APP / "js" / "load.js").read_text(encoding="utf-8")
     return f"{loader}\nexport default () => load({json.dumps(_with_imports(name))});\n"
 

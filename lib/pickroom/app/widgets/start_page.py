@@ -23,10 +23,7 @@ By = Literal["stage", "similarity"]
 def open_start(project_id: str, images: Home = None, home: Home = None, by: By = "stage") -> ipywidgets.HTML:
     """Start `project_id` with the images of a folder, or with None only show the projects there are.
 
-    An existing project of that name is left as it is, and a line tells the user.
-
-    Args:
-        by: "similarity" groups, in a project that is there, what its names left out, by how the images look.
+    A project of that name is left as it is, but that "similarity" groups what its names left out by how images look.
     """
     workspace = Workspace.find(home)
     words = listed([*_start(workspace, project_id, images, by), *_projects(workspace)])
