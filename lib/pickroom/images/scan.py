@@ -187,11 +187,14 @@ def walk(
             names &= Companions(item.name for item in listing).images
         for item in listing:
             if item.name in names:
-                reason = _unfit(item)
-                if reason:
+                info = item.stat(follow_symlinks=False)
+                if not is_text(item.path):
+                    left_out.append(Ungrouped(directory, item.name, "name is not valid UTF-8: rename it"))
+                elif not stat.S_ISREG(info.st_mode):
+                    link = stat.S_ISLNK(info.st_mode)
+                    reason = "symbolic link: not followed" if link else "not a plain file"
                     left_out.append(Ungrouped(directory, item.name, reason))
                 else:
-                    info = item.stat(follow_symlinks=False)
                     entries.append(ListedImage(directory, item.name, info.st_size, info.st_mtime_ns))
     return entries, left_out
 
@@ -268,16 +271,6 @@ def list_images(project: Project) -> tuple[list[ListedImage], list[Ungrouped]]:
         entries += [one for one in inside if whole or extension_of(one.filename) in naming.RAW_EXTENSIONS]
         left_out += refused
     return sorted(entries, key=_place), left_out
-
-
-def _unfit(item: os.DirEntry[str]) -> str:
-    """Why a directory entry is not even opened; "" when it is a plain file with a storable name."""
-    if not is_text(item.path):
-        return "name is not valid UTF-8: rename it"
-    mode = item.stat(follow_symlinks=False).st_mode
-    if stat.S_ISLNK(mode):
-        return "symbolic link: not followed"
-    return "" if stat.S_ISREG(mode) else "not a plain file"
 
 
 def _same_stems(entries: Sequence[ListedImage]) -> list[Ungrouped]:

@@ -56,7 +56,12 @@ def make(folder: Path, sha256: str, source: Path, image: ImageFile | None = None
             image.draft("RGB", (1, 1))  # every byte of the pixels is read all the same
             decode.load_rgb(image, source)
             return size
-        preview = _made(image, source)
+        profile, scale = image.info.get("icc_profile"), LONG_SIDE / max(image.size)
+        # decoded at the smallest scale that holds the preview: it has the picture's own aspect ratio
+        image.draft("RGB", (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
+        # in sRGB, so that no viewer needs the profile
+        small = to_srgb(decode.load_rgb(image, source, long_side=LONG_SIDE), profile)
+        preview = decode.encode(small, "JPEG", quality=_QUALITY)
     target.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):  # another thread met the same content
         # not synced one by one: that was four fifths of a scan of small images; `read` knows a torn one
@@ -144,16 +149,6 @@ def _as_own_preview(image: ImageFile, source: Path) -> bytes | None:
     jfif = [content[:12] + bytes(2) for marker, content in head if marker == APP0 and content.startswith(_JFIF)]
     kept = [(APP0, content) for content in jfif[:1]] + kept  # without its thumbnail
     return b"\xff\xd8" + b"".join(map(written, kept)) + data[scans_at:end]
-
-
-def _made(image: ImageFile, source: Path) -> bytes:
-    """A preview's bytes, in sRGB, so that no viewer needs the profile."""
-    profile = image.info.get("icc_profile")
-    shrink = LONG_SIDE / max(image.size)
-    # decoded at the smallest scale that holds the preview: it has the picture's own aspect ratio
-    image.draft("RGB", (max(1, int(image.width * shrink)), max(1, int(image.height * shrink))))
-    small = to_srgb(decode.load_rgb(image, source, long_side=LONG_SIDE), profile)
-    return decode.encode(small, "JPEG", quality=_QUALITY)
 
 
 def to_srgb(rgb: PillowImage.Image, profile: bytes | None) -> PillowImage.Image:
