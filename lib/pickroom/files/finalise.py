@@ -74,10 +74,8 @@ def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequen
     with run_batch(project, connection, "finalising") as batch:
         now = utc_now()
         plans, deferred = plan(project, connection, group_ids, batch.number, now)
-        plans, skipped = batch.commit(
-            [op for item in plans for op in item.ops],
-            lambda: _write(connection, plans, deferred, batch.number, now),
-        )
+        ops = [op for item in plans for op in item.ops]
+        plans, skipped = batch.commit(ops, lambda: _write(connection, plans, deferred, batch.number, now))
         outcome = batch.run()
     going, done = [p for p in plans if p.held is None], set(outcome.done)
     counts: Counter[str] = Counter(p.route.outcome for p in going if p.group.group_id in done)

@@ -258,10 +258,9 @@ def _head(file: IO[bytes]) -> tuple[bytes, int] | None:
     None where it is none."""
     file.seek(0)
     head = file.read(8)
-    mark = _MARKS.get(head[:4])
-    return (
-        None if mark is None else (mark + head[4:], int.from_bytes(head[4:], "little" if mark[:1] == b"I" else "big"))
-    )
+    if (mark := _MARKS.get(head[:4])) is None:
+        return None
+    return mark + head[4:], int.from_bytes(head[4:], "little" if mark.startswith(b"I") else "big")
 
 
 def _directory(file: IO[bytes], head: bytes, offset: int) -> ImageFileDirectory_v2:

@@ -159,12 +159,9 @@ def scan(
                     misnamed += [f"{entry.path} ({held})"] if held else []
                 if progress:
                     progress(done, len(unread))
-    images.sort(key=_place)
-    left_out.sort(key=_place)
+    sorted_ones = tuple(sorted(images, key=_place)), tuple(sorted(left_out, key=_place))
     skipped = count_skipped(root, extensions, avoid, known)
-    return ScanResult(
-        tuple(images), tuple(left_out), entries, now_unreadable, captures, skipped, tuple(misnamed), pending
-    )
+    return ScanResult(*sorted_ones, entries, now_unreadable, captures, skipped, tuple(misnamed), pending)
 
 
 def walk(
@@ -249,9 +246,8 @@ def count_skipped(
             names = [item.name for item in listing]
             unread = [name for name in names if extension_of(name) in reasons and not is_image_name(name, allowed)]
             belonging = Companions(names).all if unread else set()
-            found.update(
-                extension_of(name) for name in unread if name not in belonging and (directory, name) not in known
-            )
+            left = (name for name in unread if name not in belonging and (directory, name) not in known)
+            found.update(map(extension_of, left))
     return tuple(Skipped(f".{extension}", count, reasons[extension]) for extension, count in sorted(found.items()))
 
 

@@ -171,7 +171,12 @@ def resources_after_crop(resources: bytes, cut: Cut) -> bytes:
         (length,) = struct.unpack_from(">I", resources, data_at)
         end = data_at + 4 + (length + 1 & ~1)
         content = resources[data_at + 4 : data_at + 4 + length]
-        changed = _changed_resource(number, content, cut) if len(content) == length else content
+        changed = content
+        if len(content) == length and number in _PATHS:
+            records = (content[place : place + _RECORD] for place in range(0, length, _RECORD))
+            changed = b"".join(_moved_record(record, cut) for record in records)
+        elif len(content) == length and number in (_GUIDES, _XMP_RESOURCE):
+            changed = (_moved_guides if number == _GUIDES else after_crop)(content, cut)
         if number in _UNTRUE:
             pass
         elif changed == content:
@@ -180,14 +185,6 @@ def resources_after_crop(resources: bytes, cut: Cut) -> bytes:
             kept += resources[at:data_at] + struct.pack(">I", len(changed)) + changed + bytes(len(changed) % 2)
         at = end
     return bytes(kept) + resources[at:]
-
-
-def _changed_resource(number: int, content: bytes, cut: Cut) -> bytes:
-    if number in _PATHS:
-        return b"".join(_moved_record(content[at : at + _RECORD], cut) for at in range(0, len(content), _RECORD))
-    if number == _GUIDES:
-        return _moved_guides(content, cut)
-    return after_crop(content, cut) if number == _XMP_RESOURCE else content
 
 
 def _moved_record(record: bytes, cut: Cut) -> bytes:
