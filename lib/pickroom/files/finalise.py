@@ -114,20 +114,23 @@ def plan(
 
 def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int, project: Project) -> GroupPlan:
     """The plan with its steps, or with the reason why the group is held back."""
-    held = disk.problem_with(item.group.images)
-    if held is not None:
-        return replace(item, held=held)
-    ops, choice = list[FileOp](), item.saved.choice
+    group, choice, in_place = item.group, item.saved.choice, project.manifest.in_place
+    ops, staying = list[FileOp](), tuple[str, ...]()
     try:
-        if (in_place := project.manifest.in_place) is None:
-            companions, mirror = disk.companions(item.group), project.is_mirrored
-            ops = routing.plan(item.group, item.route, companions, item.saved.shown, batch, mirror=mirror)
+        if (changed := disk.problem_with(group.images)) is not None:
+            raise HeldError(changed)
+        if in_place is None:
+            companions, mirror = disk.companions(group), project.is_mirrored
+            ops = routing.plan(group, item.route, companions, item.saved.shown, batch, mirror=mirror)
+            staying = disk.left_beside(group.directory, group.filenames)
         elif choice is not None:
-            ops = rating.steps(disk, item.group, item.route, dict(choice.stars), in_place, batch)
+            stars, begun = dict(choice.stars), FileOp(batch, routing.REVIEW, group.group_id, "write", None, None, "")
+            for place, (image, verdict) in enumerate(zip(group.images, routing.verdicts(item.route), strict=True)):
+                wanted = rating.rated(verdict, stars.get(place) if verdict in ("picked", "kept") else None)
+                ops.append(rating.step(disk, image.directory, image.filename, wanted, in_place, begun))
         disk.require_free(ops)
     except (HeldError, OSError) as error:
         return replace(item, held=held_reason(error))
-    staying = () if in_place else disk.left_beside(item.group.directory, item.group.filenames)
     return replace(item, ops=tuple(ops), staying=staying)
 
 

@@ -159,25 +159,11 @@ def write_step(batch: int, kind: str, unit: str, destination: str, text: str) ->
     return FileOp(batch, kind, unit, "write", None, destination, digest(text), content=text)
 
 
-def sidecar_text(
-    group_id: str, project_id: str, directory: str | None, filename: str, ai_route: str, box: CropBox | None
-) -> str:
-    """The sidecar's content (FORMATS.md, Sidecar); the same inputs give the same bytes.
-
-    Args:
-        directory: of the group, among the sources.
-    """
-    return json.dumps(
-        {
-            "group_id": group_id,
-            "project_id": project_id,
-            "needs_crop": True,
-            "ai_route": ai_route,
-            "ai_crop_coords": box.to_list() if box else None,
-            "filename": filename,
-            "directory": directory,
-        }
-    )
+def sidecar_text(of: Group | Decision, filename: str, ai_route: str, box: CropBox | None) -> str:
+    """The content of an image's sidecar (FORMATS.md, Sidecar); the same inputs give the same bytes."""
+    said = {"group_id": of.group_id, "project_id": of.project_id, "needs_crop": True, "ai_route": ai_route}
+    coordinates = box.to_list() if box else None
+    return json.dumps({**said, "ai_crop_coords": coordinates, "filename": filename, "directory": of.directory})
 
 
 def plan(
@@ -208,7 +194,7 @@ def plan(
         # the box of another image than the AI's pick would mean nothing (FORMATS.md, ai_crop_coords)
         own_pick = recommendation is not None and recommendation.selected_index == way.picked
         box = recommendation.offered_crop if own_pick and recommendation else None
-        text = sidecar_text(group.group_id, group.project_id, group.directory, filename, way.sidecar, box)
+        text = sidecar_text(group, filename, way.sidecar, box)
         destination = join(folders[way.picked], sidecar_name(filename))
         ops.append(write_step(batch, REVIEW, group.group_id, destination, text))
     return ops

@@ -286,8 +286,7 @@ def _set_aside(project: Project, path: str, own: str, decision: Decision, batch:
 
 def _write(project: Project, path: str, own: str, decision: Decision, batch: int) -> FileOp:
     route = "manual" if decision.user_action == "crop" else "suggestion"
-    named = (decision.group_id, decision.project_id, decision.directory, filename_of(path))
-    return write_step(batch, SIDECAR, path, own, sidecar_text(*named, route, decision.own_box))
+    return write_step(batch, SIDECAR, path, own, sidecar_text(decision, filename_of(path), route, decision.own_box))
 
 
 def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
