@@ -58,11 +58,8 @@ _OTHER_SHAPE = 0.03  # a preview whose aspect ratio differs more from the sensor
 
 def can_read(filename: str) -> bool:
     """Whether a file of this name can be read: any but a RAW file, and RAW files with the extra `raw`."""
-    if extension_of(filename) not in RAW_EXTENSIONS:
-        return True
     with suppress(MissingExtraError):
-        require_extra("raw", _DOING)
-        return True
+        return extension_of(filename) not in RAW_EXTENSIONS or bool(require_extra("raw", _DOING))
     return False
 
 
