@@ -17,7 +17,7 @@ from typing import TypeVar
 from pickroom.core import naming
 from pickroom.core.companions import Companions
 from pickroom.core.errors import LockedError, StoreError
-from pickroom.core.naming import filename_of, is_text, join, sidecar_name, source_folder, split, stem_of
+from pickroom.core.naming import is_text, join, sidecar_name, source_folder, split, stem_of
 from pickroom.core.records import CropBox, Decision, FileOp
 from pickroom.files.batch import Batch, run_batch
 from pickroom.files.journal import CROP, DROP, SIDECAR
@@ -264,29 +264,24 @@ def _rebuild(project: Project, connection: sqlite3.Connection, batch: Batch) -> 
     """
     faults = {fault.path: fault for fault in _sidecars(project, connection) if fault.known is not None}
     done: list[str] = []
-    for steps in (_set_aside, _write):
+    for aside in (True, False):
         batch, ops = Batch(connection, batch.folder), list[FileOp]()
-        for path, fault in faults.items():
+        for path, known in ((fault.path, fault.known) for fault in faults.values()):
             directory, name = split(path)
             own = join(directory, sidecar_name(name))
-            there = (project.root / own).exists()
             with suppress(OSError):  # a folder of that name, or a file that nobody may read: the next look names it
-                if fault.known is not None and there == (steps is _set_aside):
-                    ops.append(steps(project, path, own, fault.known.decision, batch.number))
+                there = (project.root / own).exists()
+                if aside and there:
+                    free = join(naming.STAGING, f"replaced-{batch.number}-{digest(path)[:16]}.decision")
+                    sha256 = atomic.sha256_of(project.root / own)
+                    ops.append(FileOp(batch.number, SIDECAR, path, "move", own, free, sha256))
+                elif not aside and not there and known is not None:
+                    route = "manual" if known.decision.user_action == "crop" else "suggestion"
+                    text = sidecar_text(known.decision, name, route, known.decision.own_box)
+                    ops.append(write_step(batch.number, SIDECAR, path, own, text))
         batch.plan(ops)
         done = batch.run().done
     return [faults[path] for path in done if path in faults]
-
-
-def _set_aside(project: Project, path: str, own: str, decision: Decision, batch: int) -> FileOp:
-    name = f"replaced-{batch}-{digest(path)[:16]}.decision"
-    sha256 = atomic.sha256_of(project.root / own)
-    return FileOp(batch, SIDECAR, path, "move", own, join(naming.STAGING, name), sha256)
-
-
-def _write(project: Project, path: str, own: str, decision: Decision, batch: int) -> FileOp:
-    route = "manual" if decision.user_action == "crop" else "suggestion"
-    return write_step(batch, SIDECAR, path, own, sidecar_text(decision, filename_of(path), route, decision.own_box))
 
 
 def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
