@@ -74,12 +74,6 @@ class _Job:
     ops: tuple[FileOp, ...]  # the steps; the first of a crop lacks its hash until it is rendered
     warning: str  # what the user must know of the crop, "" for nothing
 
-    @property
-    def product(self) -> str:
-        """The hash of the file in crop_cropped/; where images stay, of the sidecar that has the crop."""
-        made = join(mirrored(naming.CROPPED, self.order.directory), self.order.filename)
-        return next((op.sha256 for op in self.ops if op.destination == made), self.ops[0].sha256)
-
 
 def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Order]) -> CropResult:
     """Crop or drop waiting images. What is refused stays as it was, with its reason; the rest goes on.
@@ -280,7 +274,10 @@ def _write(connection: sqlite3.Connection, jobs: Sequence[_Job], batch: int) -> 
         operations.plan(connection, job.ops)
         (directory, name), group_id = split(job.order.unit), job.group_id
         if job.box is not None:
-            crop = Crop(batch, name, group_id, job.box, job.order.box_source, job.product, now, directory)
+            made = join(mirrored(naming.CROPPED, job.order.directory), name)
+            # the file in crop_cropped/; where images stay, the sidecar that has the crop
+            product = next((op.sha256 for op in job.ops if op.destination == made), job.ops[0].sha256)
+            crop = Crop(batch, name, group_id, job.box, job.order.box_source, product, now, directory)
             crops.insert(connection, crop)
             if group_id is not None:
                 decisions.set_crop(connection, group_id, crop)

@@ -139,9 +139,13 @@ def _write(
 ) -> tuple[list[GroupPlan], int]:
     """Write rows and steps; returns the plans as they went in, and how many groups were skipped."""
     stored = review_state.REVIEW.load(connection, [*(p.group.group_id for p in plans), *deferred])
-    plans = [_unless_changed(item, stored[item.group.group_id]) for item in plans]
     deferred = [g for g in deferred if (choice := stored[g].choice) is not None and choice.action == "skip"]
+    settled = []
     for item in plans:
+        found = stored[item.group.group_id]
+        if item.held is None and (found.choice, found.shown) != (item.saved.choice, item.saved.shown):
+            item = replace(item, held="another window chose anew while this was being finalised")
+        settled.append(item)
         if item.held is not None:
             review_state.hold(connection, item.group.group_id, item.held)
             continue
@@ -151,10 +155,10 @@ def _write(
     groups.defer(connection, deferred)
     for group_id in deferred:
         review_state.clear_skip(connection, group_id)
-    if any(item.held is None for item in plans):
+    if any(item.held is None for item in settled):
         review_state.REVIEW.log.clear(connection)
     review_state.REVIEW.forget_cursor(connection)  # what waits next may lie before where this batch ended
-    return plans, len(deferred)
+    return settled, len(deferred)
 
 
 def record_decision(
@@ -183,10 +187,3 @@ def record_decision(
     context = decisions.Context(group_id, batch, input, route.outcome, now, source, versions, spent)
     decisions.insert_context(connection, context)
     operations.plan(connection, ops)
-
-
-def _unless_changed(item: GroupPlan, stored: SavedChoice) -> GroupPlan:
-    """The plan, held back when another window has chosen anew since it was made: files were being checked."""
-    if item.held is not None or (stored.choice, stored.shown) == (item.saved.choice, item.saved.shown):
-        return item
-    return replace(item, held="another window chose anew while this was being finalised")
