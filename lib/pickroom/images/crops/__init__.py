@@ -29,11 +29,11 @@ from pickroom.images.crops import chunks, heif, jpeg, tiff, trailers, xmp
 from pickroom.images.crops.rdf import PacketError
 from pickroom.images.crops.regions import CropError, Cut
 
+# `check(image, data)` is asked before any pixel is read, and raises CropError where a crop would lose something; it
+# returns what no crop can have ("" for nothing), and what lies behind the picture
 Check = Callable[[Any, bytes], tuple[str, bytes]]
+# `encode(image, box, cut, data)` gives the crop's file; the box is in pixels of `image` as Pillow decodes it
 Encode = Callable[[Any, PixelBox, Cut, bytes], bytes]
-# Format -> (check, encode). `check(image, data)` is asked before any pixel is read, and raises CropError where a crop
-# would lose something; it returns what no crop can have ("" for nothing), and what lies behind the picture.
-# `encode(image, box, cut, data)` gives the crop's file; the box is in pixels of `image` as Pillow decodes it.
 _FORMATS: dict[str | None, tuple[Check, Encode]] = {
     "PNG": (chunks.check_png, chunks.encode_png),
     "JPEG": (jpeg.check, jpeg.encode),

@@ -46,6 +46,7 @@ _BMP_V5_SIZE, _BMP_KIND_AT = b"\x7c\0\0\0", 14 + 56  # bV5CSType, counted from t
 
 
 def check_png(image: ImageFile.ImageFile, data: bytes) -> tuple[str, bytes]:
+    """Refuse animations, 16-bit colour, and unknown chunks that are bound to their pixels (see `crops.Check`)."""
     if getattr(image, "n_frames", 1) > 1:
         raise CropError("animated PNG")
     depth, colour = _png_header(data)
@@ -155,6 +156,7 @@ def _profile_after_crop(text: bytes, cut: Cut) -> bytes:
 
 
 def check_webp(image: ImageFile.ImageFile, data: bytes) -> tuple[str, bytes]:
+    """Refuse animations (see `crops.Check`)."""
     if getattr(image, "n_frames", 1) > 1:
         raise CropError("animated WebP")
     return exif.SIGNATURE if any(kind == b"C2PA" for kind, _ in _webp_chunks(data)) else "", data[_webp_end(data) :]
@@ -207,6 +209,7 @@ def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def check_bmp(image: ImageFile.ImageFile, data: bytes) -> tuple[str, bytes]:
+    """Refuse transparency and colour profiles, which Pillow cannot write (see `crops.Check`)."""
     if image.mode == "RGBA":
         raise CropError("BMP with transparency, which Pillow cannot write")
     if data[14:18] == _BMP_V5_SIZE and data[_BMP_KIND_AT : _BMP_KIND_AT + 4] in _BMP_PROFILE_KINDS:

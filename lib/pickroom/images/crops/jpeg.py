@@ -72,6 +72,7 @@ def written(segment: Segment) -> bytes:
 
 
 def check(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[str, bytes]:
+    """Refuse further pictures, gain maps and layers, and lossless JPEG (see `crops.Check`)."""
     pictures = []  # behind the first one of an MPO file
     if isinstance(image, MpoImagePlugin.MpoImageFile):
         assert image.mpinfo is not None  # else Pillow would have taken it for a plain JPEG
