@@ -94,9 +94,7 @@ def plan(
 ) -> list[Placement]:
     """What applying these marks would do. Changes nothing; a dry run and the real one both look by this.
 
-    Args:
-        board: the kind of the journal's steps.
-        batch: the number to plan for.
+    `board` is the kind of the journal's steps, `batch` the number to plan for.
     """
     disk, in_place = DiskSnapshot(project.root), project.manifest.in_place
     known = images.known_hashes(connection)
@@ -150,8 +148,7 @@ def _is_same_time(now: int, then: int) -> bool:
 def place(project: Project, connection: sqlite3.Connection, board: BoardKind, paths: Collection[str]) -> PlaceResult:
     """Apply the marks of these images as one batch; marks are read from the store.
 
-    Raises:
-        LockedError, ProjectError, FileOperationError, StoreError: as `run_batch`.
+    Raises LockedError, ProjectError, FileOperationError and StoreError as `run_batch`.
     """
     with run_batch(project, connection, "moving marked images") as batch:
         wanted = [mark for mark in marks.waiting(connection, board) if mark.path in paths]

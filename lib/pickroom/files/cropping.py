@@ -78,8 +78,7 @@ class _Job:
 def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Order]) -> CropResult:
     """Crop or drop waiting images. What is refused stays as it was, with its reason; the rest goes on.
 
-    Raises:
-        LockedError, ProjectError, StoreError: as `run_batch`; images not yet committed have not moved.
+    Raises LockedError, ProjectError and StoreError as `run_batch`; images not yet committed have not moved.
     """
     result, in_place = CropResult(), project.manifest.in_place
     with run_batch(project, connection, "cropping", sweep=True) as batch:

@@ -68,8 +68,7 @@ class GroupPlan:
 def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequence[str]) -> FinaliseResult:
     """Finalise those of the groups that are decided; the others stay. Choices are read from the store.
 
-    Raises:
-        LockedError, ProjectError, FileOperationError, StoreError: as `run_batch`.
+    Raises LockedError, ProjectError, FileOperationError and StoreError as `run_batch`.
     """
     with run_batch(project, connection, "finalising") as batch:
         now = utc_now()
@@ -91,8 +90,7 @@ def plan(
 ) -> tuple[list[GroupPlan], list[str]]:
     """What finalising these groups would do, and which of them were skipped. Changes nothing.
 
-    Args:
-        batch: the finalise number to plan for; now: the time its rows will carry.
+    `batch` is the finalise number to plan for, `now` the time that its rows will carry.
     """
     waiting = groups.waiting_among(connection, group_ids)
     stored = review_state.REVIEW.load(connection, group_ids)

@@ -34,8 +34,7 @@ class Route:
 def route(choice: Choice, count: int, recommendation: Recommendation | None, *, crop_seen: bool = True) -> Route | None:
     """The route of a group of `count` images; None while it is undecided or skipped.
 
-    Args:
-        crop_seen: False for a blind choice: a crop that was not shown was neither accepted nor refused.
+    `crop_seen` is False for a blind choice: a crop that was not shown was neither accepted nor refused.
     """
     if choice.action not in ("keep", "reject", "approve", "crop"):
         return None
@@ -80,11 +79,7 @@ RATED: Mapping[Verdict, str] = {
 
 
 def words(route: Route | None, *, in_place: bool = False) -> str:
-    """The route in words, images numbered from 1, as shown under the group.
-
-    Args:
-        in_place: images are rated and stay.
-    """
+    """The route in words, images numbered from 1, as shown under the group; `in_place` they are rated and stay."""
     if route is None:
         return "Undecided: every image stays where it is"
     if route.outcome == "keep":
@@ -113,11 +108,7 @@ def _numbers(route: Route, places: Set[int]) -> str:
 def decision(
     group: Group, choice: Choice, recommendation: Recommendation | None, timestamp: str, *, crop_seen: bool = True
 ) -> Decision | None:
-    """The row a choice becomes, of the images on screen; None for a kept or undecided group, which has none.
-
-    Args:
-        crop_seen: as in `route`.
-    """
+    """The row a choice becomes, of the images on screen; None for a kept or undecided group; see `route`."""
     way = route(choice, len(group.images), recommendation, crop_seen=crop_seen)
     if way is None or way.outcome == "keep":
         return None

@@ -47,8 +47,7 @@ class Sidecar:
 def waiting_folders(project: Project) -> list[str]:
     """The folders whose images wait for a crop, relative to the root: those that are there, and all below them.
 
-    Raises:
-        OSError: one of them cannot be listed.
+    Raises OSError where one of them cannot be listed.
     """
     found, ahead = [], [name for name in reversed(naming.WAITING_FOLDERS) if (project.root / name).is_dir()]
     while ahead:
@@ -62,9 +61,8 @@ def waiting_folders(project: Project) -> list[str]:
 def read(project: Project, connection: sqlite3.Connection, directory: str, filename: str) -> Sidecar | None:
     """The sidecar of an image; where it has none, what the database says; None when no crop of it is waited for.
 
-    Raises:
-        HeldError: the sidecar is not a JSON object, names another file, project or group, or is unreadable; or there
-            is none, and the image is not the one that was picked.
+    Raises HeldError where the sidecar is not a JSON object, names another file, project or group, or is unreadable; or
+    there is none, and the image is not the one that was picked.
     """
     if project.manifest.in_place is not None:
         return from_database(project, connection, directory, filename)
@@ -108,10 +106,8 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
 def from_database(project: Project, connection: sqlite3.Connection, directory: str, filename: str) -> Sidecar | None:
     """What the sidecar of an image would say; None when no decision waits for a crop of it, or it is not clear which.
 
-    In a mirrored project its folder says which of those of its name, else its content.
-
-    Raises:
-        HeldError: one waits for it, but the image cannot be read or is not the one that was picked.
+    In a mirrored project its folder says which of those of its name, else its content. Raises HeldError where one waits
+    for it, but the image cannot be read or is not the one that was picked.
     """
     waiting = _sound(decisions.waiting_crops, connection, filename) if is_text(filename) else []
     below = source_folder(directory)
@@ -317,11 +313,7 @@ def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
 
 
 def _unknown(project: Project, name: str, units: Sequence[str], what: str) -> Fault:
-    """A row that nothing closes, and what the user must do.
-
-    Args:
-        units: where the image may be below the folder that holds it.
-    """
+    """A row that nothing closes, and what the user must do; `units` are where the image may be below its folder."""
     waiting, originals, cropped = f"{naming.WAITING_FOLDERS[0]}/", naming.CROP_ORIGINALS, naming.CROPPED
     for unit in units:
         places = [folder for folder in naming.OWNED_FOLDERS if (project.root / folder / unit).is_file()]

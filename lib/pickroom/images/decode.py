@@ -67,10 +67,8 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
     """Open a file and check what its header says; pixels are not read yet. The caller closes it.
 
     Of the formats that are read the content decides, whatever the file's extension; but only where the extension is a
-    RAW file's is it read as one, since most are TIFF files, too.
-
-    Raises:
-        ImageError: zero bytes, not an image, mislabelled (another format), huge, or not readable at all.
+    RAW file's is it read as one, since most are TIFF files, too. Raises ImageError where it has zero bytes, is
+    not an image, mislabelled (another format), huge, or not readable at all.
     """
     try:
         size = path.stat().st_size
@@ -110,9 +108,7 @@ def says_otherwise(path: Path, image: PillowImage.Image) -> bool:
 def content_hash(path: Path) -> str:
     """The SHA-256 of an image file, hex; what is not an image shows in its header, and is not read to its end.
 
-    Raises:
-        ImageError: see `open_image`.
-        OSError: the file cannot be read.
+    Raises ImageError as `open_image`; OSError where the file cannot be read.
     """
     open_image(path).close()
     return atomic.sha256_of(path)
@@ -224,8 +220,7 @@ def read_rgb(path: Path, *, draft: int | None = None, max_pixels: int = MAX_PIXE
 def load_rgb(image: PillowImage.Image, path: Path, *, long_side: int | None = None) -> PillowImage.Image:
     """Decode an opened image to upright RGB; raises ImageError as `read_rgb` does.
 
-    Args:
-        long_side: make it small before it is turned, to at most so many pixels a side. None keeps its size.
+    With `long_side` it is made small before it is turned, to at most so many pixels a side.
     """
     try:
         with room_for(image):
@@ -362,11 +357,7 @@ def short(error: Exception) -> str:
 
 
 def encode(image: PillowImage.Image, kind: str, **options: Any) -> bytes:
-    """The image as the bytes of a file.
-
-    Args:
-        kind: Pillow's name of the format; options: as it takes them.
-    """
+    """The image as the bytes of a file; `kind` is Pillow's name of the format, which takes the options."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

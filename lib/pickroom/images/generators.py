@@ -39,11 +39,7 @@ _WITHIN = ("sui_image_params", "image", "invokeai_metadata", "sd-metadata")  # o
 
 
 def read_texts(texts: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a picture's texts, generators' taken apart, all others by their own keys.
-
-    Args:
-        texts: key -> text, as they are in PNG and EXIF.
-    """
+    """The fields of a picture's texts (key -> text), generators' taken apart, all others by their own keys."""
     found: list[tuple[int, dict[str, str]]] = []  # infotext says best what was asked for, a graph worst
     fields: dict[str, str] = {}
     for key, text in texts.items():

@@ -66,8 +66,7 @@ def can_read(filename: str) -> bool:
 def open_raw(path: Path) -> "RawFile | None":
     """Open a RAW file; None where LibRaw says that it is none. The caller closes it.
 
-    Raises:
-        ImageError: the extra is not installed, or the file is truncated or cannot be read.
+    Raises ImageError where the extra is not installed, or the file is truncated or cannot be read.
     """
     try:
         rawpy = require_extra("raw", _DOING)

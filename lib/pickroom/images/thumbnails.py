@@ -37,14 +37,8 @@ def thumbnail_path(folder: Path, sha256: str) -> Path:
 def make(folder: Path, sha256: str, source: Path, image: ImageFile | None = None) -> tuple[int, int]:
     """Decode an image wholly, keep its preview where it needs one, and return its upright (width, height) in pixels.
 
-    Decoding to the end is what finds truncated files, so a scan calls this even to no other purpose.
-
-    Args:
-        image: the file, where it is open already.
-
-    Raises:
-        ImageError: the image cannot be read.
-        OSError: the preview cannot be written.
+    Decoding to the end is what finds truncated files, so a scan calls this even to no other purpose. `image` is the
+    file, where it is open already. Raises ImageError where it cannot be read, OSError where no preview can be written.
     """
     if image is None:
         with decode.open_image(source) as image:
@@ -83,11 +77,7 @@ def read(folder: Path, sha256: str, source: Path) -> bytes:
 
 
 def open_preview(folder: Path, sha256: str, source: Path, *, draft: int | None = None) -> PillowImage.Image:
-    """The preview as an RGB picture; raises as `make` does.
-
-    Args:
-        draft: as of `decode.read_rgb`.
-    """
+    """The preview as an RGB picture; `draft` as of `decode.read_rgb`. Raises as `make` does."""
     with PillowImage.open(io.BytesIO(read(folder, sha256, source))) as preview:
         if draft:
             preview.draft("RGB", (draft, draft))

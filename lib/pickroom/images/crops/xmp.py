@@ -76,8 +76,7 @@ _PER_PIXEL = 32  # guides are in these parts of a pixel
 def after_crop(packet: bytes, cut: Cut) -> bytes:
     """A packet as it is true of the crop; one in which nothing changes is given back byte for byte.
 
-    Raises:
-        PacketError: it cannot be read, and names something that a crop changes.
+    Raises PacketError where it cannot be read, and names something that a crop changes.
     """
     return jpeg_after_crop(packet, b"", cut)[0]
 
@@ -157,10 +156,7 @@ def _is_box(node: Node, applied: bool) -> bool:
 def resources_after_crop(resources: bytes, cut: Cut) -> bytes:
     """Photoshop's resources without previews and slices, paths and guides moved with the picture.
 
-    What cannot be followed stays.
-
-    Raises:
-        PacketError: as `after_crop`, for a packet among them.
+    What cannot be followed stays. Raises PacketError as `after_crop`, for a packet among them.
     """
     kept, at = bytearray(), 0
     while resources[at : at + 4] in _SIGNATURES and at + 12 <= len(resources):
