@@ -310,7 +310,7 @@ def test_chunks_of_a_webp_stay_in_their_order(tmp_path: Path) -> None:
     data = source.read_bytes()
     body = data[12:] + b"note\5\0\0\0hello\0" + b"C2PA\4\0\0\0sign"
     source.write_bytes(b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body + b"behind")
-    kinds = [kind for kind, _ in crops.webp._chunks(crops.render(source, BOX))]
+    kinds = [kind for kind, _ in crops.chunks._webp_chunks(crops.render(source, BOX))]
     assert kinds == [b"VP8X", b"ALPH", b"VP8 ", b"EXIF", b"XMP ", b"note"]
     assert crops.render(source, BOX).endswith(b"behind") and cropped(source).mode == "RGBA"
 

@@ -19,7 +19,6 @@ from pickroom.files.preflight import DiskSnapshot, HeldError, held_reason, left_
 from pickroom.files.routing import RATED, Verdict
 from pickroom.storage import atomic
 from pickroom.store import groups, images, marks, operations
-from pickroom.store.images import Stat
 from pickroom.store.marks import BoardKind, Mark
 from pickroom.store.workspace import Project
 
@@ -95,62 +94,48 @@ def plan(
 ) -> list[Placement]:
     """What applying these marks would do. Changes nothing; a dry run and the real one both look by this.
 
-    Args:
-        board: the kind of the journal's steps.
-        batch: the number to plan for.
+    `board` is the kind of the journal's steps, `batch` the number to plan for.
     """
-    disk = DiskSnapshot(project.root)
+    disk, in_place = DiskSnapshot(project.root), project.manifest.in_place
     known = images.known_hashes(connection)
     refused = unavailable_images(project, connection, [mark.path for mark in wanted])
-    mirror, sorted_into = project.is_mirrored, marks.folders(connection) if board == SORT else []
+    sorted_into = marks.folders(connection) if board == SORT else []
     placements = []
     for mark in wanted:
-        folder = mark.folder
-        if mirror:  # below it, the image's sub-folder, without the sorter's folder that it lies in so far
-            below = source_folder(mark.directory)
-            first, _, rest = below.partition("/")
-            folder = mirrored(folder, rest if first in sorted_into else below)
+        directory, name, path = mark.directory, mark.filename, project.path(mark.directory, mark.filename)
         try:
             if mark.path in refused:
                 raise HeldError(refused[mark.path])
-            ops = _steps(project, disk, known, mark, folder, board, batch)
+            if path.is_symlink() or not path.is_file():
+                raise HeldError("it has vanished since it was marked")
+            info = path.stat()
+            if info.st_size != mark.file_size or not _is_same_time(info.st_mtime_ns, mark.mtime_ns):
+                raise HeldError("it has changed since it was marked: look at it and mark it again")
+            if disk.companions_in(directory).shares_stem(name):
+                raise HeldError(f"ambiguous stem: another image is named {stem_of(name)} too")
+            if in_place is not None:
+                if mark.folder not in _VERDICTS:
+                    raise HeldError("a project that is rated in place keeps images, or sets them aside: clear its mark")
+                begun = FileOp(batch, board, mark.path, "write", None, None, "")
+                rated = rating.rated(_VERDICTS[mark.folder])
+                ops, staying = [rating.step(disk, directory, name, rated, in_place, begun)], tuple[str, ...]()
+            else:
+                folder = mark.folder
+                if project.is_mirrored:
+                    # below it, the image's sub-folder, without the sorter's folder that it lies in so far
+                    below = source_folder(directory)
+                    first, _, rest = below.partition("/")
+                    folder = mirrored(folder, rest if first in sorted_into else below)
+                sha256 = known.get((name, info.st_size, info.st_mtime_ns)) or atomic.sha256_of(path)
+                files = [(name, sha256), *disk.companions_of(directory, name)]
+                ends = [(join(directory, file), join(folder, file), content) for file, content in files]
+                ops = [FileOp(batch, board, mark.path, "move", *places) for places in ends]
+                staying = disk.left_beside(directory, [name])
             disk.require_free(ops)
-            staying = () if project.manifest.in_place else disk.left_beside(mark.directory, [mark.filename])
-            placements.append(Placement(mark, ops, staying=staying))
+            placements.append(Placement(mark, tuple(ops), staying=staying))
         except (HeldError, OSError) as error:
             placements.append(Placement(mark, held=held_reason(error)))
     return placements
-
-
-def _steps(
-    project: Project,
-    disk: DiskSnapshot,
-    known: dict[Stat, str],
-    mark: Mark,
-    folder: str,
-    board: BoardKind,
-    batch: int,
-) -> tuple[FileOp, ...]:
-    """The steps of one mark; raises HeldError, or OSError as `DiskSnapshot.companions_of`."""
-    path = project.path(mark.directory, mark.filename)
-    if path.is_symlink() or not path.is_file():
-        raise HeldError("it has vanished since it was marked")
-    info = path.stat()
-    if info.st_size != mark.file_size or not _is_same_time(info.st_mtime_ns, mark.mtime_ns):
-        raise HeldError("it has changed since it was marked: look at it and mark it again")
-    if disk.companions_in(mark.directory).shares_stem(mark.filename):
-        raise HeldError(f"ambiguous stem: another image is named {stem_of(mark.filename)} too")
-    if project.manifest.in_place is not None:
-        if mark.folder not in _VERDICTS:
-            raise HeldError("a project that is rated in place keeps images, or sets them aside: clear its mark")
-        wanted, begun = rating.rated(_VERDICTS[mark.folder]), FileOp(batch, board, mark.path, "write", None, None, "")
-        return (rating.step(disk, mark.directory, mark.filename, wanted, project.manifest.in_place, begun),)
-    sha256 = known.get((mark.filename, info.st_size, info.st_mtime_ns)) or atomic.sha256_of(path)
-    files = [(mark.filename, sha256), *disk.companions_of(mark.directory, mark.filename)]
-    return tuple(
-        FileOp(batch, board, mark.path, "move", join(mark.directory, name), join(folder, name), content)
-        for name, content in files
-    )
 
 
 def _is_same_time(now: int, then: int) -> bool:
@@ -163,8 +148,7 @@ def _is_same_time(now: int, then: int) -> bool:
 def place(project: Project, connection: sqlite3.Connection, board: BoardKind, paths: Collection[str]) -> PlaceResult:
     """Apply the marks of these images as one batch; marks are read from the store.
 
-    Raises:
-        LockedError, ProjectError, FileOperationError, StoreError: as `run_batch`.
+    Raises LockedError, ProjectError, FileOperationError and StoreError as `run_batch`.
     """
     with run_batch(project, connection, "moving marked images") as batch:
         wanted = [mark for mark in marks.waiting(connection, board) if mark.path in paths]

@@ -74,18 +74,11 @@ class _Job:
     ops: tuple[FileOp, ...]  # the steps; the first of a crop lacks its hash until it is rendered
     warning: str  # what the user must know of the crop, "" for nothing
 
-    @property
-    def product(self) -> str:
-        """The hash of the file in crop_cropped/; where images stay, of the sidecar that has the crop."""
-        made = join(mirrored(naming.CROPPED, self.order.directory), self.order.filename)
-        return next((op.sha256 for op in self.ops if op.destination == made), self.ops[0].sha256)
-
 
 def submit(project: Project, connection: sqlite3.Connection, orders: Sequence[Order]) -> CropResult:
     """Crop or drop waiting images. What is refused stays as it was, with its reason; the rest goes on.
 
-    Raises:
-        LockedError, ProjectError, StoreError: as `run_batch`; images not yet committed have not moved.
+    Raises LockedError, ProjectError and StoreError as `run_batch`; images not yet committed have not moved.
     """
     result, in_place = CropResult(), project.manifest.in_place
     with run_batch(project, connection, "cropping", sweep=True) as batch:
@@ -133,27 +126,41 @@ def _reason(error: Exception) -> str:
 
 
 def _check(project: Project, connection: sqlite3.Connection, disk: DiskSnapshot, order: Order, batch: int) -> _Job:
-    """Compare one order with disk and database; raises on any difference."""
-    source = project.path(order.directory, order.filename)
-    waits = order.directory.partition("/")[0] in naming.WAITING_FOLDERS and naming.stays_inside(order.directory)
-    is_image = waits and order.filename in disk.companions_in(order.directory).images
+    """Compare one order with disk and database, and plan its steps; raises on any difference."""
+    (directory, name), unit = (order.directory, order.filename), order.unit
+    source = project.path(directory, name)
+    waits = directory.partition("/")[0] in naming.WAITING_FOLDERS and naming.stays_inside(directory)
+    is_image = waits and name in disk.companions_in(directory).images
     if not is_image or source.is_symlink() or not source.is_file():
-        raise HeldError(f"no such image waits in {' or '.join(f'{name}/' for name in naming.WAITING_FOLDERS)}")
-    sidecar = sidecars.read(project, connection, order.directory, order.filename)
+        raise HeldError(f"no such image waits in {' or '.join(f'{folder}/' for folder in naming.WAITING_FOLDERS)}")
+    sidecar = sidecars.read(project, connection, directory, name)
     sha256 = atomic.sha256_of(source)
-    earlier = crops.by_content(connection, *split(order.unit), sha256)
-    box, left_out, frame = order.box, "", None
+    earlier = crops.by_content(connection, *split(unit), sha256)
+    box, left_out, frame, kind = order.box, "", None, DROP
+    # a crop that is opened again is not an original: it goes to delete_staging
+    away, ops = naming.STAGING if box is None or earlier is not None else naming.CROP_ORIGINALS, list[FileOp]()
     if box is not None:
-        frame = raw_frame(source)
+        frame, kind = raw_frame(source), CROP
         left_out = "" if frame else rendering.check_croppable(source)
         if earlier is not None:
             box = box if frame else compose(earlier.box, box)
         elif sidecar is not None:
             _require_size(source, sidecar.decision)
-    group_id = sidecar.decision.group_id if sidecar else earlier.group_id if earlier else None
-    ops = _steps(disk, order, batch, sha256, sidecar, again=earlier is not None, rendered=frame is None)
+        if frame is not None:  # a RAW file goes to crop_cropped/ itself
+            away = naming.CROPPED
+        else:
+            made = join(mirrored(naming.CROPPED, directory), name)
+            ops.append(FileOp(batch, kind, unit, "move", partial_path(batch, unit), made, sha256=""))
+    for file, content in [(name, sha256), *disk.companions_of(directory, name)]:
+        if file != sidecar_name(name):
+            ends = join(directory, file), join(mirrored(away, directory), file)
+            ops.append(FileOp(batch, kind, unit, "move", *ends, content))
+    if sidecar is not None and sidecar.text is not None:
+        path, text = join(directory, sidecar_name(name)), sidecar.text
+        ops.append(FileOp(batch, kind, unit, "remove", path, None, digest(text), content=text))
     if box is not None and frame is not None:
-        ops = crop_in_sidecar(disk, join(order.directory, order.filename), box, frame, ops)
+        ops = crop_in_sidecar(disk, join(directory, name), box, frame, ops)
+    group_id = sidecar.decision.group_id if sidecar else earlier.group_id if earlier else None
     return _Job(order, group_id, box, tuple(ops), left_out and f"the crop is without its {left_out}")
 
 
@@ -185,39 +192,6 @@ def _check_in_place(
     written = xmp.properties((op.content or "").encode(), cut) == cut
     warning = "" if written else f"{op.destination} is of a RAW file: the crop is in the database only"
     return _Job(order, waits.decision.group_id, order.box, (op,), warning)
-
-
-def _steps(
-    disk: DiskSnapshot,
-    order: Order,
-    batch: int,
-    sha256: str,
-    sidecar: sidecars.Sidecar | None,
-    *,
-    again: bool,
-    rendered: bool,
-) -> list[FileOp]:
-    """The journal of one order. A crop opened again (`again`) is not an original: it goes to delete_staging.
-
-    Args:
-        rendered: False for a RAW file: it goes to crop_cropped/ itself.
-    """
-    name, kind = order.filename, DROP if order.box is None else CROP
-    away = mirrored(naming.STAGING if order.box is None or again else naming.CROP_ORIGINALS, order.directory)
-    unit, ops = order.unit, []
-    if order.box is not None and not rendered:
-        away = mirrored(naming.CROPPED, order.directory)
-    elif order.box is not None:
-        made = join(mirrored(naming.CROPPED, order.directory), name)
-        ops.append(FileOp(batch, kind, unit, "move", partial_path(batch, unit), made, sha256=""))
-    files = [(name, sha256), *disk.companions_of(order.directory, name)]
-    for file, content in files:
-        if file != sidecar_name(name):
-            ops.append(FileOp(batch, kind, unit, "move", join(order.directory, file), join(away, file), content))
-    if sidecar is not None and sidecar.text is not None:
-        path, text = join(order.directory, sidecar_name(name)), sidecar.text
-        ops.append(FileOp(batch, kind, unit, "remove", path, None, digest(text), content=text))
-    return ops
 
 
 def raw_frame(source: Path) -> xmp.StoredFrame | None:
@@ -299,7 +273,10 @@ def _write(connection: sqlite3.Connection, jobs: Sequence[_Job], batch: int) -> 
         operations.plan(connection, job.ops)
         (directory, name), group_id = split(job.order.unit), job.group_id
         if job.box is not None:
-            crop = Crop(batch, name, group_id, job.box, job.order.box_source, job.product, now, directory)
+            made = join(mirrored(naming.CROPPED, job.order.directory), name)
+            # the file in crop_cropped/; where images stay, the sidecar that has the crop
+            product = next((op.sha256 for op in job.ops if op.destination == made), job.ops[0].sha256)
+            crop = Crop(batch, name, group_id, job.box, job.order.box_source, product, now, directory)
             crops.insert(connection, crop)
             if group_id is not None:
                 decisions.set_crop(connection, group_id, crop)

@@ -68,16 +68,13 @@ class GroupPlan:
 def finalise(project: Project, connection: sqlite3.Connection, group_ids: Sequence[str]) -> FinaliseResult:
     """Finalise those of the groups that are decided; the others stay. Choices are read from the store.
 
-    Raises:
-        LockedError, ProjectError, FileOperationError, StoreError: as `run_batch`.
+    Raises LockedError, ProjectError, FileOperationError and StoreError as `run_batch`.
     """
     with run_batch(project, connection, "finalising") as batch:
         now = utc_now()
         plans, deferred = plan(project, connection, group_ids, batch.number, now)
-        plans, skipped = batch.commit(
-            [op for item in plans for op in item.ops],
-            lambda: _write(connection, plans, deferred, batch.number, now),
-        )
+        ops = [op for item in plans for op in item.ops]
+        plans, skipped = batch.commit(ops, lambda: _write(connection, plans, deferred, batch.number, now))
         outcome = batch.run()
     going, done = [p for p in plans if p.held is None], set(outcome.done)
     counts: Counter[str] = Counter(p.route.outcome for p in going if p.group.group_id in done)
@@ -93,8 +90,7 @@ def plan(
 ) -> tuple[list[GroupPlan], list[str]]:
     """What finalising these groups would do, and which of them were skipped. Changes nothing.
 
-    Args:
-        batch: the finalise number to plan for; now: the time its rows will carry.
+    `batch` is the finalise number to plan for, `now` the time that its rows will carry.
     """
     waiting = groups.waiting_among(connection, group_ids)
     stored = review_state.REVIEW.load(connection, group_ids)
@@ -116,20 +112,23 @@ def plan(
 
 def _plan_group(disk: DiskSnapshot, item: GroupPlan, batch: int, project: Project) -> GroupPlan:
     """The plan with its steps, or with the reason why the group is held back."""
-    held = disk.problem_with(item.group.images)
-    if held is not None:
-        return replace(item, held=held)
-    ops, choice = list[FileOp](), item.saved.choice
+    group, choice, in_place = item.group, item.saved.choice, project.manifest.in_place
+    ops, staying = list[FileOp](), tuple[str, ...]()
     try:
-        if (in_place := project.manifest.in_place) is None:
-            companions, mirror = disk.companions(item.group), project.is_mirrored
-            ops = routing.plan(item.group, item.route, companions, item.saved.shown, batch, mirror=mirror)
+        if (changed := disk.problem_with(group.images)) is not None:
+            raise HeldError(changed)
+        if in_place is None:
+            companions, mirror = disk.companions(group), project.is_mirrored
+            ops = routing.plan(group, item.route, companions, item.saved.shown, batch, mirror=mirror)
+            staying = disk.left_beside(group.directory, group.filenames)
         elif choice is not None:
-            ops = rating.steps(disk, item.group, item.route, dict(choice.stars), in_place, batch)
+            stars, begun = dict(choice.stars), FileOp(batch, routing.REVIEW, group.group_id, "write", None, None, "")
+            for place, (image, verdict) in enumerate(zip(group.images, routing.verdicts(item.route), strict=True)):
+                wanted = rating.rated(verdict, stars.get(place) if verdict in ("picked", "kept") else None)
+                ops.append(rating.step(disk, image.directory, image.filename, wanted, in_place, begun))
         disk.require_free(ops)
     except (HeldError, OSError) as error:
         return replace(item, held=held_reason(error))
-    staying = () if in_place else disk.left_beside(item.group.directory, item.group.filenames)
     return replace(item, ops=tuple(ops), staying=staying)
 
 
@@ -138,9 +137,13 @@ def _write(
 ) -> tuple[list[GroupPlan], int]:
     """Write rows and steps; returns the plans as they went in, and how many groups were skipped."""
     stored = review_state.REVIEW.load(connection, [*(p.group.group_id for p in plans), *deferred])
-    plans = [_unless_changed(item, stored[item.group.group_id]) for item in plans]
     deferred = [g for g in deferred if (choice := stored[g].choice) is not None and choice.action == "skip"]
+    settled = []
     for item in plans:
+        found = stored[item.group.group_id]
+        if item.held is None and (found.choice, found.shown) != (item.saved.choice, item.saved.shown):
+            item = replace(item, held="another window chose anew while this was being finalised")
+        settled.append(item)
         if item.held is not None:
             review_state.hold(connection, item.group.group_id, item.held)
             continue
@@ -150,10 +153,10 @@ def _write(
     groups.defer(connection, deferred)
     for group_id in deferred:
         review_state.clear_skip(connection, group_id)
-    if any(item.held is None for item in plans):
+    if any(item.held is None for item in settled):
         review_state.REVIEW.log.clear(connection)
     review_state.REVIEW.forget_cursor(connection)  # what waits next may lie before where this batch ended
-    return plans, len(deferred)
+    return settled, len(deferred)
 
 
 def record_decision(
@@ -182,10 +185,3 @@ def record_decision(
     context = decisions.Context(group_id, batch, input, route.outcome, now, source, versions, spent)
     decisions.insert_context(connection, context)
     operations.plan(connection, ops)
-
-
-def _unless_changed(item: GroupPlan, stored: SavedChoice) -> GroupPlan:
-    """The plan, held back when another window has chosen anew since it was made: files were being checked."""
-    if item.held is not None or (stored.choice, stored.shown) == (item.saved.choice, item.saved.shown):
-        return item
-    return replace(item, held="another window chose anew while this was being finalised")

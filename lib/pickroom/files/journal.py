@@ -240,9 +240,8 @@ def _take_unit(folder: ImageFolder, ops: Sequence[FileOp], verify: bool) -> File
 def _vanished(folder: ImageFolder, ops: Sequence[FileOp]) -> list[FileOp]:
     """The steps of a unit whose files are gone: in neither place, and for certain never moved.
 
-    Raises:
-        FileOperationError: a folder has gone, or a file in neither place may have been moved. It may lie on a disk that
-            is away: nothing of the unit is touched until that is back.
+    Raises FileOperationError where a folder has gone, or a file in neither place may have been moved. It may lie on a
+    disk that is away: nothing of the unit is touched until that is back.
     """
     folder.require(ops)
     lost = moves.lost(folder.root, ops)

@@ -109,8 +109,7 @@ def holds_anything(folder: Path) -> bool:
 def make_folder(root: Path, folder: str, descriptor: int | None = None) -> None:
     """Make a folder below the root, given relative to it; never the root: nothing may be made where a disk was.
 
-    Args:
-        descriptor: of the root, where it is held open: by it nothing is made in another folder of that name.
+    `descriptor` is the root's, where it is held open: by it nothing is made in another folder of that name.
     """
     if os.path.isdir(root / folder):
         return
@@ -124,8 +123,7 @@ def make_folder(root: Path, folder: str, descriptor: int | None = None) -> None:
 def lost(root: Path, ops: Iterable[FileOp]) -> list[FileOp]:
     """The moves whose file is neither where it was nor where it was to go, and has left no copy there either.
 
-    Raises:
-        FileOperationError: the disk does not say.
+    Raises FileOperationError where the disk does not say.
     """
     moved = [op for op in ops if op.op == "move" and _is_inside(op)]
     return [op for op in moved if _where(root, op) == (False, False) and _copy_left(root, op) is None]

@@ -45,8 +45,7 @@ def left_in_words(paths: Sequence[str]) -> list[str]:
 def require_images(project: Project, connection: sqlite3.Connection, doing: str, hint: str) -> None:
     """Refuse a folder in which no image is where the database says: a wrong one, or a mount point without its disk.
 
-    Raises:
-        ConflictError: images are expected there, and none of them is.
+    Raises ConflictError where images are expected there, and none of them is.
     """
     expected = [op.destination for op in operations.recent_moves(connection, 200) if op.destination]
     expected += [join(i.directory, i.filename) for g in groups.queue(connection, project.id, 100) for i in g.images]
@@ -81,8 +80,7 @@ class DiskSnapshot:
     def names(self, directory: str) -> frozenset[str]:
         """Every name in a folder given relative to the root; empty when the folder does not exist.
 
-        Raises:
-            OSError: it is not a folder, or cannot be listed.
+        Raises OSError where it is not a folder, or cannot be listed.
         """
         if directory not in self._names:
             try:
@@ -192,8 +190,7 @@ class DiskSnapshot:
     def name_limit(self, directory: str, name: str, companions: Iterable[tuple[str, str]]) -> int:
         """How many bytes an image's new name in a folder may have, given relative to the root; it need not exist yet.
 
-        Args:
-            name: of the image so far; the names of its companions begin as it does, and may end in more.
+        `name` is the image's so far; the names of its companions begin as it does, and may end in more.
         """
         names, paths = self._limits_of(directory)
         size = len(os.fsencode(name))
@@ -365,8 +362,7 @@ def project_lock(project: Project, doing: str) -> Iterator[None]:
 def moving_files(project: Project, doing: str) -> Iterator[ImageFolder]:
     """Hold the project's lock and its image folder.
 
-    Raises:
-        LockedError: as `project_lock`. ProjectError: the image folder is not there.
+    Raises LockedError as `project_lock`, ProjectError where the image folder is not there.
     """
     project.require_root()
     with project_lock(project, doing), ImageFolder(project.root, project.id) as folder:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from pickroom.core.naming import RAW_EXTENSIONS, extension_of, join, split, stem_of
-from pickroom.core.records import CropBox, FileOp, Group
+from pickroom.core.records import CropBox, FileOp
 from pickroom.files import routing, xmp
 from pickroom.files.preflight import DiskSnapshot, HeldError
-from pickroom.files.routing import Route, Verdict
+from pickroom.files.routing import Verdict
 from pickroom.images import decode
 
 Naming = Literal["stem", "full"]  # name.xmp, or name.ext.xmp: docs/decisions/105 says who reads which
@@ -137,22 +137,3 @@ def step(
     kind: Literal["write", "replace"] = "write" if sidecar.before is None else "replace"
     op = replace(op, op=kind, source=None, destination=sidecar.path, sha256=routing.digest(sidecar.after))
     return replace(op, content=sidecar.after, content_before=sidecar.before)
-
-
-def steps(
-    disk: DiskSnapshot, group: Group, way: Route, stars: Mapping[int, int], naming: Naming, batch: int
-) -> list[FileOp]:
-    """The journal of one group that is rated in place: a sidecar for each of its images.
-
-    Args:
-        stars: place in the group -> what the user gave; it counts where the image is kept.
-
-    Raises:
-        HeldError, OSError: as `step`.
-    """
-    found = []
-    for place, (image, verdict) in enumerate(zip(group.images, routing.verdicts(way), strict=True)):
-        own = stars.get(place) if verdict in ("picked", "kept") else None
-        begun = FileOp(batch, routing.REVIEW, group.group_id, "write", None, None, "")
-        found.append(step(disk, image.directory, image.filename, rated(verdict, own), naming, begun))
-    return found

@@ -43,8 +43,7 @@ class Unfinished:
 def unfinished(project: Project) -> list[Unfinished]:
     """The project's journals that hold planned steps, or cannot be read. Changes nothing.
 
-    Raises:
-        StoreError: the project's own database cannot be read.
+    Raises StoreError where the project's own database cannot be read.
     """
     with open_read_only(project.database) as connection:
         found = [Unfinished(project, operations.count_planned(connection)), *_of_copies(project)]
@@ -139,8 +138,7 @@ def copy_in(project: Project, base: Path) -> Project:
 def copies(project: Project) -> Iterator[Project]:
     """The copies that are there, the one in the workspace's own sandbox first; one may have lost its database.
 
-    Raises:
-        ProjectError: the list of other sandboxes is damaged.
+    Raises ProjectError where the list of other sandboxes is damaged.
     """
     own = project.workspace.sandbox.resolve()
     for base in dict.fromkeys((own, *remembered(project))):
@@ -154,8 +152,7 @@ def copies(project: Project) -> Iterator[Project]:
 def remembered(project: Project) -> tuple[Path, ...]:
     """The folders of sandboxes, other than the workspace's own, in which the project was copied.
 
-    Raises:
-        ProjectError: the list is damaged.
+    Raises ProjectError where the list is damaged.
     """
     found = json_records.read(
         list[json_records.NonEmpty],

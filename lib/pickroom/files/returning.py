@@ -69,8 +69,7 @@ def summary(returns: Sequence[Return]) -> list[str]:
 def plan(project: Project, connection: sqlite3.Connection) -> list[Return]:
     """Where each image that nothing explains would go. Changes nothing; a dry run and the real one both look by this.
 
-    Raises:
-        StoreError, FileOperationError: as `integrity.whereabouts`.
+    Raises StoreError and FileOperationError as `integrity.whereabouts`.
     """
     found = integrity.whereabouts(project)
     if not found.unexplained:
@@ -81,9 +80,7 @@ def plan(project: Project, connection: sqlite3.Connection) -> list[Return]:
 def execute(project: Project, connection: sqlite3.Connection) -> tuple[int, list[Return], Outcome]:
     """Return every image that nothing explains; (the batch's number, what was planned, what came of it).
 
-    Raises:
-        LockedError, ProjectError, StoreError: as `run_batch`.
-        FileOperationError: a folder cannot be listed.
+    Raises LockedError, ProjectError and StoreError as `run_batch`; FileOperationError where a folder cannot be listed.
     """
     with run_batch(project, connection, "returning images") as batch:
         returns = plan(project, connection)

@@ -34,8 +34,7 @@ class Route:
 def route(choice: Choice, count: int, recommendation: Recommendation | None, *, crop_seen: bool = True) -> Route | None:
     """The route of a group of `count` images; None while it is undecided or skipped.
 
-    Args:
-        crop_seen: False for a blind choice: a crop that was not shown was neither accepted nor refused.
+    `crop_seen` is False for a blind choice: a crop that was not shown was neither accepted nor refused.
     """
     if choice.action not in ("keep", "reject", "approve", "crop"):
         return None
@@ -80,11 +79,7 @@ RATED: Mapping[Verdict, str] = {
 
 
 def words(route: Route | None, *, in_place: bool = False) -> str:
-    """The route in words, images numbered from 1, as shown under the group.
-
-    Args:
-        in_place: images are rated and stay.
-    """
+    """The route in words, images numbered from 1, as shown under the group; `in_place` they are rated and stay."""
     if route is None:
         return "Undecided: every image stays where it is"
     if route.outcome == "keep":
@@ -113,11 +108,7 @@ def _numbers(route: Route, places: Set[int]) -> str:
 def decision(
     group: Group, choice: Choice, recommendation: Recommendation | None, timestamp: str, *, crop_seen: bool = True
 ) -> Decision | None:
-    """The row a choice becomes, of the images on screen; None for a kept or undecided group, which has none.
-
-    Args:
-        crop_seen: as in `route`.
-    """
+    """The row a choice becomes, of the images on screen; None for a kept or undecided group; see `route`."""
     way = route(choice, len(group.images), recommendation, crop_seen=crop_seen)
     if way is None or way.outcome == "keep":
         return None
@@ -159,25 +150,11 @@ def write_step(batch: int, kind: str, unit: str, destination: str, text: str) ->
     return FileOp(batch, kind, unit, "write", None, destination, digest(text), content=text)
 
 
-def sidecar_text(
-    group_id: str, project_id: str, directory: str | None, filename: str, ai_route: str, box: CropBox | None
-) -> str:
-    """The sidecar's content (FORMATS.md, Sidecar); the same inputs give the same bytes.
-
-    Args:
-        directory: of the group, among the sources.
-    """
-    return json.dumps(
-        {
-            "group_id": group_id,
-            "project_id": project_id,
-            "needs_crop": True,
-            "ai_route": ai_route,
-            "ai_crop_coords": box.to_list() if box else None,
-            "filename": filename,
-            "directory": directory,
-        }
-    )
+def sidecar_text(of: Group | Decision, filename: str, ai_route: str, box: CropBox | None) -> str:
+    """The content of an image's sidecar (FORMATS.md, Sidecar); the same inputs give the same bytes."""
+    said = {"group_id": of.group_id, "project_id": of.project_id, "needs_crop": True, "ai_route": ai_route}
+    coordinates = box.to_list() if box else None
+    return json.dumps({**said, "ai_crop_coords": coordinates, "filename": filename, "directory": of.directory})
 
 
 def plan(
@@ -208,7 +185,7 @@ def plan(
         # the box of another image than the AI's pick would mean nothing (FORMATS.md, ai_crop_coords)
         own_pick = recommendation is not None and recommendation.selected_index == way.picked
         box = recommendation.offered_crop if own_pick and recommendation else None
-        text = sidecar_text(group.group_id, group.project_id, group.directory, filename, way.sidecar, box)
+        text = sidecar_text(group, filename, way.sidecar, box)
         destination = join(folders[way.picked], sidecar_name(filename))
         ops.append(write_step(batch, REVIEW, group.group_id, destination, text))
     return ops

@@ -17,7 +17,7 @@ from typing import TypeVar
 from pickroom.core import naming
 from pickroom.core.companions import Companions
 from pickroom.core.errors import LockedError, StoreError
-from pickroom.core.naming import filename_of, is_text, join, sidecar_name, source_folder, split, stem_of
+from pickroom.core.naming import is_text, join, sidecar_name, source_folder, split, stem_of
 from pickroom.core.records import CropBox, Decision, FileOp
 from pickroom.files.batch import Batch, run_batch
 from pickroom.files.journal import CROP, DROP, SIDECAR
@@ -47,8 +47,7 @@ class Sidecar:
 def waiting_folders(project: Project) -> list[str]:
     """The folders whose images wait for a crop, relative to the root: those that are there, and all below them.
 
-    Raises:
-        OSError: one of them cannot be listed.
+    Raises OSError where one of them cannot be listed.
     """
     found, ahead = [], [name for name in reversed(naming.WAITING_FOLDERS) if (project.root / name).is_dir()]
     while ahead:
@@ -62,9 +61,8 @@ def waiting_folders(project: Project) -> list[str]:
 def read(project: Project, connection: sqlite3.Connection, directory: str, filename: str) -> Sidecar | None:
     """The sidecar of an image; where it has none, what the database says; None when no crop of it is waited for.
 
-    Raises:
-        HeldError: the sidecar is not a JSON object, names another file, project or group, or is unreadable; or there
-            is none, and the image is not the one that was picked.
+    Raises HeldError where the sidecar is not a JSON object, names another file, project or group, or is unreadable; or
+    there is none, and the image is not the one that was picked.
     """
     if project.manifest.in_place is not None:
         return from_database(project, connection, directory, filename)
@@ -108,10 +106,8 @@ def read(project: Project, connection: sqlite3.Connection, directory: str, filen
 def from_database(project: Project, connection: sqlite3.Connection, directory: str, filename: str) -> Sidecar | None:
     """What the sidecar of an image would say; None when no decision waits for a crop of it, or it is not clear which.
 
-    In a mirrored project its folder says which of those of its name, else its content.
-
-    Raises:
-        HeldError: one waits for it, but the image cannot be read or is not the one that was picked.
+    In a mirrored project its folder says which of those of its name, else its content. Raises HeldError where one waits
+    for it, but the image cannot be read or is not the one that was picked.
     """
     waiting = _sound(decisions.waiting_crops, connection, filename) if is_text(filename) else []
     below = source_folder(directory)
@@ -264,30 +260,24 @@ def _rebuild(project: Project, connection: sqlite3.Connection, batch: Batch) -> 
     """
     faults = {fault.path: fault for fault in _sidecars(project, connection) if fault.known is not None}
     done: list[str] = []
-    for steps in (_set_aside, _write):
+    for aside in (True, False):
         batch, ops = Batch(connection, batch.folder), list[FileOp]()
-        for path, fault in faults.items():
+        for path, known in ((fault.path, fault.known) for fault in faults.values()):
             directory, name = split(path)
             own = join(directory, sidecar_name(name))
-            there = (project.root / own).exists()
             with suppress(OSError):  # a folder of that name, or a file that nobody may read: the next look names it
-                if fault.known is not None and there == (steps is _set_aside):
-                    ops.append(steps(project, path, own, fault.known.decision, batch.number))
+                there = (project.root / own).exists()
+                if aside and there:
+                    free = join(naming.STAGING, f"replaced-{batch.number}-{digest(path)[:16]}.decision")
+                    sha256 = atomic.sha256_of(project.root / own)
+                    ops.append(FileOp(batch.number, SIDECAR, path, "move", own, free, sha256))
+                elif not aside and not there and known is not None:
+                    route = "manual" if known.decision.user_action == "crop" else "suggestion"
+                    text = sidecar_text(known.decision, name, route, known.decision.own_box)
+                    ops.append(write_step(batch.number, SIDECAR, path, own, text))
         batch.plan(ops)
         done = batch.run().done
     return [faults[path] for path in done if path in faults]
-
-
-def _set_aside(project: Project, path: str, own: str, decision: Decision, batch: int) -> FileOp:
-    name = f"replaced-{batch}-{digest(path)[:16]}.decision"
-    sha256 = atomic.sha256_of(project.root / own)
-    return FileOp(batch, SIDECAR, path, "move", own, join(naming.STAGING, name), sha256)
-
-
-def _write(project: Project, path: str, own: str, decision: Decision, batch: int) -> FileOp:
-    route = "manual" if decision.user_action == "crop" else "suggestion"
-    named = (decision.group_id, decision.project_id, decision.directory, filename_of(path))
-    return write_step(batch, SIDECAR, path, own, sidecar_text(*named, route, decision.own_box))
 
 
 def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
@@ -323,11 +313,7 @@ def _rows(project: Project, connection: sqlite3.Connection) -> Iterator[Fault]:
 
 
 def _unknown(project: Project, name: str, units: Sequence[str], what: str) -> Fault:
-    """A row that nothing closes, and what the user must do.
-
-    Args:
-        units: where the image may be below the folder that holds it.
-    """
+    """A row that nothing closes, and what the user must do; `units` are where the image may be below its folder."""
     waiting, originals, cropped = f"{naming.WAITING_FOLDERS[0]}/", naming.CROP_ORIGINALS, naming.CROPPED
     for unit in units:
         places = [folder for folder in naming.OWNED_FOLDERS if (project.root / folder / unit).is_file()]

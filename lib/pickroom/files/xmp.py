@@ -70,8 +70,7 @@ def rating(stars: int, label: str | None, picked: bool | None = None) -> dict[tu
 def crop(box: CropBox, frame: StoredFrame) -> dict[tuple[str, str], str]:
     """The crs:Crop* properties of a box, and the tiff ones that say which frame it is in.
 
-    Args:
-        box: fractions of the EXIF-upright image; written as fractions of the stored one.
+    `box` is in fractions of the EXIF-upright image, and written in those of the stored one.
     """
     left, top, right, bottom = to_stored((box.x1, box.y1, box.x2, box.y2), (1.0, 1.0), frame.orientation)
     edges = {"CropTop": top, "CropLeft": left, "CropBottom": bottom, "CropRight": right}
@@ -99,8 +98,7 @@ def keep_frame(packet: bytes | None, wanted: Properties) -> Properties:
 def merge(packet: bytes | None, wanted: Properties) -> bytes:
     """A packet with these properties, all else in it byte for byte; None begins a new one.
 
-    Raises:
-        PacketError: it is not XMP in UTF-8.
+    Raises PacketError where it is not XMP in UTF-8.
     """
     if packet is None:
         packet = _NEW.encode()

@@ -24,6 +24,10 @@ _TIME = re.compile(
     r"(\d{4})[:/-](\d\d)[:/-](\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII
 )
 _OFFSET = re.compile(r"([+-]\d\d):?(\d\d)", re.ASCII)
+_EXIF_TIMES = (
+    (Base.DateTimeOriginal, Base.SubsecTimeOriginal, Base.OffsetTimeOriginal),
+    (Base.DateTimeDigitized, Base.SubsecTimeDigitized, Base.OffsetTimeDigitized),
+)
 _XMP_TIMES = ("exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate", "exif:DateTimeDigitized")
 _XMP_SERIALS = ("exifEX:BodySerialNumber", "aux:SerialNumber")
 _PNG_TIME = "Creation Time"  # PNG third edition, 11.3.3.2
@@ -33,12 +37,13 @@ _LONGEST = 100  # characters of a camera's name and number
 
 def read(image: Image) -> Capture:
     """What an opened image file says; no pixel is decoded, and damaged metadata says nothing."""
-    main, sub = _exif(image)
-    xmp = _xmp(image)
-    written = [("exif", _exif_time(sub, Base.DateTimeOriginal, Base.SubsecTimeOriginal, Base.OffsetTimeOriginal))]
-    written.append(
-        ("exif", _exif_time(sub, Base.DateTimeDigitized, Base.SubsecTimeDigitized, Base.OffsetTimeDigitized))
-    )
+    main, sub = dict[int, Any](), dict[int, Any]()
+    with suppress(Exception):  # Pillow's parser raises almost anything; damaged EXIF says nothing
+        exif = decode.exif_of(image)
+        main, sub = dict(exif), dict(exif.get_ifd(IFD.Exif))
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or ""  # as Pillow names a PNG's
+    xmp = packet.decode("utf-8", errors="replace") if isinstance(packet, bytes) else str(packet)
+    written = [("exif", _exif_time(sub, *names)) for names in _EXIF_TIMES]
     written += [("xmp", time_of(_property(xmp, name))) for name in _XMP_TIMES]
     written.append(("png", time_of(image.info.get(_PNG_TIME))))
     said_by, time = next(((by, time) for by, time in written if time is not None), (None, (None, None)))
@@ -102,14 +107,6 @@ def _camera(maker: str | None, model: str | None) -> str | None:
     return " ".join(filter(None, (maker, model))) or None
 
 
-def _exif(image: Image) -> tuple[dict[int, Any], dict[int, Any]]:
-    try:
-        exif = decode.exif_of(image)
-        return dict(exif), dict(exif.get_ifd(IFD.Exif))
-    except Exception:  # noqa: BLE001 (Pillow's parser raises almost anything; damaged EXIF says nothing)
-        return {}, {}
-
-
 def _exif_time(sub: dict[int, Any], name: int, fraction: int, offset: int) -> tuple[datetime, int | None] | None:
     time = time_of(sub.get(name))
     if time is None:
@@ -118,14 +115,6 @@ def _exif_time(sub: dict[int, Any], name: int, fraction: int, offset: int) -> tu
     microsecond = int(digits.ljust(6, "0")[:6]) if digits.isascii() and digits.isdigit() else time[0].microsecond
     ahead = _minutes(sub.get(offset))
     return time[0].replace(microsecond=microsecond), time[1] if ahead is None else ahead
-
-
-def _xmp(image: Image) -> str:
-    """The XMP packet's text; "" without one."""
-    for name in ("xmp", "XML:com.adobe.xmp"):  # as Pillow names it, for a PNG and for the others
-        if packet := image.info.get(name):
-            return packet.decode("utf-8", errors="replace") if isinstance(packet, bytes) else str(packet)
-    return ""
 
 
 def _property(xmp: str, name: str) -> str | None:

@@ -67,19 +67,19 @@ def open_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFi
     """Open a file and check what its header says; pixels are not read yet. The caller closes it.
 
     Of the formats that are read the content decides, whatever the file's extension; but only where the extension is a
-    RAW file's is it read as one, since most are TIFF files, too.
-
-    Raises:
-        ImageError: zero bytes, not an image, mislabelled (another format), huge, or not readable at all.
+    RAW file's is it read as one, since most are TIFF files, too. Raises ImageError where it has zero bytes, is
+    not an image, mislabelled (another format), huge, or not readable at all.
     """
     try:
         size = path.stat().st_size
         if size == 0:
             raise ImageError(path, "zero bytes")
-        if size > _LARGEST_WHOLE and _is_read_whole(path):
-            raise ImageError(path, f"huge: {size:,} bytes, which would have to be in memory at once")
-        if _is_jpeg_in_name(path):
-            raise ImageError(path, "unreadable: not an image")
+        with path.open("rb") as file:
+            head = file.read(12)
+            if size > _LARGEST_WHOLE and (head[8:12] in _READ_WHOLE or head[4:8] in _READ_WHOLE):
+                raise ImageError(path, f"huge: {size:,} bytes, which would have to be in memory at once")
+            if head.startswith(b"\xff\xd8") and _is_jpeg_in_name(file):
+                raise ImageError(path, "unreadable: not an image")
         negative = raw.open_raw(path) if extension_of(path.name) in RAW_EXTENSIONS else None
         image = negative or PillowImage.open(path, formats=_FORMATS)
         if image.format == "TIFF":
@@ -108,9 +108,7 @@ def says_otherwise(path: Path, image: PillowImage.Image) -> bool:
 def content_hash(path: Path) -> str:
     """The SHA-256 of an image file, hex; what is not an image shows in its header, and is not read to its end.
 
-    Raises:
-        ImageError: see `open_image`.
-        OSError: the file cannot be read.
+    Raises ImageError as `open_image`; OSError where the file cannot be read.
     """
     open_image(path).close()
     return atomic.sha256_of(path)
@@ -222,8 +220,7 @@ def read_rgb(path: Path, *, draft: int | None = None, max_pixels: int = MAX_PIXE
 def load_rgb(image: PillowImage.Image, path: Path, *, long_side: int | None = None) -> PillowImage.Image:
     """Decode an opened image to upright RGB; raises ImageError as `read_rgb` does.
 
-    Args:
-        long_side: make it small before it is turned, to at most so many pixels a side. None keeps its size.
+    With `long_side` it is made small before it is turned, to at most so many pixels a side.
     """
     try:
         with room_for(image):
@@ -317,12 +314,6 @@ def _flat_strip(image: PillowImage.Image, top: float, ground: int) -> PillowImag
     return image.convert("RGB")
 
 
-def _is_read_whole(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(12)
-    return head[8:12] in _READ_WHOLE or head[4:8] in _READ_WHOLE
-
-
 def _other_format(path: Path) -> str:
     """Why a file is none of the formats that are read: which one its beginning shows, if any."""
     try:
@@ -332,27 +323,24 @@ def _other_format(path: Path) -> str:
         return "unreadable: not an image"
 
 
-def _is_jpeg_in_name(path: Path) -> bool:
-    """Whether a file begins as a JPEG, and goes on without any: Pillow looks for its next part byte by byte.
+def _is_jpeg_in_name(file: IO[bytes]) -> bool:
+    """Whether a file that begins as a JPEG goes on without any: Pillow looks for its next part byte by byte.
 
     Parts are told as in ITU-T T.81, B.1.1: a byte FF, their kind, and mostly their length.
     """
-    with path.open("rb") as file:
-        if file.read(2) != b"\xff\xd8":
+    at = 2
+    for _ in range(_MOST_CHUNKS):
+        file.seek(at)
+        head = file.read(4)
+        if head[:1] != b"\xff":
+            gap = (head + file.read(_ENOUGH)).find(b"\xff")
+            if gap < 0:
+                return len(head) == 4
+            at += gap
+        elif head[1:2] in (b"\xda", b"\xd9", b""):  # the pixels, or the end
             return False
-        at = 2
-        for _ in range(_MOST_CHUNKS):
-            file.seek(at)
-            head = file.read(4)
-            if head[:1] != b"\xff":
-                gap = (head + file.read(_ENOUGH)).find(b"\xff")
-                if gap < 0:
-                    return len(head) == 4
-                at += gap
-            elif head[1:2] in (b"\xda", b"\xd9", b""):  # the pixels, or the end
-                return False
-            else:
-                at += 1 if head[1:2] == b"\xff" else 2 + int.from_bytes(head[2:])
+        else:
+            at += 1 if head[1:2] == b"\xff" else 2 + int.from_bytes(head[2:])
     return False
 
 
@@ -369,11 +357,7 @@ def short(error: Exception) -> str:
 
 
 def encode(image: PillowImage.Image, kind: str, **options: Any) -> bytes:
-    """The image as the bytes of a file.
-
-    Args:
-        kind: Pillow's name of the format; options: as it takes them.
-    """
+    """The image as the bytes of a file; `kind` is Pillow's name of the format, which takes the options."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

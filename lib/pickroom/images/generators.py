@@ -39,11 +39,7 @@ _WITHIN = ("sui_image_params", "image", "invokeai_metadata", "sd-metadata")  # o
 
 
 def read_texts(texts: Mapping[str, str]) -> dict[str, str]:
-    """The fields of a picture's texts, generators' taken apart, all others by their own keys.
-
-    Args:
-        texts: key -> text, as they are in PNG and EXIF.
-    """
+    """The fields of a picture's texts (key -> text), generators' taken apart, all others by their own keys."""
     found: list[tuple[int, dict[str, str]]] = []  # infotext says best what was asked for, a graph worst
     fields: dict[str, str] = {}
     for key, text in texts.items():
@@ -53,13 +49,17 @@ def read_texts(texts: Mapping[str, str]) -> dict[str, str]:
         read = _read_json(name, html.unescape(comment[1]) if comment else value)
         if read is None and (key == "parameters" or _STEPS.search(value)):
             read = (0, parameters(value))
-        elif read is None and key == "Dream":
-            read = (1, _read_dream(value))
+        elif read is None and key == "Dream" and (command := _DREAM.fullmatch(value.strip())):
+            options = {_DREAM_OPTIONS[o]: v for o, v in re.findall(r"-([sSCAWH])[ =]?(\S+)", command[2])}
+            read = (1, _split_negative(command[1]) | options)
         if read is not None and read[1]:
             found.append(read)
         if read is None or not read[1]:
             fields[name] = text
-    fields |= _novelai({key.lower(): text for key, text in texts.items()})
+    own = {key.lower(): text for key, text in texts.items()}
+    if own.get("software", "").startswith("NovelAI"):  # its prompt and model, which its JSON of older versions lacks
+        named = {"prompt": own.get("description"), "model": own.get("source")}
+        fields |= {name: text for name, text in named.items() if text}
     for _, values in sorted(found, key=lambda one: -one[0]):
         fields |= values
     if "prompt" in fields:
@@ -149,23 +149,7 @@ def _words(value: Any) -> str:
     return ""
 
 
-def _read_dream(text: str) -> dict[str, str]:
-    command = _DREAM.fullmatch(text.strip())
-    if command is None:
-        return {}
-    options = {_DREAM_OPTIONS[o]: v for o, v in re.findall(r"-([sSCAWH])[ =]?(\S+)", command[2])}
-    return _split_negative(command[1]) | options
-
-
 def _split_negative(prompt: str) -> dict[str, str]:
     negative = ", ".join(filter(None, map(str.strip, _IN_BRACKETS.findall(prompt))))
     fields = {"prompt": _IN_BRACKETS.sub(" ", prompt).strip()}
     return fields | ({"negative prompt": negative} if negative else {})
-
-
-def _novelai(texts: Mapping[str, str]) -> dict[str, str]:
-    """NovelAI's prompt and model, which its JSON of older versions lacks; keys in lower case."""
-    if not texts.get("software", "").startswith("NovelAI"):
-        return {}
-    named = {"prompt": texts.get("description"), "model": texts.get("source")}
-    return {name: text for name, text in named.items() if text}

@@ -58,19 +58,15 @@ _OTHER_SHAPE = 0.03  # a preview whose aspect ratio differs more from the sensor
 
 def can_read(filename: str) -> bool:
     """Whether a file of this name can be read: any but a RAW file, and RAW files with the extra `raw`."""
-    if extension_of(filename) not in RAW_EXTENSIONS:
-        return True
     with suppress(MissingExtraError):
-        require_extra("raw", _DOING)
-        return True
+        return extension_of(filename) not in RAW_EXTENSIONS or bool(require_extra("raw", _DOING))
     return False
 
 
 def open_raw(path: Path) -> "RawFile | None":
     """Open a RAW file; None where LibRaw says that it is none. The caller closes it.
 
-    Raises:
-        ImageError: the extra is not installed, or the file is truncated or cannot be read.
+    Raises ImageError where the extra is not installed, or the file is truncated or cannot be read.
     """
     try:
         rawpy = require_extra("raw", _DOING)
@@ -258,10 +254,9 @@ def _head(file: IO[bytes]) -> tuple[bytes, int] | None:
     None where it is none."""
     file.seek(0)
     head = file.read(8)
-    mark = _MARKS.get(head[:4])
-    return (
-        None if mark is None else (mark + head[4:], int.from_bytes(head[4:], "little" if mark[:1] == b"I" else "big"))
-    )
+    if (mark := _MARKS.get(head[:4])) is None:
+        return None
+    return mark + head[4:], int.from_bytes(head[4:], "little" if mark.startswith(b"I") else "big")
 
 
 def _directory(file: IO[bytes], head: bytes, offset: int) -> ImageFileDirectory_v2:

@@ -159,12 +159,9 @@ def scan(
                     misnamed += [f"{entry.path} ({held})"] if held else []
                 if progress:
                     progress(done, len(unread))
-    images.sort(key=_place)
-    left_out.sort(key=_place)
+    sorted_ones = tuple(sorted(images, key=_place)), tuple(sorted(left_out, key=_place))
     skipped = count_skipped(root, extensions, avoid, known)
-    return ScanResult(
-        tuple(images), tuple(left_out), entries, now_unreadable, captures, skipped, tuple(misnamed), pending
-    )
+    return ScanResult(*sorted_ones, entries, now_unreadable, captures, skipped, tuple(misnamed), pending)
 
 
 def walk(
@@ -187,11 +184,14 @@ def walk(
             names &= Companions(item.name for item in listing).images
         for item in listing:
             if item.name in names:
-                reason = _unfit(item)
-                if reason:
+                info = item.stat(follow_symlinks=False)
+                if not is_text(item.path):
+                    left_out.append(Ungrouped(directory, item.name, "name is not valid UTF-8: rename it"))
+                elif not stat.S_ISREG(info.st_mode):
+                    link = stat.S_ISLNK(info.st_mode)
+                    reason = "symbolic link: not followed" if link else "not a plain file"
                     left_out.append(Ungrouped(directory, item.name, reason))
                 else:
-                    info = item.stat(follow_symlinks=False)
                     entries.append(ListedImage(directory, item.name, info.st_size, info.st_mtime_ns))
     return entries, left_out
 
@@ -246,9 +246,8 @@ def count_skipped(
             names = [item.name for item in listing]
             unread = [name for name in names if extension_of(name) in reasons and not is_image_name(name, allowed)]
             belonging = Companions(names).all if unread else set()
-            found.update(
-                extension_of(name) for name in unread if name not in belonging and (directory, name) not in known
-            )
+            left = (name for name in unread if name not in belonging and (directory, name) not in known)
+            found.update(map(extension_of, left))
     return tuple(Skipped(f".{extension}", count, reasons[extension]) for extension, count in sorted(found.items()))
 
 
@@ -268,16 +267,6 @@ def list_images(project: Project) -> tuple[list[ListedImage], list[Ungrouped]]:
         entries += [one for one in inside if whole or extension_of(one.filename) in naming.RAW_EXTENSIONS]
         left_out += refused
     return sorted(entries, key=_place), left_out
-
-
-def _unfit(item: os.DirEntry[str]) -> str:
-    """Why a directory entry is not even opened; "" when it is a plain file with a storable name."""
-    if not is_text(item.path):
-        return "name is not valid UTF-8: rename it"
-    mode = item.stat(follow_symlinks=False).st_mode
-    if stat.S_ISLNK(mode):
-        return "symbolic link: not followed"
-    return "" if stat.S_ISREG(mode) else "not a plain file"
 
 
 def _same_stems(entries: Sequence[ListedImage]) -> list[Ungrouped]:

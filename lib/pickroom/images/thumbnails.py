@@ -37,14 +37,8 @@ def thumbnail_path(folder: Path, sha256: str) -> Path:
 def make(folder: Path, sha256: str, source: Path, image: ImageFile | None = None) -> tuple[int, int]:
     """Decode an image wholly, keep its preview where it needs one, and return its upright (width, height) in pixels.
 
-    Decoding to the end is what finds truncated files, so a scan calls this even to no other purpose.
-
-    Args:
-        image: the file, where it is open already.
-
-    Raises:
-        ImageError: the image cannot be read.
-        OSError: the preview cannot be written.
+    Decoding to the end is what finds truncated files, so a scan calls this even to no other purpose. `image` is the
+    file, where it is open already. Raises ImageError where it cannot be read, OSError where no preview can be written.
     """
     if image is None:
         with decode.open_image(source) as image:
@@ -56,7 +50,12 @@ def make(folder: Path, sha256: str, source: Path, image: ImageFile | None = None
             image.draft("RGB", (1, 1))  # every byte of the pixels is read all the same
             decode.load_rgb(image, source)
             return size
-        _keep(target, _made(image, source))
+        profile, scale = image.info.get("icc_profile"), LONG_SIDE / max(image.size)
+        # decoded at the smallest scale that holds the preview: it has the picture's own aspect ratio
+        image.draft("RGB", (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
+        # in sRGB, so that no viewer needs the profile
+        small = to_srgb(decode.load_rgb(image, source, long_side=LONG_SIDE), profile)
+        _keep(target, decode.encode(small, "JPEG", quality=_QUALITY))
     return size
 
 
@@ -74,11 +73,7 @@ def read(folder: Path, sha256: str, source: Path) -> bytes:
 
 
 def open_preview(folder: Path, sha256: str, source: Path, *, draft: int | None = None) -> PillowImage.Image:
-    """The preview as an RGB picture; raises as `make` does.
-
-    Args:
-        draft: as of `decode.read_rgb`.
-    """
+    """The preview as an RGB picture; `draft` as of `decode.read_rgb`. Raises as `make` does."""
     with PillowImage.open(io.BytesIO(read(folder, sha256, source))) as preview:
         if draft:
             preview.draft("RGB", (draft, draft))
@@ -146,16 +141,6 @@ def _as_own_preview(image: ImageFile, source: Path) -> bytes | None:
     jfif = [content[:12] + bytes(2) for marker, content in head if marker == APP0 and content.startswith(_JFIF)]
     kept = [(APP0, content) for content in jfif[:1]] + kept  # without its thumbnail
     return b"\xff\xd8" + b"".join(map(written, kept)) + data[scans_at:end]
-
-
-def _made(image: ImageFile, source: Path) -> bytes:
-    """A preview's bytes, in sRGB, so that no viewer needs the profile."""
-    profile = image.info.get("icc_profile")
-    shrink = LONG_SIDE / max(image.size)
-    # decoded at the smallest scale that holds the preview: it has the picture's own aspect ratio
-    image.draft("RGB", (max(1, int(image.width * shrink)), max(1, int(image.height * shrink))))
-    small = to_srgb(decode.load_rgb(image, source, long_side=LONG_SIDE), profile)
-    return decode.encode(small, "JPEG", quality=_QUALITY)
 
 
 def to_srgb(rgb: PillowImage.Image, profile: bytes | None) -> PillowImage.Image:

@@ -25,22 +25,22 @@ from pickroom.core.errors import ImageError
 from pickroom.core.geometry import PixelBox, to_pixels, to_stored
 from pickroom.core.records import CropBox
 from pickroom.images import decode, raw
-from pickroom.images.crops import bmp, heif, jpeg, png, tiff, trailers, webp, xmp
+from pickroom.images.crops import chunks, heif, jpeg, tiff, trailers, xmp
 from pickroom.images.crops.rdf import PacketError
 from pickroom.images.crops.regions import CropError, Cut
 
+# `check(image, data)` is asked before any pixel is read, and raises CropError where a crop would lose something; it
+# returns what no crop can have ("" for nothing), and what lies behind the picture
 Check = Callable[[Any, bytes], tuple[str, bytes]]
+# `encode(image, box, cut, data)` gives the crop's file; the box is in pixels of `image` as Pillow decodes it
 Encode = Callable[[Any, PixelBox, Cut, bytes], bytes]
-# Format -> (check, encode). `check(image, data)` is asked before any pixel is read, and raises CropError where a crop
-# would lose something; it returns what no crop can have ("" for nothing), and what lies behind the picture.
-# `encode(image, box, cut, data)` gives the crop's file; the box is in pixels of `image` as Pillow decodes it.
 _FORMATS: dict[str | None, tuple[Check, Encode]] = {
-    "PNG": (png.check, png.encode),
+    "PNG": (chunks.check_png, chunks.encode_png),
     "JPEG": (jpeg.check, jpeg.encode),
     "MPO": (jpeg.check, jpeg.encode),
-    "WEBP": (webp.check, webp.encode),
+    "WEBP": (chunks.check_webp, chunks.encode_webp),
     "TIFF": (tiff.check, tiff.encode),
-    "BMP": (bmp.check, bmp.encode),
+    "BMP": (chunks.check_bmp, chunks.encode_bmp),
     "AVIF": (heif.check_avif, heif.encode_avif),
     "HEIF": (heif.check_heic, heif.encode_heic),
 }

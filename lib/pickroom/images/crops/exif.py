@@ -84,8 +84,7 @@ class Directory:
     def integers(self, tag: int) -> tuple[int, ...]:
         """The values of an integer tag, each part of a rational by itself.
 
-        Raises:
-            ValueError: it holds floats, in a damaged file. KeyError: it is not there.
+        Raises ValueError where it holds floats, in a damaged file, KeyError where it is not there.
         """
         entry = self.entries[tag]
         part, parts = _TYPES[entry.type]
@@ -116,8 +115,7 @@ def read_first(data: Block) -> Directory:
 def read(data: Block, offset: int, layout: Layout) -> Directory:
     """The directory at an offset. Entries of unknown type, or whose value lies outside the data, are left out.
 
-    Raises:
-        ValueError: the directory itself lies outside the data.
+    Raises ValueError where the directory itself lies outside the data.
     """
     width = 4 + 2 * layout.room
     try:
@@ -144,10 +142,7 @@ def after_crop(block: bytes, cut: Cut) -> bytes:
     """An EXIF block ("Exif" prefix or not) or a TIFF file, as it is true of a crop.
 
     Sizes, the subject's place, XMP and Photoshop's resources change, and the thumbnail goes. A block that cannot be
-    followed is given back as it is.
-
-    Raises:
-        PacketError: as `xmp.after_crop`.
+    followed is given back as it is. Raises PacketError as `xmp.after_crop`.
     """
     prefix = PREFIX if block.startswith(PREFIX) else b""
     data = bytearray(block[len(prefix) :])

@@ -34,6 +34,7 @@ _ORIENTATION, _DESCRIPTION = 0x0112, 0x010E
 
 
 def check_heic(image: ImageFile.ImageFile, data: bytes) -> tuple[str, bytes]:
+    """Refuse more than 8 bits, and whatever else lies next to the one picture (see `crops.Check`)."""
     depth = image.info.get("bit_depth", 8)
     if depth > 8:
         raise CropError(f"HEIC of {depth} bits, which would be cut to 8")
@@ -45,6 +46,7 @@ def check_heic(image: ImageFile.ImageFile, data: bytes) -> tuple[str, bytes]:
 
 
 def check_avif(image: ImageFile.ImageFile, data: bytes) -> tuple[str, bytes]:
+    """Refuse more than 8 bits, colours that are not sRGB, and further pictures (see `crops.Check`)."""
     for kind, body in _properties(data):
         # bits of a sample, by an AV1 configuration record (AV1-ISOBMFF, 2.3)
         if kind == b"av1C" and len(body) >= 4 and body[2] & 0x40:

@@ -45,8 +45,7 @@ _LEFT = {  # marker -> how segments begin that a crop does not have
 def segments(data: bytes) -> tuple[list[Segment], int, int]:
     """Segments, where the first scan begins, and where the picture ends: of the tables between scans, none.
 
-    Raises:
-        struct.error: the file ends within a segment's length.
+    Raises struct.error where the file ends within a segment's length.
     """
     found: list[Segment] = []
     at, scans_at = 0, 0
@@ -72,6 +71,7 @@ def written(segment: Segment) -> bytes:
 
 
 def check(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[str, bytes]:
+    """Refuse further pictures, gain maps and layers, and lossless JPEG (see `crops.Check`)."""
     pictures = []  # behind the first one of an MPO file
     if isinstance(image, MpoImagePlugin.MpoImageFile):
         assert image.mpinfo is not None  # else Pillow would have taken it for a plain JPEG

@@ -90,11 +90,8 @@ class Packet:
 
     def properties(self) -> list[Node]:
         """The picture's own properties, from every description; not those of other pictures that it names."""
-        return [
-            node
-            for description in (description for block in self._blocks() for description in block.children)
-            for node in (*description.attributes, *description.children)
-        ]
+        descriptions = (description for block in self._blocks() for description in block.children)
+        return [node for one in descriptions for node in (*one.attributes, *one.children)]
 
     def _blocks(self) -> list[Node]:
         return [node for node in (self._root, *self._root.walk()) if node.name == f"{RDF} RDF"]

@@ -64,10 +64,7 @@ class Cut:
     def rectangle(self, region: Rectangle, *, clip: bool = True) -> Rectangle | None:
         """Where a rectangle lies in the crop, both in fractions; None where at least half of it is not in the crop.
 
-        A rectangle without a width or height is a line or a point.
-
-        Args:
-            clip: cut the rectangle to the crop; else its edges may lie outside [0, 1].
+        A rectangle without a width or height is a line or a point. Without `clip`, edges may lie outside [0, 1].
         """
         x1, y1, x2, y2 = self._mapped(region)
         if _share(x1, x2) * _share(y1, y2) < _MOST - 1e-9:
@@ -98,8 +95,7 @@ class Cut:
     def subject(self, values: Sequence[int]) -> tuple[int, ...] | None:
         """SubjectArea or SubjectLocation (Exif 2.32, 4.6.5) in the crop; None where it is outside or is not one.
 
-        Args:
-            values: pixels of the stored picture: x, y of a point; with a diameter, or with a width and a height.
+        `values` are pixels of the stored picture: x, y of a point; with a diameter, or with a width and a height.
         """
         if len(values) not in (2, 3, 4):
             return None

@@ -70,6 +70,7 @@ _Tags = dict[int, _Value]
 
 
 def check(image: TiffImagePlugin.TiffImageFile, data: bytes) -> tuple[str, bytes]:
+    """Refuse further pages, and samples that Pillow does not keep as they are (see `crops.Check`)."""
     pages = _pages(data)
     first = pages[0]
     if not all(map(_is_preview, pages[1:])):

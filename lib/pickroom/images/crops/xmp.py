@@ -76,8 +76,7 @@ _PER_PIXEL = 32  # guides are in these parts of a pixel
 def after_crop(packet: bytes, cut: Cut) -> bytes:
     """A packet as it is true of the crop; one in which nothing changes is given back byte for byte.
 
-    Raises:
-        PacketError: it cannot be read, and names something that a crop changes.
+    Raises PacketError where it cannot be read, and names something that a crop changes.
     """
     return jpeg_after_crop(packet, b"", cut)[0]
 
@@ -157,10 +156,7 @@ def _is_box(node: Node, applied: bool) -> bool:
 def resources_after_crop(resources: bytes, cut: Cut) -> bytes:
     """Photoshop's resources without previews and slices, paths and guides moved with the picture.
 
-    What cannot be followed stays.
-
-    Raises:
-        PacketError: as `after_crop`, for a packet among them.
+    What cannot be followed stays. Raises PacketError as `after_crop`, for a packet among them.
     """
     kept, at = bytearray(), 0
     while resources[at : at + 4] in _SIGNATURES and at + 12 <= len(resources):
@@ -171,7 +167,12 @@ def resources_after_crop(resources: bytes, cut: Cut) -> bytes:
         (length,) = struct.unpack_from(">I", resources, data_at)
         end = data_at + 4 + (length + 1 & ~1)
         content = resources[data_at + 4 : data_at + 4 + length]
-        changed = _changed_resource(number, content, cut) if len(content) == length else content
+        changed = content
+        if len(content) == length and number in _PATHS:
+            records = (content[place : place + _RECORD] for place in range(0, length, _RECORD))
+            changed = b"".join(_moved_record(record, cut) for record in records)
+        elif len(content) == length and number in (_GUIDES, _XMP_RESOURCE):
+            changed = (_moved_guides if number == _GUIDES else after_crop)(content, cut)
         if number in _UNTRUE:
             pass
         elif changed == content:
@@ -180,14 +181,6 @@ def resources_after_crop(resources: bytes, cut: Cut) -> bytes:
             kept += resources[at:data_at] + struct.pack(">I", len(changed)) + changed + bytes(len(changed) % 2)
         at = end
     return bytes(kept) + resources[at:]
-
-
-def _changed_resource(number: int, content: bytes, cut: Cut) -> bytes:
-    if number in _PATHS:
-        return b"".join(_moved_record(content[at : at + _RECORD], cut) for at in range(0, len(content), _RECORD))
-    if number == _GUIDES:
-        return _moved_guides(content, cut)
-    return after_crop(content, cut) if number == _XMP_RESOURCE else content
 
 
 def _moved_record(record: bytes, cut: Cut) -> bytes:
