@@ -412,3 +412,15 @@ def test_one_id_for_two_groups(workspace: Workspace, tmp_path: Path) -> None:
     rows = [decision(), decision(image_1_filename="x.png", image_2_filename="y.png")]
     report = run_import(workspace, write_log(tmp_path / "log.csv", DECISIONS, rows))
     assert dict(report.skipped) == {skip_reasons.SAME_ID: 1}
+
+
+@pytest.mark.parametrize("cropped", [False, True])
+def test_an_id_freed_by_a_better_crop_is_used_once(workspace: Workspace, tmp_path: Path, cropped: bool) -> None:
+    full_frame = dict(zip((f"final_crop_{edge}" for edge in ("x1", "y1", "x2", "y2")), (0, 0, 1, 1), strict=True))
+    no_crop = {**dict.fromkeys((*full_frame, "crop_timestamp"), ""), "user_action": "approve"}
+    better = (TIME, "mojo1", "b.png", 10, 20, 110, 220, 200, 400)
+    other = decision(image_1_filename="x.png", image_2_filename="y.png", **({} if cropped else no_crop))
+    log = write_log(tmp_path / "log.csv", DECISIONS, [better, decision(**full_frame), other])
+    kept = {"selections": 2} if cropped else {"decisions": 1, "selections": 1}
+    assert run_import(workspace, log).projects == {"mojo1": {**kept, "crops": 1}}
+    assert dict(run_import(workspace, log).skipped) == {skip_reasons.IMPORTED: 3}

@@ -118,13 +118,9 @@ def find(workspace: Workspace, project_ids: Sequence[str] = ()) -> tuple[Summary
         StoreError: a database cannot be read.
     """
     known = sorted({*workspace.project_ids(), *legacy.legacy_project_ids(workspace)})
-    for project_id in project_ids:
-        if project_id not in known:
-            raise ProjectError(
-                f"no project is named {project_id!r}, nor imports of it",
-                doing="looking for anomalies",
-                hint=f"known here: {', '.join(known) or 'none yet'}",
-            )
+    for project_id in (one for one in project_ids if one not in known):
+        what, hint = f"no project is named {project_id!r}, nor imports of it", ", ".join(known) or "none yet"
+        raise ProjectError(what, doing="looking for anomalies", hint=f"known here: {hint}")
     projects: dict[str, Rates] = {}
     cases: list[Case] = []
     for project_id in project_ids or known:
@@ -194,9 +190,8 @@ def write(workspace: Workspace, summary: Summary, cases: Iterable[Case]) -> list
             made.append(written_files.free_path(workspace, folder / name))
             written_files.write_text(workspace, made[-1], content)
     except OSError as error:
-        raise StoreError(
-            error.strerror or str(error), doing="writing anomalies", subject=folder, hint="is it there, with room?"
-        ) from error
+        what, hint = error.strerror or str(error), "is it there, with room?"
+        raise StoreError(what, doing="writing anomalies", subject=folder, hint=hint) from error
     return made
 
 

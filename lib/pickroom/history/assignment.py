@@ -157,12 +157,8 @@ class Assignment:
         for folder in folders:
             alone = ProjectNames({folder: (folder,)}, ids=False)
             if not any(alone.found_in(one) for one in met):
-                raise UsageError(
-                    "no row has this folder",
-                    doing="reading --map",
-                    subject=folder,
-                    hint="the report of a run without --map lists the folders",
-                )
+                hint = "the report of a run without --map lists the folders"
+                raise UsageError("no row has this folder", doing="reading --map", subject=folder, hint=hint)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of an import's JSON about projects (FORMATS.md)."""
@@ -201,12 +197,10 @@ class Assignment:
         names = list(dict.fromkeys(row.project or row.folder for row in others))
         also = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
         to_map = shlex.quote(f"{folder}={self._given}")
-        raise UsageError(
-            f"{count:,} {'row names another project' if count == 1 else 'rows name other projects'}",
-            doing=f"importing with --project {self._given}",
-            subject=", ".join(names[:_NAMED]) + also,
-            hint=hint or f"import each row by its folder: --by-folder; or say whose a folder is: --map {to_map}",
-        )
+        hint = hint or f"import each row by its folder: --by-folder; or say whose a folder is: --map {to_map}"
+        what = f"{count:,} {'row names another project' if count == 1 else 'rows name other projects'}"
+        doing, named = f"importing with --project {self._given}", ", ".join(names[:_NAMED]) + also
+        raise UsageError(what, doing=doing, subject=named, hint=hint)
 
     def _decide(self, key: Key) -> FolderRow:
         projects: set[str] = set()

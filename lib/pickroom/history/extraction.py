@@ -95,9 +95,8 @@ def _open_both(
             raise UsageError(f"this is named like project {min(named)}, not {given}", doing=doing, subject=folder)
         for other in workspace.projects():
             if other.id != given and other.manifest.root and (folder == other.root or other.root in folder.parents):
-                raise UsageError(
-                    f"this is in the folder of project {other.id}", doing=doing, subject=folder, hint="one project only"
-                )
+                what = f"this is in the folder of project {other.id}"
+                raise UsageError(what, doing=doing, subject=folder, hint="one project only")
     # one of them may be inside the other
     first, second = (open_source(folder, frozenset(folders) - {folder}) for folder in folders)
     return first, second

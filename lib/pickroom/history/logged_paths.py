@@ -114,7 +114,8 @@ class ProjectNames:
             ]
             if found:
                 found.sort(key=lambda match: (-match[1].count("/"), match[0]))
-                return tuple(Found(_joined(folder, parts[:end]), frozenset(who)) for end, _, who in found)
+                start = "/" if folder.startswith("/") else ""
+                return tuple(Found(start + "/".join(parts[:end]), frozenset(who)) for end, _, who in found)
         if folder.startswith("/"):
             for root, owner in self._roots.items():
                 if root and path.startswith(f"/{root}/"):
@@ -133,11 +134,8 @@ def given_project(workspace: Workspace, project_id: str) -> str:
         return next(iter(owners))
     alias = f"an alias of {' and '.join(sorted(owners))}"
     what = f"{project_id!r} is {alias if owners else 'not a name'}"
-    raise ProjectError(
-        what,
-        doing="reading a project name",
-        hint="up to 64 letters, digits, _ and -, a letter or digit first, not ending in _legacy",
-    )
+    hint = "up to 64 letters, digits, _ and -, a letter or digit first, not ending in _legacy"
+    raise ProjectError(what, doing="reading a project name", hint=hint)
 
 
 def new_aliases(workspace: Workspace, project_id: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -173,8 +171,3 @@ def parts_of(folder: str) -> list[str]:
 def folded(text: str) -> str:
     """A name for comparisons that ignore case and the two Unicode forms of accents."""
     return unicodedata.normalize("NFC", text).casefold()
-
-
-def _joined(folder: str, parts: list[str]) -> str:
-    text = "/".join(parts)
-    return f"/{text}" if folder.startswith("/") else text

@@ -92,8 +92,14 @@ class ImageSource:
         self.left_out: list[Ungrouped] = []
         self._members: dict[tuple[str, str], zipfile.ZipInfo] = {}
         self._zip = None if path.is_dir() else zipfile.ZipFile(path)
-        if self._zip is None:
-            self._list_folder(avoid)
+        # scan.walk skips the folders that Pickroom owns; here they count as any other
+        tops = ("", *(name for name in OWNED_FOLDERS if (self._root / name).is_dir())) if self._zip is None else ()
+        for top in (top for top in tops if self._root / top not in avoid):
+            entries, left_out = scan.walk(self._root, IMAGE_EXTENSIONS, avoid, base=top)
+            self.left_out += left_out
+            for entry in entries:
+                modified = datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
+                self.items.append(_item(entry.directory, entry.filename, entry.file_size, modified))
         for info in self._zip.infolist() if self._zip else ():
             directory, filename = split_path(info.filename)
             parts = [part for part in (*directory.split("/"), filename) if part not in (".", "..")]
@@ -108,17 +114,6 @@ class ImageSource:
                 continue
             self._members[directory, filename] = info
             self.items.append(_item(directory, filename, info.file_size, _modified(info)))
-
-    def _list_folder(self, avoid: frozenset[Path]) -> None:
-        # scan.walk skips the folders that Pickroom owns; here they count as any other
-        for top in ("", *(name for name in OWNED_FOLDERS if (self._root / name).is_dir())):
-            if self._root / top in avoid:
-                continue
-            entries, left_out = scan.walk(self._root, IMAGE_EXTENSIONS, avoid, base=top)
-            self.left_out += left_out
-            for entry in entries:
-                modified = datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
-                self.items.append(_item(entry.directory, entry.filename, entry.file_size, modified))
 
     @contextmanager
     def as_file(self, item: SourceImage) -> Iterator[Path]:

@@ -5,6 +5,7 @@ crop, or both (FORMATS.md, `<project>_legacy.db`).
 """
 
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,15 +43,12 @@ class ParsedRows:
     file: int  # the file's number in this import
     report: FileReport
     clues: Clues = field(default_factory=Clues)  # what makes the key of a row
-    decisions: list[tuple[Any, ...]] = field(default_factory=list)
-    selections: list[tuple[Any, ...]] = field(default_factory=list)
-    crops: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(list))
     projects: set[str] = field(default_factory=set)  # every project met
 
     def drain(self) -> dict[str, list[tuple[Any, ...]]]:
         """Staging table -> the rows gathered so far, which are then forgotten here."""
-        gathered = {"decisions": self.decisions, "selections": self.selections, "crops": self.crops}
-        self.decisions, self.selections, self.crops = [], [], []
+        gathered, self.rows = self.rows, defaultdict(list)
         return gathered
 
     def project(self, folders: Iterable[str], *clues: Any, **more: Any) -> str:
@@ -106,7 +104,7 @@ class ParsedRows:
         if chosen in others:
             raise Skip(skip_reasons.CHOSEN_REJECTED)
         row = (pick_key(others), project, chosen, values.names_json(others), timestamp, self.file, line)
-        self.selections.append(row)
+        self.rows["selections"].append(row)
 
     def add_crop(
         self,
@@ -128,7 +126,7 @@ class ParsedRows:
             main: False when the row also has a pick.
         """
         what = (crop_rank(box), main, project, filename, box and box.to_json(), *size, values.stage(filename, stage))
-        self.crops.append((*what, timestamp, self.file, line))
+        self.rows["crops"].append((*what, timestamp, self.file, line))
 
     def add_pick(
         self,
@@ -173,12 +171,16 @@ class ParsedRows:
             if box is not None:
                 self.add_crop(project, chosen, box, size, crop_timestamp or timestamp, line, main=False)
             return
+        if group_id is None:  # its second is the decision's; the same content always gets the same id
+            content = "\n".join((*images, str(index), timestamp)).encode()
+            moment = datetime.fromisoformat(timestamp.removesuffix("Z"))
+            group_id = naming.group_id(project, moment, zlib.crc32(content) % 100_000_000)[0]
         if box is not None and ai_box is not None:
             crop_match = corners_match(ai_box, box)
-        self.decisions.append(
+        self.rows["decisions"].append(
             (
                 *(pick_key(images if rejected else others), crop_rank(box), None if rejected else chosen),
-                *(group_id or new_group_id(project, images, index, timestamp), timestamp, project),
+                *(group_id, timestamp, project),
                 *(directory, batch_number, values.names_json(images)),
                 *(ai_index, ai_box and ai_box.to_json(), ai_confidence, index, action),
                 None,  # ai_crop_accepted: no old log has it
@@ -199,13 +201,3 @@ def crop_rank(box: CropBox | None) -> int:
     if box is None:
         return NO_COORDINATES
     return FULL_FRAME if values.is_full_frame(box) else BOXED
-
-
-def new_group_id(project: str, images: Sequence[str], index: int, timestamp: str) -> str:
-    """An id for a group whose log has none; the same content always gets the same id.
-
-    Its second is that of the decision; batch and place only make it unique within that second.
-    """
-    content = "\n".join((*images, str(index), timestamp)).encode()
-    place = zlib.crc32(content) % 100_000_000
-    return naming.group_id(project, datetime.fromisoformat(timestamp.removesuffix("Z")), place)[0]

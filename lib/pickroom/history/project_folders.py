@@ -63,14 +63,20 @@ class _Path:
     parts: list[str]
     places: list[int]
     keys: tuple[str, ...]
+    depth: int = 0  # how many of them it takes to name a project; 0 where none is named
+
+    @property
+    def name(self) -> str:
+        return self.keys[self.depth - 1]
+
+    @property
+    def spelled(self) -> str:
+        return self.parts[self.places[self.depth - 1]]
 
     def upto(self, depth: int) -> str:
         """The path up to its first `depth` parts that are not a tool's."""
         text = "/".join(self.parts[: self.places[depth - 1] + 1]) if depth else ""
         return f"/{text}" if self.folder.startswith("/") else text
-
-    def spelled(self, depth: int) -> str:
-        return self.parts[self.places[depth - 1]]
 
 
 def project_folders(
@@ -86,25 +92,35 @@ def project_folders(
         only_siblings: whether only folders next to a known project's count, since others may be parts of one project.
     """
     found = ProjectFolders()
-    paths = {folder: _path(folder, rows[folder]) for folder in sorted(rows)}
+    paths = [_path(folder, rows[folder]) for folder in sorted(rows)]
     parents = {(place.start, place.keys[:-1]) for place in (_path(place, 0) for place in set(known.values()))}
     above = {(start, keys[:n]) for start, keys in parents for n in range(len(keys) + 1)}
-    skipped = known.keys() | _inside_a_project(paths.values())
-    depths: dict[str, int] = {}
+    skipped = known.keys() | _inside_a_project(paths)
     rest: dict[tuple[str, ...], list[_Path]] = defaultdict(list)
-    for path in paths.values():
+    for path in paths:
         if path.folder in skipped or (path.start, path.keys) in above:
             continue
         lengths = range(len(path.keys) - 1, -1, -1)
         length = next((n for n in lengths if (path.start, path.keys[:n]) in parents), None)
         if length is not None:
-            depths[path.folder] = length + 1
+            path.depth = length + 1
         elif path.keys and not only_siblings:
             rest[path.start].append(path)
-    names = {paths[folder].keys[depth - 1] for folder, depth in depths.items()}
+    names = {path.name for path in paths if path.depth}
     for start in sorted(rest, key=lambda start: (-sum(path.rows for path in rest[start]), start)):
-        _judge(rest[start], names, depths, found)
-    _spell([(paths[folder], depth) for folder, depth in depths.items()], {folded(p) for p in projects}, found)
+        _judge(rest[start], names, found)
+    naming, mentioned = [path for path in paths if path.depth], {folded(name) for name in projects}
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
+    for path in naming:
+        spellings[path.name][path.spelled] += path.rows
+    for path in naming:
+        base = path.name.removesuffix(_FINAL)
+        if base not in spellings and base in mentioned:
+            name = path.spelled[: -len(_FINAL)]
+        else:  # the most frequent spelling
+            counts = spellings[base if base in spellings else path.name]
+            name = min(counts, key=lambda spelling: (-counts[spelling], spelling))
+        found.named[path.folder] = Named(path.upto(path.depth), name)
     return found
 
 
@@ -141,15 +157,11 @@ def _inside_a_project(paths: Iterable[_Path]) -> set[str]:
     return {path.folder for found in one for path in found}
 
 
-def _judge(paths: list[_Path], names: set[str], depths: dict[str, int], found: ProjectFolders) -> None:
+def _judge(paths: list[_Path], names: set[str], found: ProjectFolders) -> None:
     """Find the depth at which each path names its project; `names` are the names found in other paths so far."""
-    left = []
     for path in paths:
-        place = next((n for n, key in enumerate(path.keys, start=1) if key in names), None)
-        if place is None:
-            left.append(path)
-        else:
-            depths[path.folder] = place
+        path.depth = next((n for n, key in enumerate(path.keys, start=1) if key in names), 0)
+    left = [path for path in paths if not path.depth]
     if not left:
         return
     common, doubtful = _common(left, bool(paths[0].start))
@@ -157,10 +169,10 @@ def _judge(paths: list[_Path], names: set[str], depths: dict[str, int], found: P
         if path.keys[: len(common)] != common:
             if path.keys != common[: len(path.keys)]:
                 found.outside.append(path.folder)
-                depths[path.folder] = len(path.keys)
+                path.depth = len(path.keys)
         elif len(path.keys) > len(common):
-            depths[path.folder] = len(common) + 1
-            names.add(path.keys[len(common)])
+            path.depth = len(common) + 1
+            names.add(path.name)
     for keys, places in ((common, found.common), (doubtful, found.doubtful)):
         if keys:
             places.append(next(path for path in left if path.keys[: len(keys)] == keys).upto(len(keys)))
@@ -204,20 +216,3 @@ def _below(paths: list[_Path], keys: tuple[str, ...]) -> tuple[Counter[str], int
         elif path.keys[: len(keys)] == keys:
             children[path.keys[len(keys)]] += path.rows
     return children, direct
-
-
-def _spell(told: list[tuple[_Path, int]], projects: set[str], found: ProjectFolders) -> None:
-    """Give each project its most frequent spelling, and `mojo1_final` to `mojo1` where there is a `mojo1`."""
-    spellings: dict[str, Counter[str]] = defaultdict(Counter)
-    for path, depth in told:
-        spellings[path.keys[depth - 1]][path.spelled(depth)] += path.rows
-    for path, depth in told:
-        key = path.keys[depth - 1]
-        base = key.removesuffix(_FINAL)
-        if base in spellings:
-            name = min(spellings[base], key=lambda spelling: (-spellings[base][spelling], spelling))
-        elif base in projects:
-            name = path.spelled(depth)[: -len(_FINAL)]
-        else:
-            name = min(spellings[key], key=lambda spelling: (-spellings[key][spelling], spelling))
-        found.named[path.folder] = Named(path.upto(depth), name)

@@ -69,6 +69,18 @@ FROM crop_verdicts WHERE kind = 1 AND id = crops.rowid;
 -- A decision whose crop is better known from a row without a group still says what was picked.
 UPDATE decisions SET verdict = iif(kept_kind = 1, 'pick only', crop_verdicts.verdict)
 FROM crop_verdicts WHERE kind = 0 AND id = decisions.rowid;
+
+-- The id of such a row is free, and would be in the next import. It goes to the first row without a crop, since the
+-- crops are decided; where each has one, the rows of this id are picks only.
+UPDATE decisions SET verdict = NULL WHERE rowid IN (
+    SELECT min(rowid) FROM decisions AS one
+    WHERE verdict = 'same id' AND final_crop_coords IS NULL
+        AND NOT EXISTS (SELECT 1 FROM decisions WHERE group_id = one.group_id AND verdict IS NULL)
+    GROUP BY group_id
+);
+UPDATE decisions SET verdict = 'pick only'
+WHERE verdict = 'same id'
+    AND NOT EXISTS (SELECT 1 FROM decisions AS other WHERE other.group_id = decisions.group_id AND other.verdict IS NULL);
 INSERT INTO selections (key, project_id, chosen, others, timestamp, file, line)
 SELECT key, project_id, chosen,
     (SELECT json_group_array(name.value) FROM json_each(images) AS name WHERE name.value <> chosen),

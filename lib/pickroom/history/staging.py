@@ -59,9 +59,11 @@ WITH found AS (
         row_number() OVER (PARTITION BY verdict ORDER BY line) AS place
     FROM found
 )
-SELECT verdict, count, line, placed.name, timestamp, numbered FROM placed, files
+SELECT verdict, count, place, line, placed.name, timestamp, numbered FROM placed, files
 WHERE place <= :some AND files.file = :file ORDER BY count DESC, verdict, place
 """
+_PICKS = """SELECT group_id, timestamp, project_id, images, user_selected_index, user_action, final_crop_coords
+    FROM ai_decisions"""
 _MORE = 20  # unknown crops that are named
 
 
@@ -167,23 +169,20 @@ class StagedImport:
         """
         projects = sorted({project for parsed in files for project in parsed.projects})
         if len(projects) > MAX_PROJECTS:
-            raise UsageError(
-                f"these files name {len(projects):,} projects",
-                doing="importing",
-                hint="is that column the project's? import such files one by one",
-            )
+            hint = "is that column the project's? import such files one by one"
+            raise UsageError(f"these files name {len(projects):,} projects", doing="importing", hint=hint)
         with self._naming_the_folder("comparing rows"):
             for project_id in projects:
                 self._seed(project_id)
             self._connection.executescript(_sql("resolve.sql"))
         for parsed in files:
             asked = {"file": parsed.file, "some": EXAMPLES}
-            for verdict, count, line, *what, numbered in self._connection.execute(_LEFT_OUT, asked):
-                reason = VERDICTS[verdict]
-                if reason not in parsed.report.examples:
+            for verdict, count, place, line, *what, numbered in self._connection.execute(_LEFT_OUT, asked):
+                reason, example = VERDICTS[verdict], repr(tuple(what))
+                if place == 1:
                     parsed.report.skipped[reason] += count
-                shown = parsed.report.examples.setdefault(reason, [])
-                shown.append(f"line {line}: {tuple(what)!r}" if numbered else repr(tuple(what)))
+                    parsed.report.examples[reason] = []
+                parsed.report.examples[reason].append(f"line {line}: {example}" if numbered else example)
         kept: dict[str, dict[str, int]] = {}
         for table in ("decisions", "selections", "crops"):
             new = f"SELECT project_id, count(*) FROM {table} WHERE verdict IS NULL AND existing = 0 GROUP BY project_id"
@@ -199,26 +198,21 @@ class StagedImport:
         """Read the rows of a project's databases, so that nothing is imported twice."""
         imported = legacy_path(self._workspace, project_id)
         self._compared[imported] = _watermark(imported)
+        picked = ("key", "rank", "chosen", "group_id", "timestamp", "project_id", "final_crop_coords", "existing")
+        cropped = ("rank", "main", "project_id", "filename", "box", "timestamp", "existing")
         for database in databases(self._workspace, project_id):
-            self._seed_from(database, _IMPORTED if database == imported else _DECIDED)
-
-    def _seed_from(self, database: Path, existing: int) -> None:
-        with open_read_only(database) as source:
-            picks = source.execute(
-                """SELECT group_id, timestamp, project_id, images, user_selected_index, user_action, final_crop_coords
-                FROM ai_decisions"""
-            )
-            columns = ("key", "rank", "chosen", "group_id", "timestamp", "project_id", "final_crop_coords", "existing")
-            self._insert("decisions", columns, _known_decisions(picks, existing))
-            if existing == _DECIDED:
-                boxes = source.execute("SELECT ?, filename, box, made_at FROM crops", (database.stem,))
-            else:
-                chosen = source.execute("SELECT others, project_id, chosen, timestamp FROM legacy_selections")
-                found = ((pick_key(json.loads(others)), *rest, existing) for others, *rest in chosen)
-                self._insert("selections", ("key", "project_id", "chosen", "timestamp", "existing"), found)
-                boxes = source.execute("SELECT project_id, filename, box, timestamp FROM legacy_crops")
-            rows = ((crop_rank(CropBox.from_json(row[2])), 1, *row, existing) for row in boxes)
-            self._insert("crops", ("rank", "main", "project_id", "filename", "box", "timestamp", "existing"), rows)
+            existing = _IMPORTED if database == imported else _DECIDED
+            with open_read_only(database) as source:
+                self._insert("decisions", picked, _known_decisions(source.execute(_PICKS), existing))
+                if existing == _DECIDED:
+                    boxes = source.execute("SELECT ?, filename, box, made_at FROM crops", (project_id,))
+                else:
+                    chosen = source.execute("SELECT others, project_id, chosen, timestamp FROM legacy_selections")
+                    found = ((pick_key(json.loads(others)), *rest, existing) for others, *rest in chosen)
+                    self._insert("selections", ("key", "project_id", "chosen", "timestamp", "existing"), found)
+                    boxes = source.execute("SELECT project_id, filename, box, timestamp FROM legacy_crops")
+                rows = ((crop_rank(CropBox.from_json(row[2])), 1, *row, existing) for row in boxes)
+                self._insert("crops", cropped, rows)
 
     def _unknown(self) -> list[Match]:
         return [match for match in self.matches or () if match.box is None]

@@ -83,12 +83,8 @@ def read_header(path: Path, kind_of: Callable[[tuple[str, ...]], Kind | None]) -
             header = tuple(name.strip().lower() for name in next(csv.reader([line], delimiter=delimiter), []))
             if kind := kind_of(header):
                 return Table(kind, path, encoding, delimiter, header, number)
-        raise UsageError(
-            f"its first line is not a known header ({line[:80]!r})",
-            doing="reading a CSV",
-            subject=path,
-            hint="docs/legacy-schemas.md lists the formats",
-        )
+        what, hint = f"its first line is not a known header ({line[:80]!r})", "docs/legacy-schemas.md lists the formats"
+        raise UsageError(what, doing="reading a CSV", subject=path, hint=hint)
     raise UsageError("the file is empty", doing="reading a CSV", subject=path)
 
 
@@ -118,39 +114,33 @@ def _records(file: TextIO, delimiter: str, number: int) -> Iterator[Record]:
     number is even, unless it can be read by itself (a lone quote as a sign for inches).
     """
     ahead: deque[str] = deque()  # lines that were read to find the end of a record
-    while (text := ahead.popleft() if ahead else _read_line(file)) is not None:
-        line, span = number, 1
+
+    def next_line() -> str | None:
+        return ahead.popleft() if ahead else _read_line(file)
+
+    while (text := next_line()) is not None:
+        line = number
+        more: list[str] = []
         fields = split_fields(text, delimiter) if len(text) <= _LONGEST else None
-        if fields is None and text.count('"') % 2 and len(text) <= _LONGEST:
-            span, joined = _join(text, ahead, file)
-            fields = split_fields(joined, delimiter) if joined.count('"') % 2 == 0 else None
-            if fields is None:  # only the first line is lost: the next may be whole
-                span = 1
-            else:
+        if fields is None and len(text) <= _LONGEST:
+            joined = text
+            while joined.count('"') % 2 and len(joined) <= _LONGEST and len(more) < _RECORD_LINES - 1:
+                if (following := next_line()) is None:
+                    break
+                more.append(following)
+                joined = f"{joined}\n{following}"
+            if more and joined.count('"') % 2 == 0 and (fields := split_fields(joined, delimiter)) is not None:
                 text = joined
-                for _ in range(span - 1):
-                    ahead.popleft()
-        number += span
+            else:  # only the first line is lost: the next may be whole
+                ahead.extendleft(reversed(more))
+                more = []
+        number += 1 + len(more)
         if len(text) > _LONGEST:
             yield Record(line, text, [], skip_reasons.TOO_LONG)
         elif "\0" in text or not (text.isascii() or is_text(text)):
             yield Record(line, text, [], skip_reasons.NOT_TEXT if fields is not None else skip_reasons.UNBALANCED)
         elif text:
             yield Record(line, text, fields or [], "" if fields is not None else skip_reasons.UNBALANCED)
-
-
-def _join(text: str, ahead: deque[str], file: TextIO) -> tuple[int, str]:
-    """(lines, text) of a record that continues until its quotes are even; the lines stay in `ahead`."""
-    for span in range(1, _RECORD_LINES):
-        if len(ahead) < span:
-            following = _read_line(file)
-            if following is None:
-                return span, text
-            ahead.append(following)
-        text = f"{text}\n{ahead[span - 1]}"
-        if text.count('"') % 2 == 0 or len(text) > _LONGEST:
-            return span + 1, text
-    return _RECORD_LINES, text
 
 
 def split_fields(text: str, delimiter: str) -> list[str] | None:

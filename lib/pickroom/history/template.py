@@ -101,19 +101,10 @@ def _halved(image: np.ndarray) -> np.ndarray:
 
 
 def _coarse(original: np.ndarray, crop: np.ndarray) -> Iterator[tuple[int, int]]:
-    """The best places (x, y) of a small crop in its small original, best first, apart from each other."""
-    scores = _correlation(original, crop)
-    best = float(scores.max())
-    for _ in range(_CANDIDATES):
-        y, x = np.unravel_index(int(np.argmax(scores)), scores.shape)
-        if not scores[y, x] > best - _WORTH:
-            return
-        yield int(x), int(y)
-        scores[max(0, y - TOLERANCE) : y + TOLERANCE + 1, max(0, x - TOLERANCE) : x + TOLERANCE + 1] = -1
+    """The best places (x, y) of a small crop in its small original, best first, apart from each other.
 
-
-def _correlation(original: np.ndarray, crop: np.ndarray) -> np.ndarray:
-    """Normalised cross-correlation of the crop with every place where it fits, in [-1, 1]; 0 where all is even."""
+    By normalised cross-correlation with every place where it fits, in [-1, 1]; 0 where all is even.
+    """
     ones = np.ones(crop.shape)
     original = original - original.mean(dtype=np.float64)  # sums of squares keep more digits
     centred = crop - crop.mean(dtype=np.float64)
@@ -122,7 +113,14 @@ def _correlation(original: np.ndarray, crop: np.ndarray) -> np.ndarray:
     product = fftconvolve(original, centred[::-1, ::-1], "valid")
     norm = np.sqrt(np.maximum(spread, 0) * np.vdot(centred, centred))
     scores: np.ndarray = np.divide(product, norm, out=np.zeros_like(product), where=spread > _EVEN * crop.size)
-    return scores.clip(-1, 1)
+    scores = scores.clip(-1, 1)
+    best = float(scores.max())
+    for _ in range(_CANDIDATES):
+        y, x = np.unravel_index(int(np.argmax(scores)), scores.shape)
+        if not scores[y, x] > best - _WORTH:
+            return
+        yield int(x), int(y)
+        scores[max(0, y - TOLERANCE) : y + TOLERANCE + 1, max(0, x - TOLERANCE) : x + TOLERANCE + 1] = -1
 
 
 def _best_around(original: np.ndarray, crop: np.ndarray, x: int, y: int) -> _Candidate:

@@ -136,34 +136,26 @@ def import_cache(project: Project, cache: Path, declared: EncoderConfig | None =
 
 def _verify(project: Project, found: _Cache, chosen: Chosen, report: CacheReport) -> None:
     """Embed a sample of images again; raises UsageError when the cache has other vectors for them."""
-    others = (other for other in project.workspace.projects() if other.id != project.id)
-    held = (_on_disk(one, found, chosen.spec.dim) for one in (project, *others))
-    sample = next(filter(None, held), [])
+    sample: list[tuple[ImageSource, EmbedItem, np.ndarray]] = []
+    for one in (project, *(other for other in project.workspace.projects() if other.id != project.id)):
+        source = ImageSource(one.root, None)
+        there = found.read(one, chosen.spec.dim, Counter()) if one.root.is_dir() and not sample else ()
+        for (filename, _), image, vector in there:
+            if image is not None:
+                item = EmbedItem(image.directory, filename, image.sha256, image.file_size, image.mtime_ns)
+                sample += [(source, item, vector)] if source.unchanged(item) else []
     encoder, reached = chosen.encoder(), []
     for source, item, vector in random.Random(0).sample(sample, min(_SAMPLE, len(sample))):
         for row in index_images(encoder, source, [IndexTask(item)]).vectors:
             if row.vector is not None:
                 reached.append(float(cosines(row.vector[None], vector[None])[0]))
     report.sampled, report.verified = len(reached), sum(cosine >= LEAST_COSINE for cosine in reached)
-    if report.sampled - report.verified > _MOST_OTHERS * report.sampled:
-        raise UsageError(
-            f"{report.sampled - report.verified} of {report.sampled} images on disk do not give the cache's vectors "
-            f"(cosine {min(reached):.2f} at the least, not {LEAST_COSINE})",
-            doing=f"verifying that {chosen.spec.words} made them",
-            subject=found.path,
-            hint="declare another model, or leave --encoder out: they are then an encoder of their own",
-        )
-
-
-def _on_disk(project: Project, found: _Cache, dim: int) -> list[tuple[ImageSource, EmbedItem, np.ndarray]]:
-    """Vectors of the cache whose images are still where the last scan found them, unchanged."""
-    source = ImageSource(project.root, None)
-    sample = []
-    for (filename, _), image, vector in found.read(project, dim, Counter()) if project.root.is_dir() else ():
-        if image is not None:
-            item = EmbedItem(image.directory, filename, image.sha256, image.file_size, image.mtime_ns)
-            sample += [(source, item, vector)] if source.unchanged(item) else []
-    return sample
+    others = report.sampled - report.verified
+    if others > _MOST_OTHERS * report.sampled:
+        what = f"{others} of {report.sampled} images on disk do not give the cache's vectors"
+        what += f" (cosine {min(reached):.2f} at the least, not {LEAST_COSINE})"
+        hint = "declare another model, or leave --encoder out: they are then an encoder of their own"
+        raise UsageError(what, doing=f"verifying that {chosen.spec.words} made them", subject=found.path, hint=hint)
 
 
 def _rows(vectors: Iterable[_Found], done: set[Key], report: CacheReport) -> Iterator[VectorRow]:

@@ -5,26 +5,11 @@ file, or rows of another project, stop everything. Any other error makes its row
 only, with its name and a count.
 """
 
-from pickroom.integrity.checks import CHECKS, Level, Purpose
-from pickroom.integrity.inspection import (
-    Finding,
-    Inspection,
-    Unsound,
-    find_unsound,
-    inspect,
-    save_report,
-    unsound_rows,
-    vectors_on_disk,
-)
+from pickroom.integrity.inspection import Inspection, find_unsound, inspect, save_report, unsound_rows, vectors_on_disk
 from pickroom.integrity.whereabouts import in_words, whereabouts
 
 __all__ = [
-    "CHECKS",
-    "Finding",
     "Inspection",
-    "Level",
-    "Purpose",
-    "Unsound",
     "find_unsound",
     "in_words",
     "inspect",

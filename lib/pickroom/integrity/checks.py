@@ -5,7 +5,7 @@ placeholders.
 """
 
 import json
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -25,13 +25,11 @@ _ACTIONS = ("approve", "crop", "reject")
 class ParsedRows:
     """The values that the checks of a row compare with."""
 
-    names: frozenset[str]  # the project's id and its aliases
-    sha256: dict[str, dict[str, str | None]]  # file name -> folder -> content hash, where the scan knows it
-    vectors: dict[str, set[str | None]]  # file name -> content hashes it has a vector of
-    waiting: frozenset[str]  # groups whose crop is asked for and not made
-    by_machine: frozenset[str]  # groups decided by the automation alone
-    cropped_by_machine: frozenset[str]  # groups that the user picked and the automation cropped
-    default_crops: frozenset[str]  # groups cropped to the unchanged default box
+    names: frozenset[str] = frozenset()  # the project's id and its aliases
+    # file name -> folder -> content hash, where the scan knows it
+    sha256: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    vectors: dict[str, set[str | None]] = field(default_factory=dict)  # file name -> content hashes it has a vector of
+    groups: dict[str, frozenset[str]] = field(default_factory=dict)  # check of `GROUPS` -> the groups that fail it
     hits: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # check -> (group_id, what is wrong)
 
 
@@ -141,9 +139,18 @@ def _vectors(row: Row, facts: ParsedRows) -> str | None:
     return f"no vector of {', '.join(without)}" if without else None
 
 
-def _listed(group_ids: Callable[[ParsedRows], Set[str]], what: str) -> Check:
-    """A check of the rows of listed groups."""
-    return lambda row, facts: what if row["group_id"] in group_ids(facts) else None
+# checks of the rows of listed groups
+GROUPS = {
+    "waiting crops": "SELECT group_id FROM incomplete_crops",
+    "machine decisions": "SELECT group_id FROM automatic_decisions WHERE input = 'auto'",
+    "machine crops": """SELECT group_id FROM automatic_decisions WHERE crop_input = 'apply_ai'
+        UNION SELECT group_id FROM final_crops WHERE box_source = 'ai_all'""",
+    "default crops": "SELECT group_id FROM final_crops WHERE box_source = 'default'",
+}
+
+
+def _listed(check: str, what: str) -> tuple[str, Check]:
+    return check, lambda row, facts: what if row["group_id"] in facts.groups[check] else None
 
 
 CHECKS: tuple[tuple[str, Check | None], ...] = (
@@ -163,11 +170,11 @@ CHECKS: tuple[tuple[str, Check | None], ...] = (
     ("imported crops", None),
     ("picks to learn from", None),  # imported rows that are sound, and lack something: filled by `inspection`
     ("crops to learn from", None),
-    ("waiting crops", _listed(lambda facts: facts.waiting, "its crop waits to be made")),
+    _listed("waiting crops", "its crop waits to be made"),
     ("vectors", _vectors),
-    ("machine decisions", _listed(lambda facts: facts.by_machine, "decided without a person")),
-    ("machine crops", _listed(lambda facts: facts.cropped_by_machine, "cropped without a person")),
-    ("default crops", _listed(lambda facts: facts.default_crops, "cropped to the default box, which nobody drew")),
+    _listed("machine decisions", "decided without a person"),
+    _listed("machine crops", "cropped without a person"),
+    _listed("default crops", "cropped to the default box, which nobody drew"),
 )
 # the pick of such a row is the user's
 CROPS_ONLY = frozenset(("machine crops", "default crops"))
@@ -175,20 +182,10 @@ CROPS_ONLY = frozenset(("machine crops", "default crops"))
 REFUSING = frozenset(("database", "project"))
 # a decision that fails one of these is unsound for every purpose
 UNSOUND = ("ids", "actions", "values", "sizes", "coordinates", "file names", "indexes")
-# every other check is an error for both
-_TRAINING_ONLY: Mapping[Purpose, Level | None] = {"training": "excluded", "finishing": None}
-LEVELS: Mapping[str, Mapping[Purpose, Level | None]] = {
-    "waiting crops": {"training": "excluded", "finishing": "error"},
-    **dict.fromkeys(
-        (
-            *("vectors", "machine decisions", "machine crops", "default crops"),
-            *("picks to learn from", "crops to learn from"),
-        ),
-        _TRAINING_ONLY,
-    ),
-}
+# sound rows: left out of training, and nothing to finishing but for a crop that still waits
+TRAINING_ONLY = frozenset((*GROUPS, "vectors", "picks to learn from", "crops to learn from"))
 _OF_ONE_ROW = tuple((name, check) for name, check in CHECKS if name in UNSOUND and check is not None)
-_NO_FACTS = ParsedRows(frozenset(), {}, {}, frozenset(), frozenset(), frozenset(), frozenset())
+_NO_FACTS = ParsedRows()
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,11 +206,14 @@ def inspect(
             if wrong is not None:
                 facts.hits.setdefault(name, []).append((str(row["group_id"]), wrong))
     refusing = checks.REFUSING if damage else checks.REFUSING - {"database"}
-    findings = tuple(
-        finding
-        for name, _ in checks.CHECKS
-        if name in facts.hits and (finding := _finding(name, facts.hits[name], purpose, name in refusing))
-    )
+    findings = []
+    for name, hits in ((name, facts.hits[name]) for name, _ in checks.CHECKS if name in facts.hits):
+        is_sound = name in checks.TRAINING_ONLY
+        level: checks.Level = "excluded" if is_sound and purpose == "training" else "error"
+        if not is_sound or purpose == "training" or name == "waiting crops":
+            examples = tuple(f"{group_id}: {wrong}" if group_id else wrong for group_id, wrong in hits[:_EXAMPLES])
+            concerned = frozenset(group_id for group_id, _ in hits if group_id)
+            findings.append(Finding(name, level, len(hits), concerned, examples, name in refusing))
     bad = frozenset().union(*(f.group_ids for f in findings if f.level == "error"))
     return Inspection(
         project_id=project.id,
@@ -218,7 +221,7 @@ def inspect(
         rows=len(rows) + imported,
         by_action=dict(Counter(str(row["user_action"]) for row in rows)),
         by_project=dict(Counter(str(row["project_id"]) for row in rows)),
-        findings=findings,
+        findings=tuple(findings),
         unsound=unsound,
         first_rows=tuple(_shown(row) for row in rows[:ROWS_SHOWN]),
         invalid_rows=tuple(_shown(row) for row in rows if str(row["group_id"]) in bad)[:ROWS_SHOWN],
@@ -235,20 +238,9 @@ def save_report(workspace: Workspace, inspections: Iterable[Inspection]) -> Path
     return path
 
 
-def _finding(name: str, hits: list[tuple[str, str]], purpose: checks.Purpose, refuses: bool) -> Finding | None:
-    level = checks.LEVELS[name][purpose] if name in checks.LEVELS else "error"
-    if level is None:
-        return None
-    examples = tuple(f"{group_id}: {wrong}" if group_id else wrong for group_id, wrong in hits[:_EXAMPLES])
-    return Finding(name, level, len(hits), frozenset(group_id for group_id, _ in hits if group_id), examples, refuses)
-
-
 def _facts(
     project: Project, connection: sqlite3.Connection, encoder_id: str | None, purpose: checks.Purpose
 ) -> checks.ParsedRows:
-    def ids(query: str) -> frozenset[str]:
-        return frozenset(str(row["group_id"]) for row in connection.execute(query))
-
     contents: dict[str, dict[str, str | None]] = defaultdict(dict)
     for row in connection.execute("SELECT filename, directory, sha256 FROM images"):
         contents[row["filename"]][row["directory"]] = row["sha256"]
@@ -256,13 +248,10 @@ def _facts(
         names=frozenset((project.id, *project.manifest.aliases)),
         sha256=contents,
         vectors=vectors_on_disk(project, encoder_id) if purpose == "training" else {},
-        waiting=ids("SELECT group_id FROM incomplete_crops"),
-        by_machine=ids("SELECT group_id FROM automatic_decisions WHERE input = 'auto'"),
-        cropped_by_machine=ids(
-            """SELECT group_id FROM automatic_decisions WHERE crop_input = 'apply_ai'
-            UNION SELECT group_id FROM final_crops WHERE box_source = 'ai_all'"""
-        ),
-        default_crops=ids("SELECT group_id FROM final_crops WHERE box_source = 'default'"),
+        groups={
+            check: frozenset(str(row["group_id"]) for row in connection.execute(query))
+            for check, query in checks.GROUPS.items()
+        },
     )
 
 

@@ -137,18 +137,16 @@ def audit(
         if spent == ledger.daily_limit and not warnings:
             warnings.append(f"today's limit of {ledger.daily_limit:,} tokens is reached; one more question is asked")
         images = waiting[0]
+        named = ", ".join(path.name for path in images)
         try:
             answer = auditor(images)
         except PickroomError:
             raise
         except Exception as error:  # the user's own code may raise anything; the error is named
-            raise StoreError(
-                f"the auditor failed: {type(error).__name__}: {error}",
-                doing=f"auditing {project.id}",
-                subject=", ".join(path.name for path in images),
-                hint=f"{len(answers)} were answered; mend it and ask the rest",
-            ) from error
-        ledger.record(f"{project.id}: {', '.join(path.name for path in images)}", answer.tokens)
+            what = f"the auditor failed: {type(error).__name__}: {error}"
+            hint = f"{len(answers)} were answered; mend it and ask the rest"
+            raise StoreError(what, doing=f"auditing {project.id}", subject=named, hint=hint) from error
+        ledger.record(f"{project.id}: {named}", answer.tokens)
         answers.append((images, answer.text))
         waiting.pop(0)
     return AuditReport(tuple(answers), tuple(waiting), tuple(warnings))

@@ -72,13 +72,10 @@ def restore(
             atomic.drop_claim(workspace.root / one.name)  # of a restore that was killed
         found = _plan(workspace, file, listing)
         if found.in_the_way and not replace:
-            raise ConflictError(
-                f"{len(found.in_the_way)} files of projects or models are here that are not the backup's",
-                items=found.in_the_way[:_EXAMPLES],
-                doing="restoring a backup",
-                subject=workspace.root,
-                hint="restore into an empty folder with --home, or see what would be set aside: --replace",
-            )
+            what = f"{len(found.in_the_way)} files of projects or models are here that are not the backup's"
+            hint = "restore into an empty folder with --home, or see what would be set aside: --replace"
+            items = found.in_the_way[:_EXAMPLES]
+            raise ConflictError(what, items=items, doing="restoring a backup", subject=workspace.root, hint=hint)
         aside = None
         if found.in_the_way:
             aside = _new_aside(workspace)

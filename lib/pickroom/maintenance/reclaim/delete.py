@@ -59,10 +59,14 @@ def execute(planned: ReclaimPlan, workspace: Workspace, *, hard: bool = False, p
                     raise
                 refused = refused or error  # the trash adds to a name: a failure of this item alone
                 continue
-            unsafe = _sync(item)
-            _append(workspace, row, "done", unsafe.what if unsafe else "")
-            if unsafe is not None:
-                raise unsafe
+            try:
+                atomic.sync_folders([item.path.parent])
+            except OSError as error:  # the item is deleted nevertheless
+                hint = "the item is gone, what was not reached is whole; look again"
+                unsafe = FileOperationError.of(error, "making it durable that an item went", item.path, hint)
+                _append(workspace, row, "done", unsafe.what)
+                raise unsafe from error
+            _append(workspace, row, "done")
             gone += item.size
             if progress is not None:
                 progress(number, len(planned.items))
@@ -87,16 +91,6 @@ def _delete(item: ReclaimItem, hard: bool) -> None:
     except OSError as error:
         hint = "what was not reached is whole; where the trash does not take it: --permanent deletes for good"
         raise FileOperationError(error.strerror or str(error), doing, [item.path], hint) from error
-
-
-def _sync(item: ReclaimItem) -> FileOperationError | None:
-    """Sync the deletion; returns the reason if the system refuses (the item is deleted nevertheless)."""
-    try:
-        atomic.sync_folders([item.path.parent])
-    except OSError as error:
-        hint = "the item is gone, what was not reached is whole; look again"
-        return FileOperationError.of(error, "making it durable that an item went", item.path, hint)
-    return None
 
 
 def log_path(workspace: Workspace) -> Path:

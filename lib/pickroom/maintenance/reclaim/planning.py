@@ -195,6 +195,8 @@ def _files(project: Project) -> Iterator[ReclaimItem]:
 
 def _needed_for_learning(project: Project) -> Callable[[str], str]:
     """A function of an image's content hash: why learning still needs its file, "" where vectors and features exist."""
+    import pyarrow.parquet
+
     stored: dict[str, set[str | None]] = {}  # what -> content hashes
     problem = "" if project.manifest.encoder is not None else "the project has no vectors yet"
     try:
@@ -203,7 +205,9 @@ def _needed_for_learning(project: Project) -> Callable[[str], str]:
             stored["vectors"] = set[str | None]().union(*held.values())
         blocks = project.workspace.blocks
         for name in sorted({path.name.rpartition("-v")[0] for path in blocks.glob("*/*-v*.parquet")}):
-            stored[f"features ({name})"] = _hashes(sorted((blocks / project.id).glob(f"{name}-v*.parquet")))
+            hashes = stored[f"features ({name})"] = set()
+            for path in (blocks / project.id).glob(f"{name}-v*.parquet"):
+                hashes |= set(pyarrow.parquet.read_table(path, columns=["content_hash"])[0].to_pylist())
     except (PickroomError, OSError, ValueError) as error:
         problem = f"its vectors and features cannot be verified: {str(error).splitlines()[0]}"
 
@@ -213,14 +217,6 @@ def _needed_for_learning(project: Project) -> Callable[[str], str]:
         return f"learning needs it, {what}: pickroom embed {project.id}" if what else ""
 
     return why
-
-
-def _hashes(paths: Sequence[Path]) -> set[str | None]:
-    import pyarrow.parquet
-
-    return {
-        value for path in paths for value in pyarrow.parquet.read_table(path, columns=["content_hash"])[0].to_pylist()
-    }
 
 
 def _why_not(
