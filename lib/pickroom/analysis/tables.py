@@ -84,19 +84,8 @@ TABLES_OF = {
 _EVER = {"ai_decisions": frozenset(TABLES["ai_decisions"]) - {"ai_crop_accepted"}}
 
 
-class NoProjectError(Exception):
-    """The file is a database, but not Pickroom's."""
-
-
-def open_file(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
-    connection.isolation_level = None
-    connection.text_factory = lambda text: text.decode(errors="surrogateescape")
-    return connection
-
-
 def present_in(connection: sqlite3.Connection, origin: str) -> dict[str, list[str]]:
-    """Table -> its columns; raises NoProjectError where columns of the earliest schema are missing."""
+    """Table -> its columns; raises sqlite3.Error where columns of the earliest schema are missing."""
     wanted = ", ".join(f"'{table}'" for table in TABLES_OF[origin])
     query = f"SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.name IN ({wanted})"
     found = set(connection.execute(query))
@@ -104,7 +93,7 @@ def present_in(connection: sqlite3.Connection, origin: str) -> dict[str, list[st
         f"{table}.{name}" for table, names in _EVER.items() for name in names if (table, name) not in found
     )
     if lacking:
-        raise NoProjectError(f"it is not a project's database, it has no {lacking[0]}")
+        raise sqlite3.DatabaseError(f"it is not a project's database, it has no {lacking[0]}")
     named = {table: [name for name in TABLES[table] if (table, name) in found] for table in TABLES_OF[origin]}
     return {table: names for table, names in named.items() if names}
 
