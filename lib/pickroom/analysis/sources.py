@@ -217,9 +217,7 @@ class Sources:
         if not any(suspects.values()):
             return False
         with suppress(sqlite3.Error, PickroomError), self._open(source) as connection:
-            return any(
-                tables.read_rows(connection, source.present, table, numbers)[1] for table, numbers in suspects.items()
-            )
+            return any(tables.read_rows(connection, source.present, t, numbers)[1] for t, numbers in suspects.items())
         return True
 
     def _read(self, sources: Sequence[Source], instead: Sequence[Source]) -> None:

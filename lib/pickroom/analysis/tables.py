@@ -89,11 +89,9 @@ def present_in(connection: sqlite3.Connection, origin: str) -> dict[str, list[st
     wanted = ", ".join(f"'{table}'" for table in TABLES_OF[origin])
     query = f"SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.name IN ({wanted})"
     found = set(connection.execute(query))
-    lacking = sorted(
-        f"{table}.{name}" for table, names in _EVER.items() for name in names if (table, name) not in found
-    )
-    if lacking:
-        raise sqlite3.DatabaseError(f"it is not a project's database, it has no {lacking[0]}")
+    gone = sorted(f"{table}.{name}" for table, names in _EVER.items() for name in names if (table, name) not in found)
+    if gone:
+        raise sqlite3.DatabaseError(f"it is not a project's database, it has no {gone[0]}")
     named = {table: [name for name in TABLES[table] if (table, name) in found] for table in TABLES_OF[origin]}
     return {table: names for table, names in named.items() if names}
 
@@ -107,9 +105,8 @@ def lacking(present: Present, origin: str) -> list[str]:
 
 def cells(present: Present, table: str) -> str:
     """A table's columns for a SELECT, NULL for those that the file lacks."""
-    return ", ".join(
-        identifier(name) if name in present[table] else f"NULL AS {identifier(name)}" for name in TABLES[table]
-    )
+    missing = set(TABLES[table]) - set(present[table])
+    return ", ".join(f"NULL AS {identifier(n)}" if n in missing else identifier(n) for n in TABLES[table])
 
 
 def are_checked(present: Present, table: str) -> bool:

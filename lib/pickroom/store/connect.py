@@ -210,17 +210,6 @@ def open_unchecked(path: Path, *, timeout: float | None = None) -> Iterator[sqli
         connection.close()
 
 
-def schema_of(path: Path) -> tuple[int, int]:
-    """(a database's schema, the one this program knows), without bringing it up to date.
-
-    Raises:
-        StoreError: the file is missing, or has none of Pickroom's tables.
-        sqlite3.Error: SQLite cannot open it.
-    """
-    with open_unchecked(path) as connection:
-        return number(connection, "PRAGMA user_version"), len(migrations())
-
-
 def backup(connection: sqlite3.Connection, destination: Path) -> None:
     """A consistent copy by SQLite's own backup, safe while others write; never replaces a file."""
     if destination.exists():

@@ -101,16 +101,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty: str 
     """A table; texts are aligned left, numbers right."""
     if not rows:
         return paragraph(f"({empty})")
-    kinds = [
-        "number" if any(isinstance(row[place], Number) for row in rows) else "text" for place in range(len(columns))
-    ]
+    by_column = list(zip(*rows, strict=True))
+    kinds = ["number" if any(isinstance(cell, Number) for cell in cells) else "text" for cells in by_column]
     head = "".join(f'<th class="{kind}">{escape(name)}</th>' for name, kind in zip(columns, kinds, strict=True))
-    body = "".join(
-        "<tr>"
-        + "".join(f'<td class="{kind}">{_cell(cell)}</td>' for cell, kind in zip(row, kinds, strict=True))
-        + "</tr>"
-        for row in rows
-    )
+    body = ""
+    for row in rows:
+        cells = (f'<td class="{kind}">{_cell(cell)}</td>' for cell, kind in zip(row, kinds, strict=True))
+        body += f"<tr>{''.join(cells)}</tr>"
     return Piece(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
