@@ -225,14 +225,8 @@ def read_approved(path: Path) -> dict[str, ApprovedDecision]:
 
 def read_approval(path: Path) -> Approval | None:
     """What may be approved unseen after the last generate; None: nothing. Raises UsageError where it is damaged."""
-    return json_records.read(
-        Approval,
-        path,
-        what="the file cannot be read",
-        doing="reading what may be approved unseen",
-        hint=_write_anew(path),
-        error=UsageError,
-    )
+    what, doing = "the file cannot be read", "reading what may be approved unseen"
+    return json_records.read(Approval, path, what=what, doing=doing, hint=_write_anew(path), error=UsageError)
 
 
 def write_lines(path: Path, lines: Iterable[AutomationDecision | ApprovedDecision]) -> None:
