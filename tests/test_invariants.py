@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from pickroom.core.errors import StoreError
 from pickroom.files import moves
 from pickroom.sessions.review.session import ReviewSession
 from pickroom.store.connect import connect, open_read_only, transaction
-from pickroom.store.snapshot import attachable
+from pickroom.store.connections import release_file
+from pickroom.store.snapshot import open_as_it_is
 from pickroom.store.workspace import Project, Workspace
 from support.reviewing import (
     FINALISE,
@@ -65,23 +66,19 @@ def begin_deciding(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE groups SET deferrals = 7")
 
 
-def test_analysis_in_the_same_process_keeps_the_write_lock(make_project: Make, tmp_path: Path) -> None:
+def as_it_is(path: Path) -> AbstractContextManager[sqlite3.Connection]:
+    return open_as_it_is(path, 0.1)
+
+
+def test_analysis_in_the_same_process_is_refused_and_keeps_the_write_lock(make_project: Make) -> None:
     project = make_project([(1, 2)] * 3)
     with closing(connect(project.database)) as connection:
         begin_deciding(connection)
         assert in_child(is_locked, project.database)
-
-        with attachable(project.database) as path:
-            assert path != project.database
-            assert count_groups(path, tmp_path) == 3
-            with analysis(path, tmp_path) as duck:  # what is not committed is not seen
-                assert duck.execute("SELECT max(deferrals) FROM p.groups").fetchone() == (0,)
-            with pytest.raises(duckdb.Error), analysis(path, tmp_path) as duck:
-                duck.execute("DELETE FROM p.groups")
-
+        with pytest.raises(StoreError, match="this process has the database open"), as_it_is(project.database):
+            pass
         assert in_child(is_locked, project.database)
         connection.execute("COMMIT")
-    assert not path.exists()
     assert rows(project, "SELECT DISTINCT deferrals FROM groups") == [{"deferrals": 7}]
 
 
@@ -131,18 +128,20 @@ def test_attaching_the_file_itself_in_that_state_would_free_it(make_project: Mak
         pipe.send("end")
 
 
-def test_a_database_that_nobody_here_has_open_is_given_itself(make_project: Make, tmp_path: Path) -> None:
+def test_analysis_reads_a_database_that_nobody_here_has_open(make_project: Make, tmp_path: Path) -> None:
     project = make_project([(1, 2)] * 3)
-    with attachable(project.database) as path:
-        assert path == project.database
-        assert count_groups(path, tmp_path) == 3
+    with as_it_is(project.database) as connection:
+        assert connection.execute("SELECT count(*) FROM groups").fetchone() == (3,)
+        with pytest.raises(sqlite3.OperationalError):
+            connection.execute("DELETE FROM groups")
+    assert count_groups(project.database, tmp_path) == 3
     # a closed connection no longer counts, nor does one that nobody closed but that is gone
     closed, gone = connect(project.database), connect(project.database)
     closed.close()
     del gone
     gc.collect()
-    with attachable(project.database) as path:
-        assert path == project.database
+    with as_it_is(project.database):
+        pass
 
 
 @pytest.mark.parametrize("opened", [lambda p: closing(connect(p)), open_read_only], ids=["writing", "reading"])
@@ -152,25 +151,25 @@ def test_store_connections_count_until_the_last_is_closed(make_project: Make, op
     with opened(project.database):
         with opened(project.database):
             pass
-        with attachable(other_name) as path:
-            assert path.parent != project.database.parent
-    with attachable(project.database) as path:
-        assert path == project.database
+        with pytest.raises(StoreError, match="this process has the database open"), as_it_is(other_name):
+            pass
+    with as_it_is(project.database):
+        pass
 
 
-def test_the_store_does_not_open_a_file_that_an_analysis_has(make_project: Make) -> None:
+def test_the_store_does_not_open_a_file_that_is_lent(make_project: Make) -> None:
     project = make_project([(1, 2)])
-    with attachable(project.database), attachable(project.database) as path:
-        assert path == project.database
+    with release_file(project.database) as free, release_file(project.database):
+        assert free
         for opening in (ReviewSession, queue):
-            with pytest.raises(StoreError, match="an analysis in this process is reading the database itself"):
+            with pytest.raises(StoreError, match="is at work on the database file itself"):
                 opening(project)
     assert len(queue(project)) == 1
 
 
 def test_another_process_may_write_while_an_analysis_reads(make_project: Make, tmp_path: Path) -> None:
     project = make_project([(1, 2)] * 2)
-    with attachable(project.database) as path, analysis(path, tmp_path) as duck:
+    with analysis(project.database, tmp_path) as duck:
         assert duck.execute("SELECT count(*) FROM p.ai_decisions").fetchone() == (0,)
         assert exit_code_of(review, project, "1", *FINALISE) == 0
         assert duck.execute("SELECT count(*) FROM p.ai_decisions").fetchone() == (1,)
@@ -178,7 +177,7 @@ def test_another_process_may_write_while_an_analysis_reads(make_project: Make, t
 
 def test_missing_database_is_one_line_and_is_not_created(tmp_path: Path) -> None:
     missing = tmp_path / "none.db"
-    with pytest.raises(StoreError, match="the database does not exist"), attachable(missing):
+    with pytest.raises(StoreError, match="the database does not exist"), as_it_is(missing):
         pass
     assert not missing.exists()
 

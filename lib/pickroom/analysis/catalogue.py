@@ -18,18 +18,12 @@ from pickroom.core.errors import PickroomError
 from pickroom.core.naming import ALL_EXTENSIONS, as_text, is_image_name, join
 from pickroom.store.workspace import Workspace
 
-_BOXES = {
-    "decisions": ("ai_crop_coords", "final_crop_coords"),
-    "crops": ("box", "ai_box"),
-    "recommendations": ("crop_coords",),
-}
+_BOXES: dict[str, tuple[str, ...]] = {"decisions": ("ai_crop_coords", "final_crop_coords")}
+_BOXES |= {"crops": ("box", "ai_box"), "recommendations": ("crop_coords",)}
 # of a project's manifest and of a model: column -> type
-_PROJECT_COLUMNS = {
-    **dict.fromkeys(("project_id", "title", "status", "root", "created_at", "finished_at", "encoder"), "VARCHAR"),
-    "image_count": "BIGINT",
-    "group_count": "BIGINT",
-    "notes": "VARCHAR",
-}
+_PROJECT_TEXTS = ("project_id", "title", "status", "root", "created_at", "finished_at", "encoder")
+_PROJECT_COLUMNS = dict.fromkeys(_PROJECT_TEXTS, "VARCHAR")
+_PROJECT_COLUMNS |= {"image_count": "BIGINT", "group_count": "BIGINT", "notes": "VARCHAR"}
 _MODEL_COLUMNS = {"model": "VARCHAR", "name": "VARCHAR", "version": "BIGINT"}
 _MODEL_COLUMNS |= {"has_weights": "BOOLEAN", "metadata": "JSON"}
 _REGIONS = "regions-"  # files of groups' regions, next to the images' vectors (FORMATS.md, Vectors)

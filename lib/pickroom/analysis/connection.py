@@ -189,7 +189,11 @@ class Helper:
                     with pyarrow.ipc.open_stream(self._process.stdout) as stream:
                         found = Rows(stream.read_all())
             except (OSError, ValueError, pyarrow.ArrowException):  # it ended in the middle of its answer, or before
-                raise self._died() from None
+                self._process.kill()
+                lines = self._process.communicate()[1].decode(errors="replace").strip().splitlines()
+                last = lines[-1] if lines else f"it ended with code {self._process.returncode}"
+                what, hint = f"the query's process died ({last})", "ask for less at a time"
+                raise StoreError(what, doing="running a query", hint=hint) from None
             except BaseException:  # an interrupt: later answers would belong to no request
                 self.end()
                 raise
@@ -197,13 +201,6 @@ class Helper:
             what, doing, hint = answer["refused"]
             raise UsageError(what, doing=doing, hint=hint)
         return answer, found
-
-    def _died(self) -> StoreError:
-        self._process.kill()
-        _, said = self._process.communicate()
-        lines = said.decode(errors="replace").strip().splitlines()
-        last = lines[-1] if lines else f"it ended with code {self._process.returncode}"
-        return StoreError(f"the query's process died ({last})", doing="running a query", hint="ask for less at a time")
 
 
 _shared: Helper | None = None

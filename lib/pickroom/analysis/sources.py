@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import duckdb
 from pickroom.analysis import tables
 from pickroom.analysis.queries import Problem, identifier, quoted, read_sql
 from pickroom.core.errors import PickroomError, StoreError
-from pickroom.store.snapshot import attachable
+from pickroom.store import snapshot
 from pickroom.store.workspace import Workspace
 
 SMALL = 1 << 20  # bytes of a database with its log: a thousand decisions
@@ -85,7 +85,7 @@ class Source:
         self.problems.append(Problem(self.owner, said, left_out=False, unsound=unsound))
 
     def look(self, connection: sqlite3.Connection) -> None:
-        """Read the file's schema; raises NoProjectError where it is not a project's database."""
+        """Read the file's schema; raises sqlite3.Error where it is not a project's database."""
         self.present = tables.present_in(connection, self.origin)
         if missing := tables.lacking(self.present, self.origin):
             self.note(f"an earlier schema, without {', '.join(missing)}: read as it is")
@@ -183,16 +183,19 @@ class Sources:
             self._detach(source)
             return False
         try:
-            # released before DuckDB opens the file: no two libraries have it open at once
-            with attachable(source.path) as path, closing(tables.open_file(path)) as connection:
+            # closed before DuckDB opens the file: no two libraries have it open at once
+            with self._open(source) as connection:
                 source.look(connection)
             if not source.live:
                 options = f"TYPE sqlite, READ_ONLY, busy_timeout {tables.BUSY_MS}"
                 self.engine.execute(f"ATTACH {quoted(source.path)} AS {source.name} ({options})")
                 source.live = True
-        except (*tables.ERRORS, sqlite3.Error, tables.NoProjectError, PickroomError):
+        except (*tables.ERRORS, sqlite3.Error, PickroomError):
             self._detach(source)  # sqlite3 reports the problem, or can read it
         return source.live
+
+    def _open(self, source: Source) -> AbstractContextManager[sqlite3.Connection]:
+        return snapshot.open_as_it_is(source.path, tables.BUSY_MS / 1000)
 
     def _detach(self, source: Source) -> None:
         if source.live:
@@ -213,10 +216,8 @@ class Sources:
             suspects[table] = [number for (number,) in found]
         if not any(suspects.values()):
             return False
-        with suppress(sqlite3.Error), closing(tables.open_file(source.path)) as connection:
-            return any(
-                tables.read_rows(connection, source.present, table, numbers)[1] for table, numbers in suspects.items()
-            )
+        with suppress(sqlite3.Error, PickroomError), self._open(source) as connection:
+            return any(tables.read_rows(connection, source.present, t, numbers)[1] for t, numbers in suspects.items())
         return True
 
     def _read(self, sources: Sequence[Source], instead: Sequence[Source]) -> None:
@@ -229,11 +230,11 @@ class Sources:
             source.problems = []
             own = source.name, source.owner, source.origin
             try:
-                with attachable(source.path) as path, closing(tables.open_file(path)) as connection:
+                with self._open(source) as connection:
                     connection.execute("BEGIN")  # all tables in one transaction
                     source.look(connection)
                     found = {table: tables.read_rows(connection, source.present, table) for table in source.present}
-            except (sqlite3.Error, tables.NoProjectError, PickroomError) as error:
+            except (sqlite3.Error, PickroomError) as error:
                 source.refuse(error)
                 continue
             for table, (rows, _) in found.items():

@@ -28,52 +28,39 @@ WORDS = {_TEXT: "text", _WHOLE: "whole number", _REAL: "number"}
 _PYTHON: dict[str, tuple[type, ...]] = {_TEXT: (str,), _WHOLE: (int,), _REAL: (float, int)}
 BUSY_MS = 2000  # a writer blocks a reader only in exclusive mode, which Pickroom never uses
 Present = Mapping[str, Sequence[str]]  # table -> those of its columns that a file has
-
-
-def _columns(text: str = "", *, whole: str = "", real: str = "") -> dict[str, str]:
-    kinds = {_TEXT: text, _WHOLE: whole, _REAL: real}
-    return {name: kind for kind, names in kinds.items() for name in names.split()}
-
-
-TABLES = {
-    "ai_decisions": _columns(
-        "group_id timestamp project_id directory images ai_crop_coords user_action final_crop_coords crop_timestamp",
-        whole="batch_number ai_selected_index user_selected_index ai_crop_accepted image_width image_height "
-        "selection_match crop_match",
-        real="ai_confidence",
+# types of columns in every table; the others are texts
+_NUMBERS = {
+    _WHOLE: (
+        "ai_crop_accepted ai_selected_index batch batch_number bracketed crop_match crop_needed deferrals "
+        "file_size height id image_height image_width iso kept milliseconds mtime_ns position round "
+        "selected_index selection_match sequence source_line stars undoes user_selected_index utc_offset width"
     ),
-    "decision_context": _columns(
-        "group_id input outcome source versions crop_input dropped_at decided_at", whole="batch milliseconds"
-    ),
-    "images": _columns(
-        "directory filename taken_at sha256 reason", whole="width height file_size mtime_ns", real="stage"
-    ),
-    "captures": _columns(
-        "sha256 captured_at captured_by camera serial",
-        whole="utc_offset iso bracketed",
-        real="exposure_s aperture",
-    ),
-    "groups": _columns("group_id directory method kind", whole="sequence batch_number deferrals"),
-    "group_members": _columns("group_id directory filename", whole="position"),
-    "recommendations": _columns(
-        "group_id source crop_coords reasons anomaly_flags versions made_at",
-        whole="selected_index crop_needed",
-        real="confidence crop_confidence",
-    ),
-    "comparisons": _columns("group_id images made_at", whole="round chosen"),
-    "kept_images": _columns("group_id filename", whole="kept stars"),
-    "image_marks": _columns("room directory filename folder", whole="batch"),
-    "review_state": _columns("group_id action held_reason updated_at"),
-    "file_operations": _columns(
-        "kind unit op source destination sha256 state error planned_at finished_at", whole="id batch undoes"
-    ),
-    "sandbox_decisions": _columns("group_id source versions decided_at", whole="batch milliseconds"),
-    "crops": _columns("directory filename group_id box input sha256 made_at box_source", whole="batch"),
-    "legacy_selections": _columns("project_id chosen others timestamp source_file", whole="source_line"),
-    "legacy_crops": _columns(
-        "project_id filename box timestamp source_file", whole="width height source_line", real="stage"
-    ),
+    _REAL: "ai_confidence aperture confidence crop_confidence exposure_s stage",
 }
+_TYPES = {name: kind for kind, names in _NUMBERS.items() for name in names.split()}
+_COLUMNS = {
+    "ai_decisions": "group_id timestamp project_id directory images ai_crop_coords user_action final_crop_coords "
+    "crop_timestamp batch_number ai_selected_index user_selected_index ai_crop_accepted image_width image_height "
+    "selection_match crop_match ai_confidence",
+    "decision_context": "group_id input outcome source versions crop_input dropped_at decided_at batch milliseconds",
+    "images": "directory filename taken_at sha256 reason width height file_size mtime_ns stage",
+    "captures": "sha256 captured_at captured_by camera serial utc_offset iso bracketed exposure_s aperture",
+    "groups": "group_id directory method kind sequence batch_number deferrals",
+    "group_members": "group_id directory filename position",
+    "recommendations": "group_id source crop_coords reasons anomaly_flags versions made_at selected_index crop_needed "
+    "confidence crop_confidence",
+    "comparisons": "group_id images made_at round chosen",
+    "kept_images": "group_id filename kept stars",
+    "image_marks": "room directory filename folder batch",
+    "review_state": "group_id action held_reason updated_at",
+    "file_operations": "kind unit op source destination sha256 state error planned_at finished_at id batch undoes",
+    "sandbox_decisions": "group_id source versions decided_at batch milliseconds",
+    "crops": "directory filename group_id box input sha256 made_at box_source batch",
+    "legacy_selections": "project_id chosen others timestamp source_file source_line",
+    "legacy_crops": "project_id filename box timestamp source_file width height source_line stage",
+}
+TABLES = {table: {name: _TYPES.get(name, _TEXT) for name in names.split()} for table, names in _COLUMNS.items()}
+TABLES["comparisons"]["chosen"] = _WHOLE  # a place; in an imported selection it is a name
 CHECKS = {**FAULTS, **IMPORT_FAULTS}
 _OF_IMPORTS = ("legacy_selections", "legacy_crops")
 TABLES_OF = {
@@ -84,27 +71,14 @@ TABLES_OF = {
 _EVER = {"ai_decisions": frozenset(TABLES["ai_decisions"]) - {"ai_crop_accepted"}}
 
 
-class NoProjectError(Exception):
-    """The file is a database, but not Pickroom's."""
-
-
-def open_file(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
-    connection.isolation_level = None
-    connection.text_factory = lambda text: text.decode(errors="surrogateescape")
-    return connection
-
-
 def present_in(connection: sqlite3.Connection, origin: str) -> dict[str, list[str]]:
-    """Table -> its columns; raises NoProjectError where columns of the earliest schema are missing."""
+    """Table -> its columns; raises sqlite3.Error where columns of the earliest schema are missing."""
     wanted = ", ".join(f"'{table}'" for table in TABLES_OF[origin])
     query = f"SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.name IN ({wanted})"
     found = set(connection.execute(query))
-    lacking = sorted(
-        f"{table}.{name}" for table, names in _EVER.items() for name in names if (table, name) not in found
-    )
-    if lacking:
-        raise NoProjectError(f"it is not a project's database, it has no {lacking[0]}")
+    gone = sorted(f"{table}.{name}" for table, names in _EVER.items() for name in names if (table, name) not in found)
+    if gone:
+        raise sqlite3.DatabaseError(f"it is not a project's database, it has no {gone[0]}")
     named = {table: [name for name in TABLES[table] if (table, name) in found] for table in TABLES_OF[origin]}
     return {table: names for table, names in named.items() if names}
 
@@ -118,9 +92,8 @@ def lacking(present: Present, origin: str) -> list[str]:
 
 def cells(present: Present, table: str) -> str:
     """A table's columns for a SELECT, NULL for those that the file lacks."""
-    return ", ".join(
-        identifier(name) if name in present[table] else f"NULL AS {identifier(name)}" for name in TABLES[table]
-    )
+    missing = set(TABLES[table]) - set(present[table])
+    return ", ".join(f"NULL AS {identifier(n)}" if n in missing else identifier(n) for n in TABLES[table])
 
 
 def are_checked(present: Present, table: str) -> bool:

@@ -252,9 +252,8 @@ def _render_one(target: AutomationTarget, item: PlannedGroup) -> str:
     assert item.box is not None and item.route.picked is not None
     image, partial = item.group.images[item.route.picked], item.ops[0].source
     assert partial is not None
-    return cropping.render_to(
-        target.project.root, target.project.path(image.directory, image.filename), item.box, partial
-    )
+    source = target.project.path(image.directory, image.filename)
+    return cropping.render_to(target.project.root, source, item.box, partial)
 
 
 def _write(connection: sqlite3.Connection, plan: ApplyPlan) -> None:

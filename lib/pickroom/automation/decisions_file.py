@@ -85,9 +85,8 @@ class AutomationDecision:
     def from_json(cls, text: str) -> Self:
         """Read one line; raises ValueError saying what is wrong with it."""
         values = json_records.from_json(dict[str, Any], text)
-        pick, crop = (
-            json_records.from_values(dict[str, Any], values.get(name)) for name in ("step1_selection", "step2_crop")
-        )
+        steps = (values.get("step1_selection"), values.get("step2_crop"))
+        pick, crop = (json_records.from_values(dict[str, Any], step) for step in steps)
         flat = {name: pick.get(name) for name in ("chosen", "confidence", "anomaly_flags")} | {
             "reason": pick.get("reason") or "",
             "needs_crop": crop.get("needs_crop"),
@@ -226,14 +225,8 @@ def read_approved(path: Path) -> dict[str, ApprovedDecision]:
 
 def read_approval(path: Path) -> Approval | None:
     """What may be approved unseen after the last generate; None: nothing. Raises UsageError where it is damaged."""
-    return json_records.read(
-        Approval,
-        path,
-        what="the file cannot be read",
-        doing="reading what may be approved unseen",
-        hint=_write_anew(path),
-        error=UsageError,
-    )
+    what, doing = "the file cannot be read", "reading what may be approved unseen"
+    return json_records.read(Approval, path, what=what, doing=doing, hint=_write_anew(path), error=UsageError)
 
 
 def write_lines(path: Path, lines: Iterable[AutomationDecision | ApprovedDecision]) -> None:

@@ -150,7 +150,7 @@ def predicted_in_time(project: Project, progress: Callable[[int, int], None] | N
     picks, features = usable_rows(picks, task, FeatureSources([project]), progress)
     learner = replay(picks, features, task.config)
     said = list(zip(picks, learner.chances.max(axis=1, initial=0.0), learner.right, strict=True))
-    return [(float(sure), bool(right <= 0.5)) for pick, sure, right in said[FIRST_FIT:] if not pick.comparison]
+    return [(float(sure), not right > 0.5) for pick, sure, right in said[FIRST_FIT:] if not pick.comparison]
 
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)

@@ -122,20 +122,17 @@ def propose(group: Group, made: Recommendation | None, approval: files.Approval)
         needs_crop=made.crop_needed,
         crop=made.offered_crop if index is not None else None,
         crop_confidence=made.crop_confidence,
-        crop_reason=_CROP_REASONS[made.crop_needed, made.crop is not None],
+        crop_reason=_CROP_REASONS[made.crop_needed][made.crop is not None],
         auto_approve=approval.approves(made),
         models=made.versions,
     )
 
 
-# (whether a crop is needed, whether there is a box) -> the reason in the line
+# whether a crop is needed -> the reason in the line without a box, and with one
 _CROP_REASONS = {
-    (None, False): "no prediction whether to crop",
-    (None, True): "a crop is possible",
-    (False, False): "no crop needed",
-    (False, True): "no crop needed",
-    (True, True): "a crop is needed",
-    (True, False): "a crop is needed, and no box is proposed",
+    None: ("no prediction whether to crop", "a crop is possible"),
+    False: ("no crop needed", "no crop needed"),
+    True: ("a crop is needed, and no box is proposed", "a crop is needed"),
 }
 
 

@@ -118,12 +118,8 @@ class Capture:
     @property
     def words(self) -> str:
         """When, by what and how it was taken, in one line; "" where nothing is known."""
-        parts = (
-            f"{self.captured_at:%Y-%m-%d %H:%M:%S}" if self.captured_at else "",
-            self.camera or "",
-            *self.exposure,
-        )
-        return " · ".join(filter(None, parts))
+        when = f"{self.captured_at:%Y-%m-%d %H:%M:%S}" if self.captured_at else ""
+        return " · ".join(filter(None, (when, self.camera, *self.exposure)))
 
 
 @dataclass(frozen=True, slots=True)

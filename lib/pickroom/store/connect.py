@@ -136,8 +136,8 @@ def _leave_wal(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
-def _read_only(path: Path, *, patient: bool = True) -> sqlite3.Connection:
-    address, timeout = f"{path.absolute().as_uri()}?mode=ro", BUSY_TIMEOUT_S if patient else 0
+def _read_only(path: Path, timeout: float | None = None) -> sqlite3.Connection:
+    address, timeout = f"{path.absolute().as_uri()}?mode=ro", BUSY_TIMEOUT_S if timeout is None else timeout
     connection = open_known(path, address, timeout=timeout, uri=True)
     try:
         number(connection, "PRAGMA user_version")  # the first read opens the log
@@ -189,18 +189,18 @@ def data_version(connection: sqlite3.Connection) -> int:
 
 
 @contextmanager
-def open_unchecked(path: Path, *, patient: bool = True) -> Iterator[sqlite3.Connection]:
+def open_unchecked(path: Path, *, timeout: float | None = None) -> Iterator[sqlite3.Connection]:
     """A connection that cannot write, whatever the schema: nothing is migrated, nothing is checked.
 
     Args:
-        patient: False to be refused at once where another program keeps the database locked.
+        timeout: seconds to wait where another program keeps the database locked; None: as long as ever.
 
     Raises:
         NoDatabaseError: the file is missing or empty, or has none of Pickroom's tables.
         sqlite3.Error: SQLite cannot open it.
     """
     require_database(path, "reading the database")
-    connection = _read_only(path, patient=patient)
+    connection = _read_only(path, timeout)
     try:
         if not has_tables(connection, named="ai_decisions"):
             connection.close()
@@ -208,17 +208,6 @@ def open_unchecked(path: Path, *, patient: bool = True) -> Iterator[sqlite3.Conn
         yield connection
     finally:
         connection.close()
-
-
-def schema_of(path: Path) -> tuple[int, int]:
-    """(a database's schema, the one this program knows), without bringing it up to date.
-
-    Raises:
-        StoreError: the file is missing, or has none of Pickroom's tables.
-        sqlite3.Error: SQLite cannot open it.
-    """
-    with open_unchecked(path) as connection:
-        return number(connection, "PRAGMA user_version"), len(migrations())
 
 
 def backup(connection: sqlite3.Connection, destination: Path) -> None:

@@ -72,7 +72,7 @@ def open_known(path: Path, address: str, *, timeout: float, **options: bool) -> 
     file = path.resolve()
     with _register:
         if _lent[file]:
-            what, hint = "an analysis in this process is reading the database itself", "let its query end first"
+            what, hint = "this process is at work on the database file itself", "let that end first"
             raise StoreError(what, doing="opening the database", subject=path, hint=hint)
         before = _identity_of(path)
         connection = sqlite3.connect(address, timeout=timeout, isolation_level=None, factory=Opened, **options)

@@ -41,9 +41,8 @@ def insert(connection: sqlite3.Connection, groups: Iterable[Group], kind: str) -
 def assign_sampling_keys(connection: sqlite3.Connection, project_id: str) -> None:
     """Fill in the sampling key (`lot`) of groups that an earlier schema wrote without one."""
     ids = column(connection, "SELECT group_id FROM groups WHERE lot IS NULL")
-    connection.executemany(
-        "UPDATE groups SET lot = ? WHERE group_id = ?", [(sampling_key(g, project_id), g) for g in ids]
-    )
+    lots = [(sampling_key(group_id, project_id), group_id) for group_id in ids]
+    connection.executemany("UPDATE groups SET lot = ? WHERE group_id = ?", lots)
 
 
 def remove(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
@@ -53,9 +52,8 @@ def remove(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
 
 def defer(connection: sqlite3.Connection, group_ids: Iterable[str]) -> None:
     """Send skipped groups behind all others of the queue."""
-    connection.executemany(
-        "UPDATE groups SET deferrals = deferrals + 1 WHERE group_id = ?", [(group_id,) for group_id in group_ids]
-    )
+    sql = "UPDATE groups SET deferrals = deferrals + 1 WHERE group_id = ?"
+    connection.executemany(sql, [(group_id,) for group_id in group_ids])
 
 
 def queue(

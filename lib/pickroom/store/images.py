@@ -107,9 +107,8 @@ def replace_scan(
     Args:
         stats: (directory, filename) -> (file size in bytes, mtime in ns) for those left out unread.
     """
-    connection.execute(
-        "DELETE FROM images WHERE (directory, filename) NOT IN (SELECT directory, filename FROM group_members)"
-    )
+    grouped = "SELECT directory, filename FROM group_members"
+    connection.execute(f"DELETE FROM images WHERE (directory, filename) NOT IN ({grouped})")
     connection.execute("UPDATE images SET reason = NULL WHERE reason IS NOT NULL")  # an earlier scan's
     then = f"ON CONFLICT (directory, filename) DO UPDATE SET {{updates}} WHERE NOT {_DECIDED}"
     rows.insert(connection, "INSERT INTO images", map(rows.row_of, images), then)

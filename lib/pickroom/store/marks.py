@@ -88,10 +88,8 @@ def take(connection: sqlite3.Connection, board: BoardKind, path: str, batch: int
 
 def taken(connection: sqlite3.Connection, board: BoardKind) -> set[tuple[str, str]]:
     """(directory, filename) of the marks of a board that batches have carried out."""
-    found = connection.execute(
-        "SELECT directory, filename FROM image_marks WHERE room = ? AND batch IS NOT NULL", (board,)
-    )
-    return set(map(tuple, found))
+    query = "SELECT directory, filename FROM image_marks WHERE room = ? AND batch IS NOT NULL"
+    return set(map(tuple, connection.execute(query, (board,))))
 
 
 def forget_taken(connection: sqlite3.Connection, met: Iterable[tuple[str, str]]) -> None:
@@ -165,6 +163,5 @@ def keep_pair(connection: sqlite3.Connection, pair: KeptPair) -> None:
 def forget_pair(connection: sqlite3.Connection, pair: KeptPair) -> None:
     """The pair is open again."""
     first, second = sorted(pair)
-    connection.execute(
-        "DELETE FROM kept_pairs WHERE name_a = ? AND sha256_a = ? AND name_b = ? AND sha256_b = ?", (*first, *second)
-    )
+    sql = "DELETE FROM kept_pairs WHERE (name_a, sha256_a, name_b, sha256_b) = (?, ?, ?, ?)"
+    connection.execute(sql, (*first, *second))

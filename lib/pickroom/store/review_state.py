@@ -257,9 +257,8 @@ def held(connection: sqlite3.Connection) -> dict[str, str]:
 
 def forget_cursor_of_undecided(connection: sqlite3.Connection) -> None:
     """The order has changed: a group without a choice is not a place to go back to."""
-    connection.execute(
-        f"DELETE FROM review_cursor WHERE group_id NOT IN (SELECT group_id FROM review_state AS s WHERE {_TOUCHED})"
-    )
+    touched = f"SELECT group_id FROM review_state AS s WHERE {_TOUCHED}"
+    connection.execute(f"DELETE FROM review_cursor WHERE group_id NOT IN ({touched})")
 
 
 def clear_skip(connection: sqlite3.Connection, group_id: str) -> None:

@@ -6,45 +6,41 @@ invariant 10, says what two of them on one file do to each other's locks.
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from pickroom.core.errors import NoDatabaseError, StoreError
 from pickroom.core.quantities import format_bytes
-from pickroom.storage import atomic, leftovers
+from pickroom.storage import atomic
 from pickroom.store import copies
-from pickroom.store.connect import backup, open_read_only, open_unchecked, require_database, require_known
+from pickroom.store.connect import backup, open_unchecked, require_known
 from pickroom.store.connections import release_file
 from pickroom.store.copies import problem_with
-from pickroom.store.rows import number
+from pickroom.store.rows import number, read_any_text
 
 
 @contextmanager
-def attachable(path: Path) -> Iterator[Path]:
-    """A path to attach, read-only, until the end of the block: the database itself, or a copy of what is committed.
+def open_as_it_is(path: Path, timeout: float) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write, for the analysis: plain rows, and nothing is migrated or checked.
 
-    While the file itself is given, this process cannot open it through the store: keep the block short, and
-    detach within it.
+    Args:
+        timeout: seconds to wait where another program keeps the database locked.
 
     Raises:
-        StoreError: the database does not exist, it is of a newer schema, or it cannot be read.
+        StoreError: the database does not exist, or is of a newer schema; or this process has it open already, so that
+            DuckDB would free its locks.
+        sqlite3.Error: SQLite cannot open it.
     """
-    require_database(path, "reading the project")
-    version = 0
-    # another library does not cope with a log on a disk that shares no memory; what else is wrong it says itself
-    with suppress(sqlite3.Error, StoreError), open_unchecked(path, patient=False) as connection:
-        version = number(connection, "PRAGMA user_version")
-    require_known(version, path)
     with release_file(path) as free:
-        if free:
-            yield path
-            return
-    with leftovers.Folder("pickroom-snapshot-") as folder:
-        with open_read_only(path) as connection:
-            backup(connection, folder / path.name)
-        yield folder / path.name
+        if not free:
+            raise StoreError("this process has the database open", doing="reading the project", subject=path)
+    with open_unchecked(path, timeout=timeout) as connection:
+        require_known(number(connection, "PRAGMA user_version"), path)
+        connection.row_factory = None
+        read_any_text(connection)
+        yield connection
 
 
 def copy(path: Path, destination: Path) -> str | None:

@@ -54,11 +54,8 @@ def contents(project: Project, bundle: str = DELIVERABLES) -> tuple[dict[str, in
         with open_read_only(project.database) as connection:
             kept = decisions.kept_paths(connection) if bundle == DELIVERABLES else []
         files = [path for name in kept if (path := project.root / name).is_file()]
-        files += [
-            path
-            for raw in files
-            if extension_of(raw.name) in RAW_EXTENSIONS and (path := raw.with_suffix(".xmp")).is_file()
-        ]
+        sidecars = [path.with_suffix(".xmp") for path in files if extension_of(path.name) in RAW_EXTENSIONS]
+        files += [path for path in sidecars if path.is_file()]
     else:
         bases = [base for folder in BUNDLES[bundle] if (base := project.root / folder).is_dir()]
         files = [path for base in bases for path in sorted(base.rglob("*")) if path.is_file() and path.name[0] != "."]

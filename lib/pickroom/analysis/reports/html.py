@@ -101,16 +101,13 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty: str 
     """A table; texts are aligned left, numbers right."""
     if not rows:
         return paragraph(f"({empty})")
-    kinds = [
-        "number" if any(isinstance(row[place], Number) for row in rows) else "text" for place in range(len(columns))
-    ]
+    by_column = list(zip(*rows, strict=True))
+    kinds = ["number" if any(isinstance(cell, Number) for cell in cells) else "text" for cells in by_column]
     head = "".join(f'<th class="{kind}">{escape(name)}</th>' for name, kind in zip(columns, kinds, strict=True))
-    body = "".join(
-        "<tr>"
-        + "".join(f'<td class="{kind}">{_cell(cell)}</td>' for cell, kind in zip(row, kinds, strict=True))
-        + "</tr>"
-        for row in rows
-    )
+    body = ""
+    for row in rows:
+        cells = (f'<td class="{kind}">{_cell(cell)}</td>' for cell, kind in zip(row, kinds, strict=True))
+        body += f"<tr>{''.join(cells)}</tr>"
     return Piece(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
@@ -156,22 +153,10 @@ COLUMNS = {
     "pace": ("project_id", "sessions", "groups", "images", "worked_s", "first_at", "last_at", "groups_per_hour"),
     "mistakes": ("project_id", "decided_at", "ai_picked", "picked", "ai_confidence", "source"),
 }
-_HEADINGS = {
-    "project_id": "project",
-    "worked_s": "time at work",
-    "ai_picked": "recommended",
-    "ai_confidence": "how sure",
-    "source": "by",
-    "selection_low": "from",
-    "selection_high": "to",
-    "correct_selections": "picks taken",
-    "selections": "of picks",
-    "selection_accuracy": "share",
-    "correct_crops": "crops taken",
-    "crops": "of crops",
-    "crop_accuracy": "crop share",
-    "total_decisions": "decisions",
-}
+_HEADINGS = {"project_id": "project", "worked_s": "time at work", "total_decisions": "decisions", "source": "by"}
+_HEADINGS |= {"ai_picked": "recommended", "ai_confidence": "how sure", "correct_selections": "picks taken"}
+_HEADINGS |= {"selections": "of picks", "selection_accuracy": "share", "selection_low": "from", "selection_high": "to"}
+_HEADINGS |= {"correct_crops": "crops taken", "crops": "of crops", "crop_accuracy": "crop share"}
 _EMPTY = {"data_health": "nothing wrong was found", "mistakes": "no recommended pick was passed over"}
 _SHARES = ("_accuracy", "_low", "_high", "_share", "confidence")
 _STYLE = "text-align:left;white-space:normal"

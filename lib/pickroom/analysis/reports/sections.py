@@ -173,9 +173,8 @@ class Report(AbstractContextManager["Report"]):
         total, who = Number("mistakes.total", len(rows)), _who(rows)
         sure = any(row["ai_confidence"] is not None for row in rows)
         first = "the surest mistakes are these" if sure else "the latest are these"
-        named = [
-            {**row, "images": [(row["directory"], name) for name in row["images"]]} for row in rows[:MISTAKES_SHOWN]
-        ]
+        shown = rows[:MISTAKES_SHOWN]
+        named = [{**row, "images": [(row["directory"], name) for name in row["images"]]} for row in shown]
         sheet = figures.contact_sheet(named, self.preview)
         lead = html.paragraph("In ", total, f" of the groups you took another image than {who}; {first}.")
         return lead + html.picture(sheet, f"The pick of {who} in dashed red, the user's in blue")

@@ -22,8 +22,9 @@ from pickroom.learn import checkpoints
 from pickroom.storage import atomic
 from pickroom.storage.locking import is_held
 from pickroom.store import copies, decisions, groups
-from pickroom.store.connect import open_read_only, restore_hint, schema_of
+from pickroom.store.connect import open_read_only, open_unchecked, restore_hint
 from pickroom.store.connections import shares_memory
+from pickroom.store.rows import migrations, number
 from pickroom.store.workspace import Project, Workspace
 
 State = Literal["ok", "warn", "fail"]
@@ -233,7 +234,8 @@ def project(workspace: Workspace, project_id: str) -> Finding:
 
 def _schema(opened: Project, name: str) -> Finding | None:
     """A finding on the database's schema; None if it is this program's, so that opening it changes nothing."""
-    own, known = schema_of(opened.database)
+    with open_unchecked(opened.database) as connection:
+        own, known = number(connection, "PRAGMA user_version"), len(migrations())
     if own > known:
         return Finding(name, "fail", f"its database is of a newer Pickroom (schema {own})", "update pickroom")
     if own < known:
