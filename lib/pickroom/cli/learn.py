@@ -61,10 +61,11 @@ def embed(
         quiet.arrow_without_pandas()
     from pickroom.indexing.engines import EmbedConfig
     from pickroom.indexing.pipeline import embed as run
-    from pickroom.indexing.report import bar
+    from pickroom.indexing.report import bars
 
     config = EmbedConfig(encoder=asked, engine=engine, address=address)
-    report = run(opened, config, bar, verify=verify)
+    with bars() as tell:
+        report = run(opened, config, tell, verify=verify)
     problems = report.verification.problems if report.verification else ()
     console.show(f"{report.words()}\n{next_line(opened.id)}", report.to_dict())
     for problem in problems:
@@ -222,7 +223,7 @@ def _unsound(workspace: Workspace, project_ids: list[str]) -> int:
 def _task(kind: Kind, anomaly_weights: list[float] | None, override_weight: float, seed: int) -> Any:
     from dataclasses import replace
 
-    from pickroom.learn.models import default_task
+    from pickroom.learn.checkpoints import default_task
 
     task: Any = default_task(kind)
     weights = tuple(dict.fromkeys(anomaly_weights or ()))

@@ -40,19 +40,19 @@ def open_folder(
 def index(project: console.ProjectName) -> None:
     """Read a project's new images, make their vectors and group them. It can be interrupted and run again."""
     from pickroom.indexing import opening
-    from pickroom.learn.progress import ProgressReporter, training_lock
+    from pickroom.learn.progress import reported
 
     quiet.arrow_without_pandas()
     opened = console.project_of(project)
     name = opening.job_name(opened.id)
-    with console.messages.status("") as line, training_lock(opened.workspace, name):
-        reporter = ProgressReporter(opened.workspace, name, [opened.id], lambda status: line.update(status.line))
+    with (
+        console.messages.status("") as line,
+        reported(opened.workspace, name, [opened.id], lambda status: line.update(status.line)) as reporter,
+    ):
         signal.signal(signal.SIGTERM, reporter.ask_to_stop)
-        with reporter.ending():
-            report = opening.index(opened, reporter)
-        grouped = f"{plural(report.images, 'image')}, {plural(len(report.groups), 'group')} waiting"
-        reporter.end("done", grouped)
-    words = f"Project {opened.id}: {grouped}, {len(report.ungrouped)} in no group\n{next_line(opened.id)}"
+        report = opening.index(opened, reporter)
+        reporter.result = f"{plural(report.images, 'image')}, {plural(len(report.groups), 'group')} waiting"
+    words = f"Project {opened.id}: {reporter.result}, {len(report.ungrouped)} in no group\n{next_line(opened.id)}"
     console.show(words, report.to_dict())
 
 

@@ -286,7 +286,7 @@ LEAST = 20  # groups; fewer would be learned by heart
 
 def train_picks(
     workspace: Workspace, frozen: TrainingSet, task: PickTask, holdout: str | None, reporter: ProgressReporter
-) -> tuple[int, bool, dict[str, object]]:
+) -> tuple[int, bool, dict[str, Any]]:
     """Learn from all decisions of a frozen set except those held out; returns version, promoted, metadata.
 
     Raises:
