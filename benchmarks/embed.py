@@ -81,7 +81,7 @@ class Setting:
         tower = openclip.adapt(self.model, self.transform, "ViT-B-32", "seeded random weights")
         source = ImageSource(folder / "images", None)
         self.pixels: list[Pixels] = [
-            tower.prepare(source.read(item, tower.preprocessing.least_side).rgb) for item in self.items
+            tower.prepare(source.read(item, tower.preprocessing.least_side)[0]) for item in self.items
         ]
         self.chosen = Chosen(tower, tower.spec(), "cpu")
         self.engine = engines.LocalEngine(self.chosen, source, EmbedConfig())

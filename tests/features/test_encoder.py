@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pickroom.features import openclip
 from pickroom.features.encoder import EncoderSpec, Preprocessing, projection
 from pickroom.features.openclip import TorchTower
 from pickroom.features.store import cosines
+from pickroom.storage.json_records import from_json
 from support.encoding import photograph
 
 PICTURES = [photograph(number, (200, 150) if number % 2 else (150, 220)) for number in range(5)]
@@ -114,7 +116,7 @@ def test_every_part_of_the_specification_is_in_the_id() -> None:
     ]
     ids = [spec.encoder_id, *(other.encoder_id for other in others)]
     assert len(set(ids)) == len(ids) == 1 + len(fields(spec)) - 1 + len(fields(preprocessing))
-    assert EncoderSpec.from_dict(spec.to_dict()) == spec
+    assert from_json(EncoderSpec, json.dumps(asdict(spec))) == spec
 
 
 def test_the_projection_is_frozen_and_keeps_inner_products() -> None:

@@ -26,11 +26,11 @@ def test_jpeg_is_decoded_at_the_smallest_sufficient_scale(
     tmp_path: Path, least: int, expected: tuple[int, int]
 ) -> None:
     photograph(0, SIZE).save(tmp_path / "a.jpg", quality=95)
-    picture = ImageSource(tmp_path, None).read(item_of(tmp_path / "a.jpg"), least)
-    assert picture.rgb.size == expected and (picture.width, picture.height) == SIZE
+    rgb, size = ImageSource(tmp_path, None).read(item_of(tmp_path / "a.jpg"), least)
+    assert rgb.size == expected and size == SIZE
     whole = decode.read_rgb(tmp_path / "a.jpg")
     assert whole.size == SIZE
-    small = [np.asarray(image.resize((40, 50), PillowImage.Resampling.BOX)) for image in (picture.rgb, whole)]
+    small = [np.asarray(image.resize((40, 50), PillowImage.Resampling.BOX)) for image in (rgb, whole)]
     assert np.abs(small[0].astype(int) - small[1].astype(int)).mean() < 2  # the same picture
 
 
@@ -39,9 +39,9 @@ def test_an_image_comes_upright_with_its_upright_size(tmp_path: Path) -> None:
     exif = PillowImage.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees to look at it
     upright.rotate(90, expand=True).save(tmp_path / "a.jpg", quality=98, exif=exif)
-    picture = ImageSource(tmp_path, None).read(item_of(tmp_path / "a.jpg"), 1000)
-    assert picture.rgb.size == (picture.width, picture.height) == (300, 400)
-    assert np.abs(np.asarray(picture.rgb).astype(int) - np.asarray(upright)).mean() < 3
+    rgb, size = ImageSource(tmp_path, None).read(item_of(tmp_path / "a.jpg"), 1000)
+    assert rgb.size == size == (300, 400)
+    assert np.abs(np.asarray(rgb).astype(int) - np.asarray(upright)).mean() < 3
 
 
 def test_preview_is_used_only_if_large_enough_and_intact(tmp_path: Path) -> None:
@@ -53,9 +53,9 @@ def test_preview_is_used_only_if_large_enough_and_intact(tmp_path: Path) -> None
     source = ImageSource(tmp_path, previews)
 
     def brightness(least: int) -> int:
-        picture = source.read(item, least)
-        assert (picture.width, picture.height) == SIZE
-        return int(np.asarray(picture.rgb).mean())
+        rgb, size = source.read(item, least)
+        assert size == SIZE
+        return int(np.asarray(rgb).mean())
 
     assert brightness(100) == 255  # no preview exists yet
     PillowImage.new("RGB", (400, 500), "black").save(preview, "WEBP" if preview.suffix == ".webp" else "JPEG")
@@ -63,4 +63,4 @@ def test_preview_is_used_only_if_large_enough_and_intact(tmp_path: Path) -> None
     assert brightness(401) == 255  # the preview is too small
     preview.write_bytes(preview.read_bytes()[:60])
     assert brightness(100) == 255
-    assert source.read(item_of(path), 100).rgb.size == SIZE  # of an unknown size: a preview would hide it
+    assert source.read(item_of(path), 100)[0].size == SIZE  # of an unknown size: a preview would hide it

@@ -25,6 +25,7 @@ from pickroom.features.store import VectorRow, VectorStore, read_vectors
 from pickroom.history.vectors import SPEC
 from pickroom.integrity import inspection
 from pickroom.learn import checkpoints
+from pickroom.storage.json_records import from_values
 from pickroom.store.workspace import Workspace
 
 CASES = 150
@@ -155,5 +156,5 @@ def test_a_column_whose_name_is_no_text_is_one_line(workspace: Workspace) -> Non
 
 
 def test_an_encoder_of_another_kind_is_no_encoder(workspace: Workspace) -> None:
-    with pytest.raises((TypeError, KeyError, ValueError)):
-        EncoderSpec.from_dict({"kind": "openclip"})
+    with pytest.raises(ValueError, match="missing required field"):
+        from_values(EncoderSpec, {"kind": "openclip"})

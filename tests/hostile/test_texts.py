@@ -8,7 +8,7 @@ import json
 import random
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ READERS = {
     "manifest": Reader("data/projects/p.json", MANIFEST, _open_project, lines=False),
     "encoder": Reader(
         f"data/ai_data/embeddings/{SPEC.encoder_id}/encoder.json",
-        {"encoder_id": SPEC.encoder_id, "spec": SPEC.to_dict(), "notes": {}},
+        {"encoder_id": SPEC.encoder_id, "spec": asdict(SPEC), "notes": {}},
         lambda workspace, path: read_spec(workspace, SPEC.encoder_id),
         lines=False,
     ),

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pickroom.features import openclip
-from pickroom.features.openclip import TorchEncoder
+from pickroom.features.openclip import TorchEncoder, TorchTower
 from pickroom.indexing import engines, pipeline
 from pickroom.indexing.engines import EmbedConfig, in_batches
 from pickroom.indexing.pipeline import embed
@@ -81,14 +81,14 @@ def test_memory_is_bounded_whatever_the_folder_holds(
 ) -> None:
     project = photo_project(20)
     held, most, lock = 0, 0, threading.Lock()
-    prepare, encode = TorchEncoder.prepare, TorchEncoder.encode
+    prepare, encode = TorchTower.prepare, TorchEncoder.encode
 
-    def counted(encoder: TorchEncoder, image: object) -> np.ndarray:
+    def counted(tower: TorchTower, image: object) -> np.ndarray:
         nonlocal held, most
         with lock:
             held += 1
             most = max(most, held)
-        return prepare(encoder, image)  # type: ignore[arg-type]
+        return prepare(tower, image)  # type: ignore[arg-type]
 
     def freed(encoder: TorchEncoder, pixels: list) -> object:
         nonlocal held
@@ -97,7 +97,7 @@ def test_memory_is_bounded_whatever_the_folder_holds(
             held -= len(pixels)
         return found
 
-    monkeypatch.setattr(TorchEncoder, "prepare", counted)
+    monkeypatch.setattr(TorchTower, "prepare", counted)
     monkeypatch.setattr(TorchEncoder, "encode", freed)
     report = embed(project, config(batch=3, workers=2))
     assert report.embedded == 40 and held == 0 and most <= 6

@@ -17,7 +17,7 @@ from pickroom.core.errors import UsageError
 from pickroom.features import bundled
 from pickroom.features.blocks import load_blocks
 from pickroom.features.choice import EncoderConfig
-from pickroom.features.reading import DecodedImage, EmbedItem, ImageSource
+from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.store import load_vectors, open_store
 from pickroom.indexing import engines, projects
 from pickroom.indexing.engines import EmbedConfig, Publish, RayEngine, RayWorker
@@ -77,7 +77,7 @@ def watched(folder: Path) -> type[ImageSource]:
     class Watched(ImageSource):
         __slots__ = ()
 
-        def read(self, item: EmbedItem, least_side: int) -> DecodedImage:
+        def read(self, item: EmbedItem, least_side: int) -> Any:
             with reads.open("a") as file:
                 file.write(f"{os.getpid()} {os.getppid()} {item.filename}\n")
             end = time.monotonic() + 60

@@ -11,7 +11,7 @@ from pickroom.core.geometry import corners_match
 from pickroom.core.records import CropBox
 from pickroom.features.candidates import Candidates
 from pickroom.learn import metrics
-from pickroom.learn.crops.model import MARK, Calibration, CropTask, fit_calibration
+from pickroom.learn.crops.model import MARK, Calibration, CropTask, Evidence, fit_calibration
 from pickroom.learn.evaluation import marks
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import rate
@@ -84,17 +84,22 @@ def test_few_rows_change_nothing() -> None:
     assert Calibration()(np.array([0.3, 0.9])) == pytest.approx([0.3, 0.9])
 
 
+def evidence(figures: np.ndarray, loss: float = 0.2) -> Evidence:
+    return Evidence(figures, figures, figures, np.full(len(figures), loss))
+
+
 def test_version_must_beat_baselines_and_current_on_unseen_rows() -> None:
     good, fair = np.array([1.0] * 18 + [0.0] * 2), np.array([1.0] * 14 + [0.0] * 6)
     baselines = {"highest stage": fair, "chance": fair * 0}
     every = np.ones(20, dtype=bool)
-    assert judge(good, 0.0, baselines, None).promoted
-    assert not judge(fair, 0.0, baselines, None).promoted
-    assert not judge(good[:7], 0.0, {"highest stage": fair[:7] * 0}, None).promoted, "too few rows"
-    assert judge(good, 0.0, baselines, Rival("v1", fair, 0.0, every)).promoted
-    assert not judge(good, 0.0, baselines, Rival("v1", good, 0.0, every)).promoted
-    assert judge(good, 0.1, baselines, Rival("v1", good, 0.0, every)).promoted, "equal picks, better probabilities"
-    assert "cannot be compared fairly" in judge(good, 0.0, baselines, Rival("v1", fair, 0.0, every & False)).reason
+    ours, same, closer, theirs = (evidence(good), evidence(good), evidence(good, 0.1), evidence(fair))
+    assert judge(ours, baselines, None).promoted
+    assert not judge(theirs, baselines, None).promoted
+    assert not judge(evidence(good[:7]), {"highest stage": fair[:7] * 0}, None).promoted, "too few rows"
+    assert judge(ours, baselines, Rival("v1", theirs, every)).promoted
+    assert not judge(ours, baselines, Rival("v1", same, every)).promoted
+    assert judge(closer, baselines, Rival("v1", same, every)).promoted, "equal picks, better probabilities"
+    assert "cannot be compared fairly" in judge(ours, baselines, Rival("v1", theirs, every & False)).reason
 
 
 @pytest.mark.parametrize(

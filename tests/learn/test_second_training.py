@@ -13,9 +13,9 @@ import pytest
 from pickroom.features.sources import FeatureSources
 from pickroom.files.batch import undo_batch
 from pickroom.learn import checkpoints, splits, training_sets
-from pickroom.learn.crops.model import Baselines, CropTask
+from pickroom.learn.checkpoints import model_of
+from pickroom.learn.crops.model import CropTask
 from pickroom.learn.crops.proposer import CropConfig
-from pickroom.learn.models import model_of
 from pickroom.learn.picks.columns import ColumnsConfig
 from pickroom.learn.picks.task import PickTask
 from pickroom.learn.splits import SplitConfig
@@ -33,9 +33,9 @@ HALF = SplitConfig(held_out=0.5)  # of 20 crops enough are held out to be compar
 class AgainstFullFrame(CropTask):
     """Judged against the full frame only, so that a fit of a second gets as far as the version before."""
 
-    def baselines(self, *rows: Any) -> Baselines:
-        found = super().baselines(*rows)
-        return Baselines({"full_frame": found.judged["full_frame"]}, found.scored)
+    def baselines(self, *rows: Any) -> Any:
+        judged, scored = super().baselines(*rows)
+        return {"full_frame": judged["full_frame"]}, scored
 
 
 TASKS: dict[Kind, Any] = {

@@ -12,9 +12,9 @@ import pytest
 from pickroom.core.errors import LockedError, StoreError, UsageError
 from pickroom.features.store import VectorRow, VectorStore
 from pickroom.learn import checkpoints, progress, splits, training_sets
+from pickroom.learn.checkpoints import model_of
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.examples import CropExample
-from pickroom.learn.models import model_of
 from pickroom.learn.picks.task import PickTask
 from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped
 from pickroom.learn.splits import SplitConfig

@@ -144,9 +144,9 @@ def recommend_first(project: Project, progress: Callable[[int, int], None] | Non
     Raises:
         StoreError: the database cannot be read or written.
     """
-    from pickroom.learn import models
+    from pickroom.learn.checkpoints import load_model
 
-    ranker = models.load(project, "ranker")
+    ranker = load_model(project, "ranker")
     if ranker.model is None:
         return (f"the ranker recommends nothing: {ranker.reason}",) if ranker.damaged else ()
     from pickroom.learn.recommending import recommend

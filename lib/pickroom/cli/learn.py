@@ -25,7 +25,16 @@ with console.lazily():
     from pickroom.history import vectors
     from pickroom.indexing import engines, pipeline
     from pickroom.indexing import report as reports
-    from pickroom.learn import evaluation, models, progress, recommending, retraining, splits, training, training_sets
+    from pickroom.learn import (
+        checkpoints,
+        evaluation,
+        progress,
+        recommending,
+        retraining,
+        splits,
+        training,
+        training_sets,
+    )
     from pickroom.store import legacy
 
 
@@ -63,7 +72,8 @@ def embed(
     if engine == "local":  # Ray needs it
         quiet.arrow_without_pandas()
     config = engines.EmbedConfig(encoder=asked, engine=engine, address=address)
-    report = pipeline.embed(opened, config, reports.bar, verify=verify)
+    with reports.bars() as tell:
+        report = pipeline.embed(opened, config, tell, verify=verify)
     problems = report.verification.problems if report.verification else ()
     console.show(f"{report.words()}\n{next_line(opened.id)}", report.to_dict())
     for problem in problems:
@@ -192,8 +202,7 @@ def _unsound(workspace: Workspace, project_ids: list[str]) -> int:
 
 
 def _task(kind: training_sets.Kind, anomaly_weights: list[float] | None, override_weight: float, seed: int) -> Any:
-
-    task: Any = models.default_task(kind)
+    task: Any = checkpoints.default_task(kind)
     weights = tuple(dict.fromkeys(anomaly_weights or ()))
     if weights or override_weight != 1:
         if kind != "ranker" or min((override_weight, *weights)) < 1:

@@ -43,14 +43,14 @@ def index(project: console.ProjectName) -> None:
     quiet.arrow_without_pandas()
     opened = console.project_of(project)
     name = opening.job_name(opened.id)
-    with console.messages.status("") as line, background.training_lock(opened.workspace, name):
-        told = background.ProgressReporter(opened.workspace, name, [opened.id], lambda now: line.update(now.line))
-        signal.signal(signal.SIGTERM, told.ask_to_stop)
-        with told.ending():
-            report = opening.index(opened, told)
-        grouped = f"{plural(report.images, 'image')}, {plural(len(report.groups), 'group')} waiting"
-        told.end("done", grouped)
-    words = f"Project {opened.id}: {grouped}, {len(report.ungrouped)} in no group\n{next_line(opened.id)}"
+    with (
+        console.messages.status("") as line,
+        background.reported(opened.workspace, name, [opened.id], lambda status: line.update(status.line)) as reporter,
+    ):
+        signal.signal(signal.SIGTERM, reporter.ask_to_stop)
+        report = opening.index(opened, reporter)
+        reporter.result = f"{plural(report.images, 'image')}, {plural(len(report.groups), 'group')} waiting"
+    words = f"Project {opened.id}: {reporter.result}, {len(report.ungrouped)} in no group\n{next_line(opened.id)}"
     console.show(words, report.to_dict())
 
 

@@ -27,11 +27,3 @@ class Candidates:
             raise ValueError(f"group {self.group_id} has names, hashes and stages of different lengths")
         if len(set(self.filenames)) < len(self.filenames):
             raise ValueError(f"group {self.group_id} names one image twice")
-
-    @property
-    def highest_stage(self) -> int | None:
-        """The index of the one highest stage; None where a stage is unknown or the highest is tied."""
-        known = [stage for stage in self.stages if stage is not None]
-        if len(known) < len(self.stages) or known.count(max(known)) > 1:
-            return None
-        return known.index(max(known))

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -92,20 +91,6 @@ class EncoderSpec:
         weights = f", weights {self.weights[:8]}" if self.weights else ""
         return f"{self.kind} {self.model} ({self.dtype}{weights})"
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """A specification from its JSON object; raises TypeError or KeyError on anything else."""
-        given = dict(values)
-        if given["preprocessing"] is not None:
-            parts = given["preprocessing"]
-            given["preprocessing"] = Preprocessing(
-                **{**parts, "mean": tuple(parts["mean"]), "std": tuple(parts["std"])}
-            )
-        return cls(**given)
-
 
 @cache
 def _id_of(spec: EncoderSpec) -> str:
@@ -121,46 +106,16 @@ class Features:
     patches: np.ndarray | None  # (N, patch_rows, patch_cols, patch_dim) float32 of the same pass, None without a grid
 
 
-class Encoder(Protocol):
-    """What the pipeline asks of an encoder; it may be called from several threads."""
+# Tower: a loaded network before a device is chosen; it can be pickled, for the processes of a cluster.
+# Encoder: a tower on one device in one precision, which may be called from several threads.
+if TYPE_CHECKING:
+    from pickroom.features.bundled import OnnxEncoder, OnnxTower
+    from pickroom.features.openclip import TorchEncoder, TorchTower
 
-    spec: EncoderSpec
-
-    def prepare(self, image: PillowImage.Image) -> Pixels:
-        """An upright sRGB image as (height, width, 3) uint8 pixels of the input's size."""
-
-    def encode(self, pixels: Sequence[Pixels]) -> Features:
-        """One forward pass over prepared images, at least one."""
-
-    def threads(self, count: int) -> AbstractContextManager[None]:
-        """Compute with so many threads where this thread calls `encode`, until the end of the block."""
-
-
-class Tower(Protocol):
-    """A loaded network before a device is chosen. It can be pickled, for the processes of a cluster."""
-
-    @property
-    def preprocessing(self) -> Preprocessing: ...
-
-    @property
-    def source(self) -> str:
-        """Where the weights came from, in words."""
-
-    @property
-    def earlier_names(self) -> frozenset[str]:
-        """What `EncoderSpec.model` was for the same network in earlier versions."""
-
-    def prepare(self, image: PillowImage.Image) -> Pixels:
-        """An upright sRGB image as (height, width, 3) uint8 pixels of the input's size."""
-
-    def devices(self) -> tuple[str, ...]:
-        """The devices that it can run on here, best first."""
-
-    def spec(self, dtype: str = FLOAT32) -> EncoderSpec:
-        """The specification of its vectors; raises UsageError when it cannot compute in this precision."""
-
-    def encoder(self, spec: EncoderSpec, device: str) -> Encoder:
-        """The network on a device; `spec` is one of its own."""
+    Encoder: TypeAlias = OnnxEncoder | TorchEncoder
+    Tower: TypeAlias = OnnxTower | TorchTower
+else:  # PyTorch is loaded only where it is used
+    Encoder = Tower = Any
 
 
 def projection(channels: int, kept: int, seed: int = _PROJECTION_SEED) -> np.ndarray:

@@ -56,13 +56,19 @@ class TorchTower:
     earlier_names: frozenset[str] = frozenset()  # what earlier versions called `model`
 
     def prepare(self, image: PillowImage.Image) -> Pixels:
+        """An upright sRGB image as (height, width, 3) uint8 pixels of the input's size."""
         return np.asarray(self.geometry(image), dtype=np.uint8)
 
     def devices(self) -> tuple[str, ...]:
+        """The devices that it can run on here, best first."""
         return devices.present()
 
     def spec(self, dtype: str = FLOAT32) -> EncoderSpec:
-        """See `Tower`; one blank image goes through the network to learn its shapes."""
+        """The specification of its vectors, whose shapes one blank image that goes through the network tells.
+
+        Raises:
+            UsageError: it cannot compute in this precision.
+        """
         if dtype not in DTYPES:
             raise UsageError(f"{dtype!r} is not a precision", doing="choosing a precision", hint="use float32")
         blank = torch.zeros(1, 3, self.preprocessing.height, self.preprocessing.width)
@@ -106,6 +112,7 @@ class TorchEncoder:
         self._turn = contextlib.nullcontext() if device == "cpu" else threading.Lock()
 
     def encode(self, pixels: Sequence[Pixels]) -> Features:
+        """One forward pass over prepared images, at least one."""
         with self._turn, torch.inference_mode():
             # bytes cross to the device, a quarter of what floats would be; the batch is normalised there at once
             batch = torch.from_numpy(np.stack(pixels)).to(self.device).permute(0, 3, 1, 2).float()
@@ -120,6 +127,7 @@ class TorchEncoder:
 
     @contextlib.contextmanager
     def threads(self, count: int) -> Iterator[None]:
+        """Compute with so many threads where this thread calls `encode`, until the end of the block."""
         before = torch.get_num_threads()
         torch.set_num_threads(count)
         try:

@@ -26,15 +26,6 @@ class EmbedItem:
 
 
 @dataclass(frozen=True, slots=True)
-class DecodedImage:
-    """An image as an encoder wants it, and the (width, height) in pixels of the file it stands for."""
-
-    rgb: PillowImage.Image
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
 class ImageSource:
     """Where a project's images, and their previews, lie; small enough to be sent to another machine."""
 
@@ -52,8 +43,8 @@ class ImageSource:
             return False
         return (info.st_size, info.st_mtime_ns) == (item.file_size, item.mtime_ns)
 
-    def read(self, item: EmbedItem, least_side: int) -> DecodedImage:
-        """The image with a short side of at least `least_side` pixels, where its file has so many.
+    def read(self, item: EmbedItem, least_side: int) -> tuple[PillowImage.Image, tuple[int, int]]:
+        """The image with a short side of at least `least_side` pixels, or all; and (width, height) of its file.
 
         A preview that is large enough is taken; it shows that the whole file could be decoded, by its hash. Else
         a JPEG is decoded at the smallest of its scales (1/2, 1/4, 1/8) that is large enough.
@@ -63,17 +54,18 @@ class ImageSource:
         """
         preview = self._preview(item, least_side)
         if preview is not None and item.width and item.height:
-            return DecodedImage(preview, item.width, item.height)
+            return preview, (item.width, item.height)
         path = self.path(item)
         with decode.open_image(path) as image:
-            width, height = decode.upright_size(image)
+            size = decode.upright_size(image)
             profile = image.info.get("icc_profile")
             image.draft("RGB", (least_side, least_side))
             rgb = decode.load_rgb(image, path)
-        return DecodedImage(thumbnails.to_srgb(rgb, profile), width, height)
+        return thumbnails.to_srgb(rgb, profile), size
 
     def _preview(self, item: EmbedItem, least_side: int) -> PillowImage.Image | None:
-        small_jpeg = max(item.width or 0, item.height or 0) <= thumbnails.LONG_SIDE and _is_jpeg(item.filename)
+        is_jpeg = extension_of(item.filename) in ("jpg", "jpeg", "jfif", "jpe")
+        small_jpeg = max(item.width or 0, item.height or 0) <= thumbnails.LONG_SIDE and is_jpeg
         if self.previews is None or small_jpeg:  # such a file decodes as fast as its preview, and is the real thing
             return None
         path = thumbnails.thumbnail_path(self.previews, item.content_hash)
@@ -85,7 +77,3 @@ class ImageSource:
                 return decode.load_rgb(image, path)
         except ImageError:  # missing or damaged: the image itself then
             return None
-
-
-def _is_jpeg(filename: str) -> bool:
-    return extension_of(filename) in ("jpg", "jpeg", "jfif", "jpe")

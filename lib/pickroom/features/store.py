@@ -6,10 +6,11 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +20,7 @@ from pickroom.core.naming import source_folder
 from pickroom.features.encoder import EncoderSpec
 from pickroom.features.parts import Parts, floats_column, floats_type
 from pickroom.features.reading import EmbedItem
-from pickroom.storage import atomic
+from pickroom.storage import atomic, json_records
 from pickroom.storage.locking import exclusive
 from pickroom.store.workspace import Project, Workspace
 
@@ -189,6 +190,11 @@ def as_stored(workspace: Workspace, spec: EncoderSpec, project_id: str) -> Encod
     return spec
 
 
+class _SpecFile(msgspec.Struct):
+    spec: EncoderSpec
+    notes: dict[str, Any]
+
+
 def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) -> None:
     """Keep an encoder's specification, which its id only hashes, next to its vectors; the last notes stay.
 
@@ -200,7 +206,7 @@ def save_spec(workspace: Workspace, spec: EncoderSpec, notes: dict[str, Any]) ->
         return
     folder = workspace.embeddings / spec.encoder_id
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"encoder_id": spec.encoder_id, "spec": spec.to_dict(), "notes": notes}, indent=2) + "\n"
+    text = json.dumps({"encoder_id": spec.encoder_id, "spec": asdict(spec), "notes": notes}, indent=2) + "\n"
     atomic.drop_claim(folder / ENCODER_FILE)
     atomic.write_bytes(folder / ENCODER_FILE, text.encode())
     atomic.sync_folders([folder, folder.parent])
@@ -224,21 +230,12 @@ def read_spec(workspace: Workspace, encoder_id: str | None) -> tuple[EncoderSpec
     if not encoder_id:
         return None
     path = workspace.embeddings / encoder_id / ENCODER_FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        spec = EncoderSpec.from_dict(values["spec"])
-        if spec.encoder_id != encoder_id:
-            raise ValueError("its specification has another id")
-        return spec, dict(values["notes"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise StoreError(
-            f"an encoder's specification is damaged ({error})",
-            doing="reading it",
-            subject=path,
-            hint="move the file away and run `pickroom embed` again: it is written anew",
-        ) from error
+    what, doing = "an encoder's specification is damaged", "reading it"
+    hint = "move the file away and run `pickroom embed` again: it is written anew"
+    found = json_records.read(_SpecFile, path, what=what, doing=doing, hint=hint)
+    if found is not None and found.spec.encoder_id != encoder_id:
+        raise StoreError(f"{what} (its specification has another id)", doing=doing, subject=path, hint=hint)
+    return (found.spec, found.notes) if found is not None else None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pickroom.core.errors import PickroomError, UsageError, require_extra
 from pickroom.features.choice import Chosen, EncoderConfig
@@ -45,18 +45,6 @@ class EmbedConfig:
     address: str | None = None  # of a running Ray cluster; None starts one on this machine
 
 
-class Engine(Protocol):
-    """Runs batches of work, in any order; a batch is published before its worker takes the next one."""
-
-    device: str  # in words
-    batch: int  # images a worker takes at a time
-    workers: int
-
-    def images(self, batches: Sequence[Sequence[IndexTask]], publish: Publish) -> None:
-        """Do the tasks; raises the first error of any worker."""
-        ...
-
-
 def in_batches(items: Sequence[T], size: int, workers: int) -> list[Sequence[T]]:
     """Items in batches of at most `size`, smaller where there would be too few for every worker."""
     size = max(1, min(size, -(-len(items) // workers)))
@@ -68,7 +56,11 @@ _MOST_WORKERS = 8  # more would wait for the disk, or for the GPU
 
 
 class LocalEngine:
-    """Threads of this process (see `Engine`)."""
+    """Threads of this process.
+
+    Attributes:
+        device: in words. batch: images a worker takes at a time; it is published before the worker takes the next one.
+    """
 
     def __init__(self, chosen: Chosen, source: ImageSource, config: EmbedConfig) -> None:
         self._encoder, self._source = chosen.encoder(), source
@@ -79,7 +71,7 @@ class LocalEngine:
         self._sharing = partial(self._encoder.threads, each) if chosen.device == "cpu" else nullcontext
 
     def images(self, batches: Sequence[Sequence[IndexTask]], publish: Publish) -> None:
-        """See `Engine`."""
+        """Do the tasks, in any order; raises the first error of any worker."""
         run(
             batches,
             lambda batch: index_images(self._encoder, self._source, batch),
@@ -107,26 +99,23 @@ def run(
     waiting = deque(work)
     stop, over, publishing = threading.Event(), threading.Event(), threading.Lock()
 
-    def loop() -> None:
-        with sharing():
-            take_batches()
-
     def take_batches() -> None:
-        while not stop.is_set():
-            try:
-                batch = waiting.popleft()
-            except IndexError:
-                return
-            result = do(batch)
-            with publishing:
-                if not over.is_set():
-                    publish(batch, result)
+        with sharing():
+            while not stop.is_set():
+                try:
+                    batch = waiting.popleft()
+                except IndexError:
+                    return
+                result = do(batch)
+                with publishing:
+                    if not over.is_set():
+                        publish(batch, result)
 
     try:
         # entered here, too: PyTorch hands the last number set to every thread made later
         with sharing(), ThreadPoolExecutor(workers, thread_name_prefix="embed") as pool:
             try:
-                for future in as_completed([pool.submit(loop) for _ in range(min(workers, len(work)))]):
+                for future in as_completed([pool.submit(take_batches) for _ in range(min(workers, len(work)))]):
                     future.result()
             finally:
                 stop.set()
@@ -154,15 +143,12 @@ class RayWorker:
         self._source = source
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        with self._encoder.threads(1):  # Ray gave it one core, unless it has a GPU
-            return self._embedded(row)
-
-    def _embedded(self, row: dict[str, Any]) -> dict[str, Any]:
         batch: list[Any] = pickle.loads(row["batch"])
         answer = {"number": row["number"], "host": socket.gethostname()}
         if not self._source.root.is_dir():
             return {**answer, "kind": _NO_FOLDER, "count": 0, "rows": b""}
-        rows = index_images(self._encoder, self._source, batch)
+        with self._encoder.threads(1):  # Ray gave it one core, unless it has a GPU
+            rows = index_images(self._encoder, self._source, batch)
         return {**answer, "kind": _ROWS, "count": len(batch), "rows": pickle.dumps(rows)}
 
 
@@ -175,7 +161,7 @@ def _fetched(tower: Any) -> Tower:
 
 
 class RayEngine:
-    """Ray Data's workers (see `Engine`). Make it with `started_ray`."""
+    """Ray Data's workers, with the attributes of `LocalEngine`. Make it with `started_ray`."""
 
     def __init__(self, ray: Any, chosen: Chosen, source: ImageSource, config: EmbedConfig) -> None:
         resources = ray.cluster_resources()
@@ -192,7 +178,7 @@ class RayEngine:
             self.device += f" ({device_words('cpu')})" if not self._gpus else ""
 
     def images(self, batches: Sequence[Sequence[IndexTask]], publish: Publish) -> None:
-        """See `Engine`."""
+        """See `LocalEngine`."""
         waiting = dict(enumerate(batches))
         for left in reversed(range(_TRIES)):
             try:
@@ -228,6 +214,9 @@ class RayEngine:
                     hint="mount it at the same path on every machine of the cluster",
                 )
             yield result
+
+
+Engine = LocalEngine | RayEngine
 
 
 @contextmanager

@@ -7,15 +7,14 @@ that step, and the next run goes on.
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from pickroom.core.errors import LockedError, ProjectError
-from pickroom.core.records import Group
 from pickroom.features.consistency_store import consistency_of
 from pickroom.features.pick_features import PickFeatureConfig
 from pickroom.features.sources import FeatureSources
@@ -26,7 +25,6 @@ from pickroom.images.scan import Progress
 from pickroom.indexing.pipeline import embed
 from pickroom.indexing.projects import read_some, rescan, set_in_place, start
 from pickroom.indexing.regrouping import ScanReport
-from pickroom.indexing.report import Bar
 from pickroom.learn.picks.bursts import candidates_of
 from pickroom.learn.progress import ProgressReporter, TrainingStopped
 from pickroom.store import groups
@@ -106,12 +104,12 @@ def index(project: Project, reporter: ProgressReporter) -> ScanReport:
         report = _patiently(rescan, project, read=found, at_most=0)
         chunk = min(2 * chunk, _MOST)
 
-    @contextmanager
-    def bars(doing: str, total: int | None) -> Iterator[Bar]:
-        reporter.phase(doing.casefold())
-        yield _Counting(tell, total)
+    def embedding(doing: str, done: int, of: int) -> None:
+        if reporter.status.phase != (phase := doing.casefold()):
+            reporter.phase(phase)
+        tell(done, of)
 
-    embed(project, bars=bars)
+    embed(project, tell=embedding)
     project = project.workspace.project(project.id)  # it is bound to an encoder now
     reporter.phase("grouping")
     report = _patiently(rescan, project)
@@ -120,24 +118,10 @@ def index(project: Project, reporter: ProgressReporter) -> ScanReport:
     reporter.phase("comparing siblings")
     with open_read_only(project.database) as connection:
         waiting = groups.queue(connection, project.id, sound=True)
-    items = [candidates_of(_first_round(group)) for group in waiting]
+    firsts = ((group, rounds.shown(len(group.images), ())) for group in waiting)  # the images of the first round
+    items = [candidates_of(replace(group, images=tuple(group.images[at] for at in shown))) for group, shown in firsts]
     consistency_of(items, FeatureSources([project]), PickFeatureConfig().consistency, tell)
     return report
-
-
-def _first_round(group: Group) -> Group:
-    return replace(group, images=tuple(group.images[place] for place in rounds.shown(len(group.images), ())))
-
-
-class _Counting:
-    """A bar that only counts; see `report.Bar`."""
-
-    def __init__(self, tell: Progress, total: int | None) -> None:
-        self.total, self._tell, self._done = total, tell, 0
-
-    def update(self, count: int) -> None:
-        self._done += count
-        self._tell(self._done, self.total or 0)
 
 
 def _count_on(tell: Progress, before: int, images: int, done: int, _: int) -> None:

@@ -6,8 +6,9 @@ What was published stays; a batch in flight is done again. The order of writing 
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,14 +17,14 @@ from pickroom.core.quantities import plural
 from pickroom.core.records import Image, Ungrouped
 from pickroom.features import blocks
 from pickroom.features.blocks import BlockRow, BlockStore
-from pickroom.features.choice import Chosen, EncoderConfig, bind, choose
+from pickroom.features.choice import EncoderConfig, bind, choose
 from pickroom.features.reading import EmbedItem, ImageSource
 from pickroom.features.store import VectorRow, VectorStore
 from pickroom.indexing import plan
 from pickroom.indexing import report as check
 from pickroom.indexing.engines import EmbedConfig, Engine, LocalEngine, in_batches, started_ray
 from pickroom.indexing.plan import EmbedPlan, IndexedRows
-from pickroom.indexing.report import Bar, Bars, EmbedReport, bar, silent
+from pickroom.indexing.report import EmbedReport, Tell, bars
 from pickroom.storage import append_log
 from pickroom.store import groups, images
 from pickroom.store.connect import open_read_only, transaction
@@ -79,11 +80,12 @@ _MEASURED = 256  # images whose blocks are written at a time: a kill costs at mo
 
 
 def embed(
-    project: Project, config: EmbedConfig | None = None, bars: Bars = silent, *, verify: bool = False
+    project: Project, config: EmbedConfig | None = None, tell: Tell | None = None, *, verify: bool = False
 ) -> EmbedReport:
     """Give every image of a project its vector and its blocks.
 
     Args:
+        tell: called with what is done, how many images of it, and of how many.
         verify: check the whole store afterwards, and embed a sample again.
 
     Raises:
@@ -102,13 +104,17 @@ def embed(
     source = ImageSource(project.root, project.workspace.thumbnails if config.previews else None)
     chosen = choose(project, config.encoder)
     store, measured = VectorStore(project.workspace, chosen.spec, project.id), BlockStore(project)
-    with store.writing("embedding"), measured.writing("embedding"), _engine(chosen, source, config) as engine:
+    started: AbstractContextManager[Engine] = started_ray(chosen, source, config)  # nothing starts before `with`
+    if config.engine == "local":
+        started = nullcontext(LocalEngine(chosen, source, config))
+    with store.writing("embedding"), measured.writing("embedding"), started as engine:
         bind(project, chosen)
         spec = chosen.spec
         report = EmbedReport(project.id, spec.encoder_id, spec.words, engine.device, spec.dtype, chosen.by_default)
         damaged = (*store.vectors.set_damaged_aside(thorough=verify), *measured.set_damaged_aside(thorough=verify))
         report.damaged = tuple(path.name for path in damaged)
-        run = _Run(project, store, measured, engine, bars, report)
+        log = ProcessedLog(project.workspace.processed_log)
+        run = _Run(project, store, measured, engine, tell or (lambda *_: None), report, log)
         for _ in range(_ROUNDS):
             state = run.images(scanned)
             if not report.waiting:
@@ -120,47 +126,45 @@ def embed(
     return report
 
 
+@dataclass(slots=True)
 class _Run:
     """The steps of one run, and what they share."""
 
-    def __init__(
-        self,
-        project: Project,
-        store: VectorStore,
-        measured: BlockStore,
-        engine: Engine,
-        bars: Bars,
-        report: EmbedReport,
-    ) -> None:
-        self.project, self.store, self.measured = project, store, measured
-        self.engine, self.bars, self.report = engine, bars, report
-        self.unwritten: list[tuple[str, BlockRow]] = []
-        self.log = ProcessedLog(project.workspace.processed_log)
+    project: Project
+    store: VectorStore
+    measured: BlockStore
+    engine: Engine
+    tell: Tell
+    report: EmbedReport
+    log: ProcessedLog
+    unwritten: list[tuple[str, BlockRow]] = field(default_factory=list)
 
     def images(self, scanned: Iterable[Image]) -> EmbedPlan:
         """Plan, and make what images lack; what was published is in the store, whatever happens next."""
         report, known = self.report, self.store.known()
         remembered, logged = self.remembered()
-        with self.bars("Checking files", None) as bar:
-            state = plan.make_plan(self.project, known, scanned, remembered, self.known_blocks(), _follow(bar))
+        self.tell("Checking files", 0, 0)
+        checked = partial(self.tell, "Checking files")
+        state = plan.make_plan(self.project, known, scanned, remembered, self.known_blocks(), checked)
         self._complete_log(state, logged)
         self._publish([row for row in state.unreadable if (row.filename, None) not in known])
-        tried, started = 0, time.monotonic()
-        with self.bars("Embedding" if state.todo else "Measuring", len(state.tasks)) as bar:
+        tried, done, started = 0, 0, time.monotonic()
+        show = partial(self.tell, "Embedding" if state.todo else "Measuring")
+        show(0, len(state.tasks))
 
-            def publish(count: int, made: IndexedRows) -> None:
-                nonlocal tried
-                self._publish(made.vectors)
-                self._write_blocks(made.blocks)
-                tried += made.done
-                report.embedded += sum(row.error is None for row in made.vectors)
-                bar.update(count)
+        def publish(count: int, made: IndexedRows) -> None:
+            nonlocal tried, done
+            self._publish(made.vectors)
+            self._write_blocks(made.blocks)
+            tried, done = tried + made.done, done + count
+            report.embedded += sum(row.error is None for row in made.vectors)
+            show(done, len(state.tasks))
 
-            try:
-                if state.tasks:
-                    self.engine.images(in_batches(state.tasks, self.engine.batch, self.engine.workers), publish)
-            finally:
-                self._write_blocks([], at_least=1)
+        try:
+            if state.tasks:
+                self.engine.images(in_batches(state.tasks, self.engine.batch, self.engine.workers), publish)
+        finally:
+            self._write_blocks([], at_least=1)
         report.seconds += time.monotonic() - started
         copied = self._copy(state.renamed)
         report.recognised += copied
@@ -239,15 +243,6 @@ class _Run:
         report.unchanged = report.images - report.embedded - report.recognised - len(errors) - report.waiting
 
 
-@contextmanager
-def _engine(chosen: Chosen, source: ImageSource, config: EmbedConfig) -> Iterator[Engine]:
-    if config.engine == "local":
-        yield LocalEngine(chosen, source, config)
-        return
-    with started_ray(chosen, source, config) as engine:
-        yield engine
-
-
 def _of_the_database(project: Project) -> tuple[list[Image], dict[str, set[str]]]:
     """The last scan's images, and the (file name -> content hashes) that decisions were made on."""
     with open_read_only(project.database) as connection, transaction(connection, writing=False):
@@ -257,14 +252,6 @@ def _of_the_database(project: Project) -> tuple[list[Image], dict[str, set[str]]
     for image in (image for group in made for image in group.images if (image.directory, image.filename) in past):
         decided[image.filename].add(image.sha256)
     return scanned, decided
-
-
-def _follow(bar: Bar) -> plan.Progress:
-    def follow(done: int, of: int) -> None:
-        bar.total = of
-        bar.update(1)
-
-    return follow
 
 
 def embed_project(
@@ -288,12 +275,10 @@ def embed_project(
         engine: "local" or "ray".
         verify: check all vectors, and make 20 of them again; what is wrong is printed.
     """
-    config = EmbedConfig(
-        encoder=EncoderConfig(encoder, checkpoint=checkpoint),
-        engine=engine,
-    )
+    config = EmbedConfig(EncoderConfig(encoder, checkpoint=checkpoint), engine=engine)
     try:
-        report = embed(Workspace.find(home).project(project_id), config, bar, verify=verify)
+        with bars() as tell:
+            report = embed(Workspace.find(home).project(project_id), config, tell, verify=verify)
     except KeyboardInterrupt:
         print("Interrupted; what was embedded is kept. Run the cell again, and it goes on.")
         return None

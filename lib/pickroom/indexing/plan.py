@@ -60,14 +60,14 @@ def index_images(encoder: Encoder, source: ImageSource, tasks: Sequence[IndexTas
         try:
             if not source.unchanged(item):
                 continue
-            picture = source.read(item, _least_side(encoder, task))
-            pixels = encoder.prepare(picture.rgb) if task.vector else None
-            measured = [(name, blocks.measure(name, picture.rgb)) for name in task.blocks if name in here]
+            rgb, size = source.read(item, _least_side(encoder, task))
+            pixels = encoder.prepare(rgb) if task.vector else None
+            measured = [(name, blocks.measure(name, rgb)) for name in task.blocks if name in here]
             if not source.unchanged(item):  # what was read is what the hash stands for
                 continue
             made.blocks += [(name, BlockRow(item.filename, item.content_hash, values)) for name, values in measured]
             if pixels is not None:
-                ready.append((item, (picture.width, picture.height), pixels))
+                ready.append((item, size, pixels))
         except ImageError as error:
             if not source.unchanged(item):
                 continue

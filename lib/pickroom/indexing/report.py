@@ -2,10 +2,10 @@
 
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from pickroom.features.store import VectorRow, Vectors, VectorStore, cosines, re
 from pickroom.indexing.plan import EmbedPlan, IndexTask, index_images
 from pickroom.storage import atomic
 
-SAMPLE = 20
+SAMPLE = 20  # images embedded again; their content is hashed again too
 # a vector made again in another batch, or from the file where a preview served, differs by rounding and by the
 # preview's compression; another image's differs by far more
 LEAST_COSINE = 0.995
@@ -43,14 +43,11 @@ class Verification:
     problems: tuple[str, ...]
 
 
-def verify(
-    store: VectorStore, plan: EmbedPlan, encoder: Encoder, source: ImageSource, *, sample: int = SAMPLE, seed: int = 0
-) -> Verification:
+def verify(store: VectorStore, plan: EmbedPlan, encoder: Encoder, source: ImageSource) -> Verification:
     """Check counts, shapes and finiteness of all vectors, and embed a sample of the images again.
 
     Args:
         plan: of the project as it is now.
-        sample: images embedded again; their content is hashed again too.
 
     Raises:
         StoreError: a part file is damaged.
@@ -58,7 +55,7 @@ def verify(
     vectors = read_vectors(store, patches=True)
     problems = _counts(store, plan) + _numbers(vectors)
     items = [item for item in plan.unchanged if vectors.place(item.filename, item.content_hash) is not None]
-    chosen = random.Random(seed).sample(items, min(sample, len(items)))
+    chosen = random.Random(0).sample(items, min(SAMPLE, len(items)))
     again = index_images(encoder, source, [IndexTask(item) for item in chosen]).vectors
     made = {(row.filename, row.content_hash): row for row in again}
     least: list[float] = []
@@ -97,19 +94,13 @@ def _numbers(vectors: Vectors) -> list[str]:
     spec = vectors.spec
     if vectors.matrix.shape != (len(vectors), spec.dim):
         problems.append(f"vectors have shape {vectors.matrix.shape}, not {(len(vectors), spec.dim)}")
-    parts: Sequence[tuple[str, np.ndarray | None]] = (("vector", vectors.matrix), ("patch grid", vectors.patches))
-    for what, values in parts:
+    for what, values in (("vector", vectors.matrix), ("patch grid", vectors.patches)):
         if values is None:
             continue
         flat = values.reshape(len(values), -1)
-        names = vectors.filenames
-        if values is not vectors.matrix:
-            with_grid = ~np.isnan(flat).all(axis=1)  # an imported vector has none
-            names, flat = names[with_grid], flat[with_grid]
-        for name in names[~np.isfinite(flat).all(axis=1)][:5]:
-            problems.append(f"{name}: the {what} is not finite")
-        for name in names[~flat.any(axis=1)][:5]:
-            problems.append(f"{name}: the {what} is all zeros")
+        unknown = np.isnan(flat).all(axis=1) & (what == "patch grid")  # an imported vector has none
+        for words, wrong in (("not finite", ~np.isfinite(flat).all(axis=1)), ("all zeros", ~flat.any(axis=1))):
+            problems += [f"{name}: the {what} is {words}" for name in vectors.filenames[wrong & ~unknown][:5]]
     return problems
 
 
@@ -222,51 +213,32 @@ def _escaped(line: str) -> str:
     return line if line.isprintable() else line.encode("unicode_escape").decode()
 
 
-class Bar(Protocol):
-    """A progress bar as tqdm makes one; it counts images."""
-
-    total: Any
-
-    def update(self, n: int) -> Any: ...
-
+Tell = Callable[[str, int, int], None]  # (what is done, images done, of)
 
 # tqdm's own, but for the rate: below one image a second it would turn into seconds an image
 _FORMAT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
 
-Bars = Callable[[str, int | None], AbstractContextManager[Bar]]  # (what is done, of how many images) -> a bar
-
 
 @contextmanager
-def bar(doing: str, total: int | None) -> Iterator[Bar]:
-    """A bar of tqdm's; nothing is shown where there is nothing to do."""
+def bars() -> Iterator[Tell]:
+    """Bars of tqdm's on stderr, one after the other; none where there is nothing to do."""
     from tqdm import tqdm
 
     # a terminal gets a bar that moves, a log file a line now and then; a notebook keeps every step of it
     every = 0.2 if sys.stderr.isatty() else 2.0 if "ipykernel" in sys.modules else 10.0
-    with tqdm(
-        total=total,
-        desc=doing,
-        unit=" images",
-        bar_format=_FORMAT,
-        file=sys.stderr,
-        mininterval=every,
-        maxinterval=every,
-        smoothing=0.1,
-        disable=total == 0,
-        leave=bool(total),
-        dynamic_ncols=True,
-    ) as shown:
-        yield shown
+    look = {"bar_format": _FORMAT, "mininterval": every, "maxinterval": every, "smoothing": 0.1, "dynamic_ncols": True}
+    with ExitStack() as shown:
+        bar: Any = None
 
+        def tell(doing: str, done: int, of: int) -> None:
+            nonlocal bar
+            if of and (bar is None or bar.desc != doing or done < bar.n):
+                shown.close()
+                # files are checked before it is known how many there are to do: that bar goes again
+                made = tqdm(total=of, desc=doing, unit=" images", file=sys.stderr, leave=not done, **look)
+                bar = shown.enter_context(made)
+            if of:
+                bar.total = of
+                bar.update(done - bar.n)
 
-class _Silent:
-    total: Any = None
-
-    def update(self, n: int) -> None:
-        """Show nothing."""
-
-
-@contextmanager
-def silent(doing: str, total: int | None) -> Iterator[Bar]:
-    """No bar."""
-    yield _Silent()
+        yield tell

@@ -15,10 +15,10 @@ import numpy as np
 from pickroom.core.errors import ConflictError, NotYetError, PickroomError, StoreError
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, metrics, splits, training_sets
+from pickroom.learn.checkpoints import default_task, model_of
 from pickroom.learn.crops.model import CropTask
 from pickroom.learn.examples import CropExample, Pick
 from pickroom.learn.metrics import WINDOW
-from pickroom.learn.models import default_task, model_of
 from pickroom.learn.picks.model import baseline_scores, comparisons, scores
 from pickroom.learn.picks.task import FIRST_MARKS, MARKS, PickTask
 from pickroom.learn.training_sets import KINDS, Kind
@@ -113,9 +113,10 @@ def evaluate(
             continue
         made, task = training_sets.collect(workspace, kind, project_ids), default_task(kind)
         sources = FeatureSources(workspace.project(project_id) for project_id in made.projects)
-        features: Any = task.features(made.examples, sources, progress)  # type: ignore[arg-type]
+        examples: list[Any] = list(made.examples)
+        features: Any = task.features(examples, sources, progress)
         kept = [row for row in range(len(features)) if row not in features.missing]
-        examples, features = [made.examples[row] for row in kept], features.take(kept)
+        examples, features = [examples[row] for row in kept], features.take(kept)
         chosen = checkpoints.current(workspace, kind)
         for number in numbers:
             is_current = number == chosen
@@ -125,8 +126,9 @@ def evaluate(
                 unseen = ~splits.seen(examples, checkpoint.seen)
                 used = _Used(checkpoint, model_of(checkpoint), examples, features, unseen)
             except (ConflictError, StoreError) as error:
-                why = {"note": error.what, "damaged": not isinstance(error, ConflictError)}
-                scores += [VersionScore(kind, number, is_current, p, **why) for p in made.projects]  # type: ignore[arg-type]
+                damaged = not isinstance(error, ConflictError)
+                unread = VersionScore(kind, number, is_current, "", note=error.what, damaged=damaged)
+                scores += [replace(unread, project_id=project_id) for project_id in made.projects]
                 continue
             scores += [_score(task, used, p, is_current) for p in made.projects]
             if is_current:
@@ -166,7 +168,7 @@ def _score(task: Task, used: _Used, project_id: str, current: bool) -> VersionSc
     others = np.flatnonzero(~used.unseen)
     learned = ([used.examples[row] for row in others], used.features.take(others))
     assert isinstance(task, CropTask)
-    baselines = task.baselines(*learned, some, here).scored if len(others) else {}
+    baselines = task.baselines(*learned, some, here)[1] if len(others) else {}
     scored = task.score(used.model, some, here)
     return replace(one, figure=scored["mean_iou"], metrics=scored, baselines=baselines)
 

@@ -31,8 +31,7 @@ def rate_words(found: Rate) -> str:
     """`0.953 (0.921-0.973, n 211)`."""
     if not found["of"]:
         return "none"
-    low, high = wilson(found["right"], found["of"])
-    return f"{found['right'] / found['of']:.3f} ({low:.3f}-{high:.3f}, n {found['of']})"
+    return f"{found['value']:.3f} ({found['low']:.3f}-{found['high']:.3f}, n {found['of']})"
 
 
 def wilson(right: float, of: int, z: float = Z95) -> tuple[float, float]:
@@ -78,13 +77,9 @@ def highest_stage_right(picks: Sequence[Pick]) -> np.ndarray:
     """(N,): "highest stage" on each group; a guess, where stages are unknown or tied, counts as its probability."""
     found = []
     for pick in picks:
-        best = pick.candidates.highest_stage
-        if best is not None:
-            found.append(float(best == pick.chosen))
-            continue
-        known = [stage for stage in pick.candidates.stages if stage is not None]
-        tied = len(known) == len(pick.candidates.stages)
-        among = [i for i, stage in enumerate(pick.candidates.stages) if not tied or stage == max(known)]
+        stages = pick.candidates.stages
+        known = [stage for stage in stages if stage is not None]
+        among = [i for i, stage in enumerate(stages) if len(known) < len(stages) or stage == max(known)]
         found.append(1 / len(among) if pick.chosen in among else 0.0)
     return np.array(found, dtype=np.float64)
 

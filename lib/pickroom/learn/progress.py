@@ -66,7 +66,11 @@ class Status:
 
 
 class ProgressReporter:
-    """Report a running training: rewrite its status file, and call the caller's function."""
+    """Report a running training: rewrite its status file, and call the caller's function.
+
+    Attributes:
+        result: what it came to, in lines; written when it is done (see `reported`).
+    """
 
     def __init__(
         self, workspace: Workspace, name: str, projects: Sequence[str], show: Callable[[Status], None] | None = None
@@ -76,6 +80,7 @@ class ProgressReporter:
         self._started = time.monotonic()
         self._written = 0.0
         self._wants_stop = False
+        self.result = ""
         self.status = Status(name, tuple(projects), os.getpid())
         self._stop.unlink(missing_ok=True)  # it was meant for an earlier training
         self._tell(now=True)
@@ -100,18 +105,6 @@ class ProgressReporter:
         self.status = replace(self.status, state=state, message=message)
         self._tell(now=True)
         self._stop.unlink(missing_ok=True)
-
-    @contextmanager
-    def ending(self) -> Iterator[None]:
-        """Write how it ended if the block raises."""
-        try:
-            yield
-        except PickroomError as error:
-            self.end("stopped" if isinstance(error, TrainingStopped) else "failed", error.line)
-            raise
-        except BaseException as error:
-            self.end("failed", f"{type(error).__name__}: {error}")
-            raise
 
     def ask_to_stop(self, *_: object) -> None:
         """Stop at the end of the epoch; takes what a signal handler is given."""
@@ -141,6 +134,24 @@ def path_of(workspace: Workspace, name: str, kind: Literal["json", "stop", "lock
 def training_lock(workspace: Workspace, name: str) -> AbstractContextManager[None]:
     """Hold the lock for training this model; raises LockedError while another process trains it."""
     return exclusive(path_of(workspace, name, "lock"), f"the {name}", f"training the {name}", patience=0.5)
+
+
+@contextmanager
+def reported(
+    workspace: Workspace, name: str, projects: Sequence[str], show: Callable[[Status], None] | None = None
+) -> Iterator[ProgressReporter]:
+    """Hold the lock for training this model (LockedError where it is held), report it, and write how it ended."""
+    with training_lock(workspace, name):
+        reporter = ProgressReporter(workspace, name, projects, show)
+        try:
+            yield reporter
+        except PickroomError as error:
+            reporter.end("stopped" if isinstance(error, TrainingStopped) else "failed", error.line)
+            raise
+        except BaseException as error:
+            reporter.end("failed", f"{type(error).__name__}: {error}")
+            raise
+        reporter.end("done", reporter.result)
 
 
 def is_running(workspace: Workspace, name: str) -> bool:

@@ -17,8 +17,8 @@ from pickroom.core.errors import StoreError
 from pickroom.core.quantities import plural
 from pickroom.core.records import MAX_GROUP, CropBox, Group, Recommendation
 from pickroom.groups import baseline, rounds
-from pickroom.learn import models
-from pickroom.learn.models import Loaded
+from pickroom.learn import checkpoints
+from pickroom.learn.checkpoints import Loaded
 from pickroom.store import captures, groups, recommendations, review_state
 from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project
@@ -76,7 +76,7 @@ def reasons(group: Group, picked: int, explanation: Explanation) -> tuple[str, .
     others = [place for place in range(len(group.images)) if place != picked]
     total = sum(explanation.shares.values(), np.zeros(len(group.images)))
     # a lower stage is picked in spite of a higher one: that needs a reason
-    rival = max(_not_lower(group, picked, others) or others, key=lambda place: float(total[place]))
+    rival = max(_not_lower(group, picked) or others, key=lambda place: float(total[place]))
     flagged = picked in _suspects(group, picked, explanation)
     ahead: dict[str, float] = {}
     for title, share in explanation.shares.items():
@@ -103,9 +103,8 @@ def flags(group: Group, picked: int, explanation: Explanation) -> tuple[str, ...
 
 
 def _suspects(group: Group, picked: int, explanation: Explanation) -> list[int]:
-    others = [place for place in range(len(group.images)) if place != picked]
     limit = _FLAG_LIFT / len(group.images)
-    return [p for p in sorted((picked, *_not_lower(group, picked, others))) if explanation.departure[p] >= limit]
+    return [p for p in sorted((picked, *_not_lower(group, picked))) if explanation.departure[p] >= limit]
 
 
 def name_of(group: Group, place: int) -> str:
@@ -176,11 +175,11 @@ def _stage(group: Group, picked: int) -> str:
     return f"highest stage ({own:g})" if own is not None and len(known) == len(stages) and own == max(known) else ""
 
 
-def _not_lower(group: Group, picked: int, others: Sequence[int]) -> list[int]:
+def _not_lower(group: Group, picked: int) -> list[int]:
     """The other images that would be expected to be at least as good: of a higher or unknown stage."""
-    own = group.images[picked].stage
-    stages = [(place, group.images[place].stage) for place in others]
-    return [place for place, stage in stages if own is None or stage is None or stage > own]
+    stages = [image.stage for image in group.images]
+    own = stages[picked]
+    return [p for p, stage in enumerate(stages) if p != picked and (own is None or stage is None or stage > own)]
 
 
 Progress = Callable[[int, int], None]
@@ -238,7 +237,7 @@ def recommend(project: Project, progress: Progress | None = None) -> RecommendRe
         taken = captures.of(connection, [image.sha256 for group in waiting for image in group.images])
     brackets = {group.group_id: one for group in waiting if (one := baseline.keep_all(group, taken)) is not None}
     waiting = [group for group in waiting if group.group_id not in brackets]
-    loaded = {kind: models.load(project, kind) for kind in ("ranker", "crop_proposer")}
+    loaded = {kind: checkpoints.load_model(project, kind) for kind in ("ranker", "crop_proposer")}
     made = {**recommendations_for(project, waiting, loaded["ranker"], loaded["crop_proposer"], progress), **brackets}
     with closing(connect(project.database)) as connection, transaction(connection):
         still = groups.waiting_among(connection, made)  # groups may have been decided or made again meanwhile

@@ -43,13 +43,38 @@ def retrain(
         LockedError: another process is doing this.
         PickroomError: the project cannot be opened, or its recommendations cannot be stored.
     """
-    project = workspace.project(project_id)
-    with progress.training_lock(workspace, NAME):
-        reporter = ProgressReporter(workspace, NAME, [project_id], show)
-        with reporter.ending():
-            lines = _retrain(workspace, project, reporter, tasks or {}, versions)
-        reporter.end("done", "\n".join(lines))
-        return lines
+    project, tasks = workspace.project(project_id), tasks or {}
+    with progress.reported(workspace, NAME, [project_id], show) as reporter:
+        project_ids, lines = together(workspace, project)
+        inner: list[ProgressReporter] = []  # of the trainings within this one
+
+        def mirror(status: Status) -> None:
+            reporter.mirror(f"{status.name}: {status.phase}", status)
+            for one in inner if reporter.stopping else ():
+                one.ask_to_stop()
+
+        def begin(words: str) -> None:
+            reporter.phase(f"ranker: {words}")
+
+        for kind in KINDS:
+            try:
+                if versions or (kind == "crop_proposer" and _crops_are_due(workspace, project_ids)):
+                    made = train(workspace, kind, project_ids, task=tasks.get(kind), show=mirror, recorder=inner.append)
+                    lines.append(f"{kind} v{made.version}: {made.lines[-1]}")
+                elif kind == "ranker":
+                    ranker: Any = tasks.get(kind)
+                    lines += current.update(workspace, project_ids, ranker, begin)[1]
+            except TrainingStopped:
+                raise
+            except PickroomError as error:
+                lines.append(error.what + (f" ({error.hint})" if error.hint else ""))
+        reporter.phase("recommending")
+        report = recommend(project, reporter.count)
+        lines += report.words.splitlines()
+        news = "New recommendations show with the deck's next key."
+        lines.append(news if report.changed else "No recommendation has changed.")
+        reporter.result = "\n".join(lines)
+    return tuple(lines)
 
 
 def start_retraining(project: Project, *, versions: bool = False) -> Background:
@@ -73,36 +98,6 @@ def together(workspace: Workspace, project: Project) -> tuple[list[str], list[st
         except PickroomError as error:
             left_out.append(f"not learned from {other_id}: {error.what}")
     return found, left_out
-
-
-def _retrain(
-    workspace: Workspace, project: Project, reporter: ProgressReporter, tasks: Mapping[Kind, Task], versions: bool
-) -> tuple[str, ...]:
-    project_ids, lines = together(workspace, project)
-    inner: list[ProgressReporter] = []  # of the trainings within this one
-
-    def mirror(status: Status) -> None:
-        reporter.mirror(f"{status.name}: {status.phase}", status)
-        for one in inner if reporter.stopping else ():
-            one.ask_to_stop()
-
-    for kind in KINDS:
-        try:
-            if versions or (kind == "crop_proposer" and _crops_are_due(workspace, project_ids)):
-                made = train(workspace, kind, project_ids, task=tasks.get(kind), show=mirror, recorder=inner.append)
-                lines.append(f"{kind} v{made.version}: {made.lines[-1]}")
-            elif kind == "ranker":
-                ranker: Any = tasks.get(kind)
-                _, said = current.update(workspace, project_ids, ranker, lambda now: reporter.phase(f"ranker: {now}"))
-                lines += said
-        except TrainingStopped:
-            raise
-        except PickroomError as error:
-            lines.append(error.what + (f" ({error.hint})" if error.hint else ""))
-    reporter.phase("recommending")
-    report = recommend(project, reporter.count)
-    news = "New recommendations show with the deck's next key." if report.changed else "No recommendation has changed."
-    return (*lines, *report.words.splitlines(), news)
 
 
 def _crops_are_due(workspace: Workspace, project_ids: Sequence[str]) -> bool:

@@ -10,13 +10,14 @@ group got its content's hash. `seen` then shows that it was trained on.)
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from pickroom.core.naming import join
+from pickroom.features.candidates import Candidates
 from pickroom.learn.examples import CropExample, Pick
 
 TRAIN, HELD_OUT, LEFT_OUT = 0, 1, 2
@@ -34,7 +35,7 @@ class SplitConfig:
     # project's instead
     held_out: float = 0.2
     # fewest families held out, as long as that is at most half of all: of 60 groups, a tenth of all draws would
-    # otherwise hold out too few to judge by (8: promotion.LEAST_ROWS)
+    # otherwise hold out too few to judge by (8: training.LEAST_ROWS)
     least: int = 10
     seed: int = 1  # another seed gives other sides, and versions that cannot be compared
 
@@ -59,9 +60,14 @@ class Split:
         return {"by": by, **asdict(self.config), "counts": self.counts}
 
 
+def _owner(example: Example) -> Candidates | CropExample:
+    """What has the project, the group and the folder of an example."""
+    return example.candidates if isinstance(example, Pick) else example
+
+
 def project_of(example: Example) -> str:
     """The one project that an example belongs to."""
-    return example.candidates.project_id if isinstance(example, Pick) else example.project_id
+    return _owner(example).project_id
 
 
 def file_keys(example: Example) -> frozenset[str]:
@@ -72,16 +78,11 @@ def file_keys(example: Example) -> frozenset[str]:
     A pick and the crop of its image share the group's draw, each in its own training set, so that there are groups that
     neither model has seen.
     """
-    named: Iterable[tuple[str, str | None]]
-    group_id: str | None
-    if isinstance(example, Pick):
-        own, group_id, folder = example.candidates, example.candidates.group_id, example.candidates.directory
-        named = zip(own.filenames, own.hashes, strict=True)
-    else:
-        named, group_id, folder = [(example.filename, example.sha256)], example.group_id, example.directory
-    keys = {f"{_GROUP}{group_id}"} if group_id is not None else set()
-    for name, sha256 in named:
-        keys.add(f"{project_of(example)}/{join(folder, name)}")
+    own = _owner(example)
+    parts = ((own.filename,), (own.sha256,)) if isinstance(own, CropExample) else (own.filenames, own.hashes)
+    keys = {f"{_GROUP}{own.group_id}"} if own.group_id is not None else set()
+    for name, sha256 in zip(*parts, strict=True):
+        keys.add(f"{own.project_id}/{join(own.directory, name)}")
         if sha256 is not None:
             keys.add(f"sha256:{sha256}")
     return frozenset(keys)
@@ -166,7 +167,7 @@ def require_one_project(examples: Sequence[Example], projects: Sequence[str]) ->
         project_id = project_of(example)
         if project_id not in projects:
             raise AssertionError(f"a row of project {project_id!r} in a training set of {', '.join(projects)}")
-        group_id = example.candidates.group_id if isinstance(example, Pick) else example.group_id
+        group_id = _owner(example).group_id
         if group_id is not None and owner.setdefault(group_id, project_id) != project_id:
             raise AssertionError(f"group {group_id} is both of {owner[group_id]} and of {project_id}")
 

@@ -9,8 +9,8 @@ import numpy as np
 from pickroom.core.errors import PickroomError, StoreError
 from pickroom.core.quantities import plural
 from pickroom.learn import checkpoints, metrics, retraining, training_sets
+from pickroom.learn.checkpoints import default_task
 from pickroom.learn.examples import Pick
-from pickroom.learn.models import default_task
 from pickroom.learn.picks import current
 from pickroom.learn.picks.columns import OWN, source_of
 from pickroom.learn.picks.learner import decision_prints
@@ -31,17 +31,6 @@ _BLOCKS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class VersionLine:
-    """One version: `said` is its score on unseen rows, next to a baseline; `verdict` is why it is used."""
-
-    name: str
-    state: str  # "recommends", or ""
-    made_at: str
-    said: str
-    verdict: str
-
-
 @dataclass(slots=True)
 class Standing:
     """The state of the models.
@@ -53,12 +42,13 @@ class Standing:
             the model was.
         bets: (rival, groups, e-value) of the current learner; verdict: what follows from them, in words.
         weights: block of features in words -> its share of what tells images of a group apart, falling; sum 1.
-        versions: the latest first. reasons: what recommendations give as reasons -> for how many waiting groups.
+        versions: the latest first: name, "recommends" or "", day made, score on unseen rows next to a baseline, and why
+            it is used or not. reasons: what recommendations give as reasons -> for how many waiting groups.
     """
 
     projects: tuple[str, ...]
     left_out: tuple[str, ...]
-    versions: tuple[VersionLine, ...]
+    versions: tuple[tuple[str, ...], ...]
     reasons: dict[str, int]
     right: np.ndarray = field(default_factory=lambda: np.zeros(0))
     baseline: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -134,7 +124,7 @@ def _shares(variances: dict[str, float]) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
-def _versions(workspace: Workspace) -> tuple[VersionLine, ...]:
+def _versions(workspace: Workspace) -> tuple[tuple[str, ...], ...]:
     found = []
     for kind in KINDS:
         try:
@@ -146,11 +136,11 @@ def _versions(workspace: Workspace) -> tuple[VersionLine, ...]:
             try:
                 about = checkpoints.read_metadata(workspace, kind, number)
                 said = default_task(kind).plain(about["metrics"], about["baselines"])
-                line = VersionLine(name, state, about["made_at"], said, about["verdict"]["reason"])
+                found.append((name, state, about["made_at"], said, about["verdict"]["reason"]))
             except (OSError, ValueError, KeyError, TypeError, PickroomError) as error:
-                line = VersionLine(name, state, "", "", f"its metadata cannot be read ({error})")
-            found.append(line)
-    return tuple(sorted(found, key=lambda line: line.made_at, reverse=True))
+                found.append((name, state, "", "", f"its metadata cannot be read ({error})"))
+    latest = sorted(found, key=lambda line: line[2], reverse=True)
+    return tuple((name, state, made_at[:10], *words) for name, state, made_at, *words in latest)
 
 
 def _rate(right: np.ndarray) -> str:

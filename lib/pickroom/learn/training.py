@@ -7,7 +7,7 @@ on the rest. It may recommend only if it beats the current version and the basel
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from pickroom.core.errors import ConflictError, NotYetError, StoreError, UsageEr
 from pickroom.core.quantities import plural
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import checkpoints, evaluation, progress, splits, training_sets
+from pickroom.learn.checkpoints import default_task, model_of
 from pickroom.learn.crops.features import CropFeatures
-from pickroom.learn.crops.model import CropModel, CropTask, fit_calibration
+from pickroom.learn.crops.model import CropModel, CropTask, Evidence, fit_calibration
 from pickroom.learn.evaluation import Task
 from pickroom.learn.examples import CropExample
-from pickroom.learn.models import default_task, model_of
 from pickroom.learn.picks.current import Verdict, train_picks
 from pickroom.learn.picks.task import PickTask
 from pickroom.learn.progress import ProgressReporter, Status, TrainingStopped
@@ -49,17 +49,11 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """The current version on the new one's held-out rows, in the order of the new one's figures.
-
-    Attributes:
-        figures: (N,) its figure of each row; tie_break: as the new version's.
-        unseen: (N,) bool: rows of which it was trained on no file; only these are compared.
-    """
+    """The current version on the new one's held-out rows, in the order of the new one's evidence."""
 
     label: str
-    figures: np.ndarray
-    tie_break: float
-    unseen: np.ndarray
+    evidence: Evidence
+    unseen: np.ndarray  # (N,) bool: rows of which it was trained on no file; only these are compared
 
 
 def train(
@@ -93,24 +87,22 @@ def train(
         raise UsageError("nothing is left to train on", doing="training", hint="name a project besides --holdout")
     for project_id in wanted:
         workspace.project(project_id)  # an unknown name is an error before anything begins
-    with progress.training_lock(workspace, kind):
-        reporter = ProgressReporter(workspace, kind, wanted, show)
+    with progress.reported(workspace, kind, wanted, show) as reporter:
         if recorder:
             recorder(reporter)
-        with reporter.ending():
-            reporter.phase("checking the decisions")
-            frozen = training_sets.collect(workspace, kind, wanted)
-            if isinstance(task, PickTask):
-                version, promoted, metadata = train_picks(workspace, frozen, task, holdout, reporter)
-            else:
-                version, promoted, metadata = _train_crops(workspace, frozen, task, config, reporter)
-            lines = evaluation.lines_of(task, version, metadata)
-            name = f"training_{kind}_v{version}_{metadata['made_at'][:10]}.md"
-            report = written_files.free_path(workspace, workspace.summaries / name)
-            text = [f"# {kind} v{version}", "", *(f"- {line}" for line in lines), ""]
-            written_files.write_text(workspace, report, "\n".join(text))
-        reporter.end("done", "\n".join(lines))
-        return Trained(kind, version, promoted, metadata, report, tuple(lines))
+        reporter.phase("checking the decisions")
+        frozen = training_sets.collect(workspace, kind, wanted)
+        if isinstance(task, PickTask):
+            version, promoted, metadata = train_picks(workspace, frozen, task, holdout, reporter)
+        else:
+            version, promoted, metadata = _train_crops(workspace, frozen, task, config, reporter)
+        lines = evaluation.lines_of(task, version, metadata)
+        name = f"training_{kind}_v{version}_{metadata['made_at'][:10]}.md"
+        report = written_files.free_path(workspace, workspace.summaries / name)
+        text = [f"# {kind} v{version}", "", *(f"- {line}" for line in lines), ""]
+        written_files.write_text(workspace, report, "\n".join(text))
+        reporter.result = "\n".join(lines)
+    return Trained(kind, version, promoted, metadata, report, tuple(lines))
 
 
 def _train_crops(
@@ -134,23 +126,24 @@ def _train_crops(
     train_features, held_out_features = (features.take(kept[split.rows(side)]) for side in (TRAIN, HELD_OUT))
     model, how = _fit(task, train, train_features, config.seed, reporter)
     reporter.phase("evaluating")
-    baselines = task.baselines(train, train_features, held_out, held_out_features)
-    verdict, previous = _verdict(workspace, task, frozen, model, held_out, held_out_features, baselines.judged)
+    judged, baselines = task.baselines(train, train_features, held_out, held_out_features)
+    verdict, previous = _verdict(workspace, task, frozen, model, held_out, held_out_features, judged)
     metrics = task.score(model, held_out, held_out_features)
     metadata = {
         "made_at": utc_now(),
         "projects": list(frozen.projects),
         "data": frozen.origin(workspace) | {"used": split.counts, "without_features": dict(missing)},
         "features": {"hash": task.feature_hash, "encoder": frozen.encoder},
-        **model.describe(),
-        "settings": task.to_dict(),
+        "model": model.proposer.description,
+        "calibration": asdict(model.calibration),
+        "settings": {"cropper": asdict(task.config)},
         "tried": [],
         "fitted": how,
         "split": split.to_dict(),
-        "seeds": {"split": config.seed, "model": task.seed},
+        "seeds": {"split": config.seed, "model": task.config.seed},
         "seconds": round(time.monotonic() - started, 1),
         "metrics": metrics,
-        "baselines": baselines.scored,
+        "baselines": baselines,
         "previous": previous,
         "verdict": {
             "current": verdict.promoted,
@@ -160,7 +153,7 @@ def _train_crops(
         },
     }
     keys = frozenset().union(*(splits.file_keys(example) for example in train))
-    version = checkpoints.save(workspace, task.name, model.state(), metadata, splits.prints(keys))
+    version = checkpoints.save(workspace, task.name, model.proposer.arrays, metadata, splits.prints(keys))
     if verdict.promoted:
         checkpoints.make_current(workspace, task.name, version, verdict.reason)
     return version, verdict.promoted, metadata
@@ -223,8 +216,7 @@ def _verdict(
     baselines: dict[str, np.ndarray],
 ) -> tuple[Verdict, dict[str, Any] | None]:
     """Whether the new version may recommend, and how the current one does on the same rows."""
-    figures = task.evidence(model, held_out, features).figures
-    rival, previous, note, tie = None, None, "", 0.0
+    rival, previous, note = None, None, ""
     try:
         checkpoint = checkpoints.load_current(workspace, task.name)
         if checkpoint is not None:
@@ -233,16 +225,15 @@ def _verdict(
             unseen = ~splits.seen(held_out, checkpoint.seen)
             rows = np.flatnonzero(unseen)
             both = [held_out[row] for row in rows], features.take(rows)
-            tie, old_tie = (task.evidence(one, *both).tie_break for one in (model, old))
-            its = task.evidence(old, held_out, features).figures
-            rival = Rival(checkpoint.label, its, old_tie, unseen[task.judged(held_out)])
+            its = task.evidence(old, held_out, features)
+            rival = Rival(checkpoint.label, its, unseen[task.judged(held_out)])
             scored = {
                 name: task.score(one, *both) if len(rows) else None for name, one in (("metrics", old), ("new", model))
             }
             previous = {"version": checkpoint.version, "rows": len(rows), **scored}
     except (ConflictError, StoreError) as error:
         note = f"the current version can recommend no longer ({error.what})"
-    return judge(figures, tie, baselines, rival, note), previous
+    return judge(task.evidence(model, held_out, features), baselines, rival, note), previous
 
 
 def evaluate_crop_gate(scored: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,8 +253,7 @@ def evaluate_crop_gate(scored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def judge(
-    figures: np.ndarray,
-    tie_break: float,
+    own: Evidence,
     baselines: Mapping[str, np.ndarray],
     rival: Rival | None,
     note: str = "",
@@ -271,18 +261,17 @@ def judge(
     """Hold a new version's figures of (N,) held-out rows against the baselines' and the current version's.
 
     Args:
-        tie_break: on the rows that are compared with the rival's; the higher the better.
         note: why the current version takes no part, "" where there is none or it does.
     """
-    count = len(figures)
+    count = len(own.figures)
     if count < LEAST_ROWS:
         return Verdict(False, f"only {plural(count, 'held-out row')}: too few to tell", {"rows": count})
-    own = float(figures.mean())
-    compared: dict[str, Any] = {"rows": count, "new": own}
+    figure = float(own.figures.mean())
+    compared: dict[str, Any] = {"rows": count, "new": figure}
     compared["baselines"] = {name: float(values.mean()) for name, values in baselines.items()}
     name, best = max(compared["baselines"].items(), key=lambda pair: pair[1])
-    beaten = f'the baseline "{name}" ({own:.3f} to {best:.3f} on {count} rows)'
-    if own <= best:
+    beaten = f'the baseline "{name}" ({figure:.3f} to {best:.3f} on {count} rows)'
+    if figure <= best:
         return Verdict(False, f"it does not beat {beaten}", compared)
     if rival is None:
         return Verdict(True, "; ".join(part for part in (f"it beats {beaten}", note) if part), compared)
@@ -292,10 +281,11 @@ def judge(
         those = f"all but {rows} of" if rows else "all of"
         what = f"{rival.label} was trained on {those} the held-out rows: it cannot be compared fairly"
         return Verdict(False, f"it beats {beaten}, but {what}", compared)
-    new, old = float(figures[rival.unseen].mean()), float(rival.figures[rival.unseen].mean())
+    new, old = (float(one.figures[rival.unseen].mean()) for one in (own, rival.evidence))
+    loss, old_loss = (float(one.losses[rival.unseen].mean()) for one in (own, rival.evidence))
     compared["previous"] |= {"new": new, "previous": old}
     words = f"{rival.label} ({new:.3f} to {old:.3f} on {rows} rows that neither was trained on)"
-    if new > old or (new == old and tie_break > rival.tie_break):
+    if new > old or (new == old and loss < old_loss):
         how = "" if new > old else ", by the smaller loss"
         return Verdict(True, f"it beats {words}{how}, and {beaten}", compared)
     return Verdict(False, f"it does not beat {words}", compared)

@@ -141,11 +141,9 @@ def freeze(workspace: Workspace, made: TrainingSet) -> Path:
     """Write a set that is not there yet, whole or not at all; returns where its lines lie."""
     path = set_path(workspace, made.kind, made.hash)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        atomic.write_text(path, made.lines)
-    manifest = _manifest_path(path)
-    if not manifest.exists():
-        atomic.write_text(manifest, json.dumps(made.manifest(), indent=1) + "\n")
+    for place, text in ((path, made.lines), (_manifest_path(path), json.dumps(made.manifest(), indent=1) + "\n")):
+        if not place.exists():
+            atomic.write_text(place, text)
     return path
 
 

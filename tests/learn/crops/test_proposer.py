@@ -47,7 +47,7 @@ def test_a_seed_gives_one_proposer_and_another_seed_another(fitted: CropProposer
 
 
 def test_it_comes_back_from_arrays_and_json_as_it_was(fitted: CropProposer) -> None:
-    back = CropProposer.from_state(fitted.arrays, json.loads(json.dumps(fitted.describe())))
+    back = CropProposer.from_state(fitted.arrays, json.loads(json.dumps(fitted.description)))
     features, _ = spotted(20, seed=2)
     for ours, theirs in zip(fitted.predict(features), back.predict(features), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -57,14 +57,14 @@ def test_it_comes_back_from_arrays_and_json_as_it_was(fitted: CropProposer) -> N
 def test_a_damaged_file_is_refused(fitted: CropProposer, without: str) -> None:
     kept = {name: values for name, values in fitted.arrays.items() if without and name != without}
     with pytest.raises(StoreError, match="does not fit") as raised:
-        CropProposer.from_state(kept, fitted.describe())
+        CropProposer.from_state(kept, fitted.description)
     assert "train again: pickroom train crop_proposer" in str(raised.value)
 
 
 @pytest.mark.parametrize("description", [{"version": 1}, {"version": 2, "config": {}}])
 def test_a_file_of_an_earlier_version_is_refused(fitted: CropProposer, description: dict[str, Any]) -> None:
     with pytest.raises(StoreError, match="an earlier version") as raised:
-        CropProposer.from_state(fitted.arrays, {**fitted.describe(), **description})
+        CropProposer.from_state(fitted.arrays, {**fitted.description, **description})
     assert "train again: pickroom train crop_proposer" in str(raised.value)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pickroom.files.batch import undo_batch
-from pickroom.learn import checkpoints, models, progress
+from pickroom.learn import checkpoints, progress
 from pickroom.learn.picks import current
 from pickroom.learn.picks.task import PickTask
 from pickroom.learn.recommending import recommend
@@ -43,9 +43,9 @@ def test_update_learns_only_new_decisions_and_uses_them_at_once(updated: Project
     assert lines[0] == "ranker: 2 new decisions learned, 62 in all"
     assert before is not None
     np.testing.assert_array_equal(state.learner.chances[:60], before.learner.chances)
-    loaded = models.load(updated, "ranker")
+    loaded = checkpoints.load_model(updated, "ranker")
     assert loaded.version == "v1" and checkpoints.versions(updated.workspace, "ranker") == [1]
-    written = models.model_of(checkpoints.load(updated.workspace, "ranker", 1))
+    written = checkpoints.model_of(checkpoints.load(updated.workspace, "ranker", 1))
     assert not np.array_equal(loaded.model.preference.mean, written.preference.mean), "it has learned on"
     assert current.update(updated.workspace, ["p"], quick)[1][0] == "ranker: 0 new decisions learned, 62 in all"
 
@@ -64,7 +64,7 @@ def test_a_state_that_is_damaged_or_gone_is_made_again(updated: Project, quick: 
     before = current.read_state(updated.workspace)
     (updated.workspace.models / "ranker_state.npz").write_bytes(b"PK torn")
     assert current.read_state(updated.workspace) is None
-    assert models.load(updated, "ranker").version == "v1", "the version recommends meanwhile"
+    assert checkpoints.load_model(updated, "ranker").version == "v1", "the version recommends meanwhile"
     state, _ = current.update(updated.workspace, ["p"], quick)
     assert before is not None
     np.testing.assert_array_equal(state.learner.chances, before.learner.chances)
@@ -74,7 +74,7 @@ def test_model_of_an_older_version_is_rebuilt_from_decisions(learned: Project, q
     old = {"model": {"version": 2}, "features": {"hash": "older", "encoder": learned.manifest.encoder}}
     assert checkpoints.save(learned.workspace, "ranker", {"stage": np.zeros(3)}, old) == 1
     checkpoints.make_current(learned.workspace, "ranker", 1, "a test")
-    loaded = models.load(learned, "ranker")
+    loaded = checkpoints.load_model(learned, "ranker")
     assert loaded.model is None and loaded.damaged and "made by an older version" in loaded.reason
     current.update(learned.workspace, ["p"], quick)
     assert checkpoints.current(learned.workspace, "ranker") == 2

@@ -70,7 +70,6 @@ class ModelsPage(Page):
         self.training.body.value = listed(
             [f"It learns from the decisions in {', '.join(found.projects)}.", *found.left_out, beats]
         )
-        lines = [(v.name, v.state, v.made_at[:10], v.said, v.verdict) for v in found.versions]
         rows = [
             (rival, f"{groups:,}", f"{value:.3g}", "shown" if value >= ENOUGH else "not shown yet")
             for rival, groups, value in found.bets
@@ -78,7 +77,7 @@ class ModelsPage(Page):
         self.versions.body.value = (
             listed([f"What has been learned so far: {found.verdict}." if found.bets else "No version is judged yet."])
             + table(("compared with", "groups", "e-value", f"better ({ENOUGH:g} is enough)"), rows)
-            + table(("version", "", "made", "how good", "why it is used, or not"), lines)
+            + table(("version", "", "made", "how good", "why it is used, or not"), found.versions)
         )
         bars = "".join(
             f'<tr><td class="number">{percent(share)}</td><td class="bar"><div class="share" '

@@ -44,7 +44,6 @@ class CropFeatures:
     cover: np.ndarray
     mask: np.ndarray  # (N,) bool: rows with features; all values of the others are 0
     missing: dict[int, str] = field(default_factory=dict)  # row -> why it has none
-    encoder: str | None = None  # id of the encoder whose vectors these are; None without rows
 
     def __len__(self) -> int:
         return len(self.mask)
@@ -108,8 +107,7 @@ def crop_features(items: Sequence[UncroppedImage], sources: FeatureSources) -> C
                 grid[row] = own if own.shape == grid.shape[1:] else reduce_channels(own)
             shape[row], cover[row] = shape_values(item), covered(spec, item.width, item.height)
             mask[row] = True
-    encoder = spec.encoder_id if spec is not None else None
-    return CropFeatures(grid, vector, shape, cover, mask, missing, encoder)
+    return CropFeatures(grid, vector, shape, cover, mask, missing)
 
 
 def shape_values(item: UncroppedImage) -> np.ndarray:

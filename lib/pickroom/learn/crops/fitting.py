@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 from scipy.special import expit
 
 from pickroom.core.errors import UsageError
@@ -23,6 +23,7 @@ from pickroom.learn.crops.network import (
     new_weights,
 )
 from pickroom.learn.crops.proposer import (
+    VERSION,
     CropConfig,
     CropProposer,
     extra,
@@ -84,7 +85,8 @@ def fit_crops(
                     progress(done, epochs * config.members * len(grids), loss)
             weights |= _fit_need(need_inputs(inputs, forward(weights, inputs)), cropped)
             arrays |= {f"{channels}.{member}.{name}": values for name, values in weights.items()}
-    return CropProposer.of(arrays, asdict(config), some.sizes, keep)
+    described = {"version": VERSION, "config": asdict(config), "sizes": some.sizes, "keep_aspect": keep}
+    return CropProposer(arrays, described)
 
 
 def _epochs(
@@ -135,24 +137,31 @@ def _augmented(
 
 
 def _fit_need(seen: np.ndarray, cropped: np.ndarray) -> Weights:
-    """Logistic regression with a ridge, by L-BFGS: whether a crop is needed, from (N, D) `need_inputs`."""
+    """Whether a crop is needed, from (N, D) `need_inputs`."""
     mean, spread = seen.mean(axis=0), seen.std(axis=0).clip(min=1e-3)
-    given, signs = (seen - mean) / spread, np.where(cropped, 1.0, -1.0)
-
-    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        margins = signs * (values[0] + given @ values[1:])
-        slopes = -signs * expit(-margins)
-        ridge = np.concatenate([[0.0], _NEED_RIDGE * values[1:]])
-        total = np.logaddexp(0, -margins).sum() + ridge @ values / 2
-        return float(total), np.concatenate([[slopes.sum()], given.T @ slopes]) + ridge
-
     found = np.zeros(1 + seen.shape[1])
     if cropped.all():  # there is no image that the user left as it is
         found[0] = _ALWAYS
     else:
-        found = minimize(loss, found, jac=True, method="L-BFGS-B").x
+        inputs = np.column_stack([np.ones(len(seen)), (seen - mean) / spread])
+        found = fit_logistic(inputs, cropped, found, np.array([0.0, *[_NEED_RIDGE] * seen.shape[1]]))
     need = found[1:] / spread
     return {"need": need.astype(np.float32), "always": np.array([found[0] - mean @ need], dtype=np.float32)}
+
+
+def fit_logistic(
+    inputs: np.ndarray, right: np.ndarray, centre: np.ndarray, ridge: np.ndarray, least: np.ndarray | None = None
+) -> np.ndarray:
+    """(D,) weights, `least` or more, of a logistic regression of (N,) on (N, D), drawn to `centre` by a ridge (D,)."""
+    target = np.asarray(right, dtype=np.float64)
+
+    def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        score, pull = inputs @ weights, weights - centre
+        loss = (np.logaddexp(0, score) - target * score).sum() + (ridge * pull**2).sum() / 2
+        return float(loss), inputs.T @ (expit(score) - target) + ridge * pull
+
+    bounds = Bounds(-np.inf if least is None else least)
+    return minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=bounds).x
 
 
 def _rate(step: int, total: int) -> float:

@@ -6,7 +6,7 @@ Training and recommending both use `crop_features` (DESIGN.md, invariant 5).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,14 @@ from pickroom.core.geometry import CONSTANT_CROP
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics
 from pickroom.learn.crops.features import FEATURE_HASH, CropFeatures, crop_features
-from pickroom.learn.crops.fitting import fit_crops
+from pickroom.learn.crops.fitting import fit_crops, fit_logistic
 from pickroom.learn.crops.proposer import FULL_FRAME, CropConfig, CropProposer, is_crop, unit
 from pickroom.learn.examples import CropExample, Progress
 from pickroom.learn.metrics import ious, rate, rate_words
 from pickroom.learn.training_sets import Kind
 
 _CLIP = 1e-4  # a raw confidence of 0 or 1 has no logit
-_BIAS_SD, _SLOPE_SD = 1.0, 0.5  # of the priors, about 0 and 1, in logits
+_RIDGE = np.array([1.0, 4.0])  # priors of bias and slope, about 0 and 1: 1 / variance, in logits
 _LEAST_SLOPE = 0.05  # a higher confidence must never mean a lower probability
 LEAST_ROWS = 10  # with fewer the raw confidence is kept
 
@@ -56,18 +56,9 @@ def fit_calibration(raw: np.ndarray, right: np.ndarray) -> Calibration:
     """
     if len(raw) < LEAST_ROWS:
         return Calibration(rows=len(raw))
-    target = np.asarray(right, dtype=np.float64)
     inputs = np.stack([np.ones(len(raw)), _logit(raw)], axis=1)
-    centre, scale = np.array([0.0, 1.0]), np.array([_BIAS_SD, _SLOPE_SD])
-
-    def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        score = inputs @ weights
-        pull = (weights - centre) / scale
-        loss = np.logaddexp(0, score).sum() - (target * score).sum() + 0.5 * (pull**2).sum()
-        return float(loss), inputs.T @ (expit(score) - target) + pull / scale
-
-    found = minimize(cost, centre, jac=True, method="L-BFGS-B", bounds=[(None, None), (_LEAST_SLOPE, None)])
-    bias, slope = (round(float(value), 6) for value in found.x)
+    found = fit_logistic(inputs, right, np.array([0.0, 1.0]), _RIDGE, np.array([-np.inf, _LEAST_SLOPE]))
+    bias, slope = (round(float(value), 6) for value in found)
     return Calibration(bias, slope, rows=len(raw))
 
 
@@ -75,8 +66,7 @@ def _logit(values: np.ndarray) -> np.ndarray:
     return logit(np.clip(np.asarray(values, dtype=np.float64), _CLIP, 1 - _CLIP))
 
 
-_FIRST_STEP, _LAST_STEP = 0.08, 0.0005  # fractions of the image, of the search for the best constant box
-_SAMPLE = 2000  # crops to search on: more would move the mean by less than the last step
+_SAMPLE = 2000  # crops to search the best constant box on: more would hardly move the mean
 _CHUNK = 1024  # rows of the similarity matrix at a time
 
 
@@ -96,26 +86,20 @@ def baseline_boxes(train: CropFeatures, boxes: np.ndarray, features: CropFeature
 def best_constant(boxes: np.ndarray) -> np.ndarray:
     """(4,) float32: the one box with the highest mean IoU to (M, 4) boxes; LESSONS.md's where there are none.
 
-    A pattern search (Hooke & Jeeves 1961) from the median box: the mean IoU has hardly any gradient at its maximum.
+    By the simplex method (Nelder & Mead 1965), since the mean IoU has hardly any gradient at its maximum.
     """
     if not len(boxes):
         return np.array(CONSTANT_CROP.to_list(), dtype=np.float32)
     known = np.asarray(boxes, dtype=np.float64)
     if len(known) > _SAMPLE:
         known = known[np.random.RandomState(0).permutation(len(known))[:_SAMPLE]]
-    best = np.median(known, axis=0)
-    score = _mean_iou(best, known)
-    step = _FIRST_STEP
-    while step >= _LAST_STEP:
-        moves = [sign * step * row for row in _MOVES for sign in (-1, 1)]
-        tried = [np.clip(best + move, 0, 1) for move in moves]
-        scores = [_mean_iou(box, known) for box in tried]
-        place = int(np.argmax(scores))
-        if scores[place] > score:
-            best, score = tried[place], scores[place]
-        else:
-            step /= 2
-    return best.astype(np.float32)
+
+    def cost(box: np.ndarray) -> float:
+        return 0.0 if (box[:2] >= box[2:]).any() else -float(ious(np.broadcast_to(box, known.shape), known).mean())
+
+    options = {"xatol": 1e-4, "fatol": 1e-6}  # of the image, and of the mean IoU
+    found = minimize(cost, np.median(known, axis=0), method="Nelder-Mead", bounds=[(0, 1)] * 4, options=options)
+    return found.x.astype(np.float32)
 
 
 def nearest_past(train: CropFeatures, boxes: np.ndarray, features: CropFeatures) -> np.ndarray:
@@ -128,18 +112,6 @@ def nearest_past(train: CropFeatures, boxes: np.ndarray, features: CropFeatures)
     nearest = [(here[start : start + _CHUNK] @ past.T).argmax(axis=1) for start in starts]
     return np.asarray(boxes, np.float32)[np.concatenate([np.zeros(0, dtype=np.int64), *nearest])]
 
-
-def _mean_iou(box: np.ndarray, boxes: np.ndarray) -> float:
-    if (box[:2] >= box[2:]).any():
-        return 0.0
-    return float(ious(np.broadcast_to(box, boxes.shape), boxes).mean())
-
-
-# one edge at a time, both edges of an axis, the size about its middle
-_MOVES = np.array(
-    [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 1, -1, -1]],
-    dtype=np.float64,
-)
 
 NAME: Kind = "crop_proposer"
 MARK = 0.7  # the mean IoU that counts as success
@@ -160,18 +132,6 @@ class Evidence:
     right: np.ndarray
     figures: np.ndarray
     losses: np.ndarray
-
-    @property
-    def tie_break(self) -> float:
-        return -float(self.losses.mean()) if len(self.losses) else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Baselines:
-    """The baselines of a version, fitted on the same rows and scored on the same other rows."""
-
-    judged: dict[str, np.ndarray]  # name -> (N,) figures, row by row as those of `Evidence`
-    scored: dict[str, Any]  # name -> every metric, as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,20 +154,13 @@ class CropModel:
 
     proposer: CropProposer
     calibration: Calibration = field(default_factory=Calibration)
-    # whether its answer "a crop or none" is used (`promotion.evaluate_crop_gate`), or only its boxes
+    # whether its answer "a crop or none" is used (`training.evaluate_crop_gate`), or only its boxes
     gate_enabled: bool = True
 
     def box(self, features: CropFeatures) -> CropPrediction:
         """A box for each image."""
         boxes, needed, raw = self.proposer.predict(features)
         return CropPrediction(boxes, needed, self.calibration(raw))
-
-    def state(self) -> dict[str, np.ndarray]:
-        return dict(self.proposer.arrays)
-
-    def describe(self) -> dict[str, Any]:
-        """What `rebuild` needs besides the arrays, as JSON."""
-        return {"model": self.proposer.describe(), "calibration": asdict(self.calibration)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +172,6 @@ class CropTask:
     name = NAME
     unit = "images"
     feature_hash = FEATURE_HASH
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"cropper": asdict(self.config)}
-
-    @property
-    def seed(self) -> int:
-        return self.config.seed
 
     def features(
         self,
@@ -264,18 +210,16 @@ class CropTask:
         train_features: CropFeatures,
         examples: Sequence[CropExample],
         features: CropFeatures,
-    ) -> Baselines:
-        """Of the images that the user cropped, as `evidence` has them: judged by IoU."""
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Name -> (N,) figures of the rows of `evidence`, judged by IoU; and name -> every metric of them, as JSON."""
         rows = self.judged(examples)
         own = [examples[row] for row in rows.tolist()]
         meant = metrics.boxes_of(own)
         boxes = drawn_boxes(train)
         cropped = np.flatnonzero(is_crop(boxes))
         found = baseline_boxes(train_features.take(cropped), boxes[cropped], features.take(rows))
-        return Baselines(
-            {name: metrics.ious(some, meant) for name, some in found.items()},
-            {name: self._scored(some, meant, own) for name, some in found.items()},
-        )
+        judged = {name: metrics.ious(some, meant) for name, some in found.items()}
+        return judged, {name: self._scored(some, meant, own) for name, some in found.items()}
 
     def score(self, model: CropModel, examples: Sequence[CropExample], features: CropFeatures) -> dict[str, Any]:
         """Every metric on these rows, as JSON: of the boxes, on images that were cropped; of the need, on all."""

@@ -20,7 +20,7 @@ from pickroom.learn.crops.features import SHAPE_NAMES, CropFeatures
 from pickroom.learn.crops.network import Inputs, Weights, forward, mirror_boxes, need_inputs, to_boxes
 from pickroom.learn.examples import NO_CROP_AREA
 
-_VERSION = 3  # 1 was kept as PyTorch tensors, 2 as an ONNX graph
+VERSION = 3  # 1 was kept as PyTorch tensors, 2 as an ONNX graph
 _FREE_SHAPE = 0.02  # |ln(width / height)|, in fractions of the image: above it a crop left the image's aspect ratio
 _FREE_SHARE = 0.1  # of the crops: with more, the user does not keep the aspect ratio
 _CHUNK = 256  # images at a time when proposing
@@ -55,13 +55,14 @@ class CropProposer:
     Attributes:
         arrays: the scales of `extra` and `scaled`, and the weights `<channels>.<member>.<name>` of each network.
         sizes: shapes of the features it fits, see `CropFeatures.sizes`.
+        description: what `from_state` needs besides the arrays, as JSON.
         keep_aspect: whether its boxes have the aspect ratio of their images.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
-        self.arrays, self._description = dict(arrays), dict(description)
-        self.sizes: dict[str, list[int]] = self._description["sizes"]
-        self.keep_aspect = bool(self._description["keep_aspect"])
+        self.arrays, self.description = dict(arrays), dict(description)
+        self.sizes: dict[str, list[int]] = self.description["sizes"]
+        self.keep_aspect = bool(self.description["keep_aspect"])
         self._networks: dict[str, dict[str, Weights]] = {}
         for name, values in self.arrays.items():
             channels, _, rest = name.partition(".")
@@ -70,15 +71,10 @@ class CropProposer:
                 self._networks.setdefault(channels, {}).setdefault(member, {})[weight] = values
 
     @classmethod
-    def of(cls, arrays: Mapping[str, np.ndarray], config: dict[str, Any], sizes: Any, keep_aspect: bool) -> Self:
-        """A proposer that was trained just now."""
-        return cls(arrays, {"version": _VERSION, "config": config, "sizes": sizes, "keep_aspect": keep_aspect})
-
-    @classmethod
     def from_state(cls, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Self:
         """A proposer as it was saved; raises StoreError for one of an earlier version, or a damaged one."""
         try:
-            if description["version"] != _VERSION:
+            if description["version"] != VERSION:
                 raise _unusable("an earlier version of Pickroom made it")
             found = cls(state, description)
             for channels in found._networks:  # fails here where an array is missing or has another size
@@ -92,10 +88,6 @@ class CropProposer:
         except (IndexError, KeyError, TypeError, UsageError, ValueError) as error:
             raise _unusable(f"the crop proposer's file does not fit this version ({error})") from error
         return found
-
-    def describe(self) -> dict[str, Any]:
-        """What `from_state` needs besides the arrays, as JSON."""
-        return dict(self._description)
 
     @one_blas_thread
     def predict(self, features: CropFeatures) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from pickroom.files import cropping, sidecars
 from pickroom.files.batch import undo_batch
 from pickroom.files.cropping import CropResult, Order
 from pickroom.files.journal import CROP, DROP, Outcome
+from pickroom.files.preflight import HeldError
 from pickroom.images import decode
 from pickroom.sessions.crop import editing
 from pickroom.sessions.crop import state as machine
@@ -195,7 +196,7 @@ class CropSession(ProjectSession):
                     self.waiting.append(self._examine(directory, name))
                 except ImageError as error:
                     self.problems[join(directory, name)] = error.reason
-                except sidecars.SidecarError as error:
+                except HeldError as error:
                     self.problems[join(directory, name)] = str(error)
         if all(card.unit in self._skipped for card in self.waiting):
             self._skipped = set()
