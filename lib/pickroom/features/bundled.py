@@ -35,7 +35,7 @@ from pickroom.features.torch_file import read_state_dict
 # repeats, stride of the first, channels out (efficientnet_lite_builder.py, _DEFAULT_BLOCKS_ARGS) of all but the first
 # block, which alone does not expand its channels
 _STAGES = ((2, 2, 24), (2, 2, 40), (3, 2, 80), (3, 1, 112), (4, 2, 192), (1, 1, 320))
-_FIRST_OUT = 16  # channels of the first block
+_STEM, _FIRST_OUT = 32, 16  # channels before and after the first block
 _EPSILON = 1e-3  # of the batch normalisations
 # The second block has the largest maps, 8 MB. They are computed so many channels at a time, which stay in the
 # processor's cache: that saves a twentieth of the network's time
@@ -55,6 +55,7 @@ class _Graph:
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
+        self.zero, self.six = self.constant(np.array(0)), self.constant(np.array(6))
 
     def add(self, kind: str, *inputs: str, **options: Any) -> str:
         name = f"{kind}_{len(self.nodes)}"
@@ -67,20 +68,12 @@ class _Graph:
         return name
 
     def convolution(
-        self,
-        given: str,
-        kernel: np.ndarray,
-        bias: np.ndarray | None,
-        *,
-        stride: int = 1,
-        active: bool = True,
-        depthwise: bool = False,
+        self, given: str, *layer: np.ndarray | None, stride: int = 1, groups: int = 1, active: bool = True
     ) -> str:
-        """A convolution padded as TensorFlow's SAME, and ReLU6."""
-        constants = [self.constant(values) for values in (kernel, bias) if values is not None]
-        options = {"strides": [stride, stride], "group": len(kernel) if depthwise else 1, "auto_pad": "SAME_UPPER"}
-        values = self.add("Conv", given, *constants, **options)
-        return self.add("Clip", values, "zero", "six") if active else values
+        """A convolution by a kernel and a bias, if any, padded as TensorFlow's SAME; and ReLU6."""
+        constants = [self.constant(values) for values in layer if values is not None]
+        values = self.add("Conv", given, *constants, strides=[stride, stride], group=groups, auto_pad="SAME_UPPER")
+        return self.add("Clip", values, self.zero, self.six) if active else values
 
 
 def build(weights: Mapping[str, np.ndarray]) -> bytes:
@@ -99,12 +92,11 @@ def build(weights: Mapping[str, np.ndarray]) -> bytes:
         return weights[f"{name}.weight"] * gain[:, None, None, None], bias - mean * gain
 
     graph = _Graph()
-    for name, value in (("zero", 0.0), ("six", 6.0), ("mean", _MEAN)):
-        graph.constants.append(numpy_helper.from_array(np.array(value, dtype=np.float32), name))
+    mean = graph.constant(np.array(_MEAN))
     values = graph.add("Transpose", graph.add("Cast", "pixels", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
     kernel, bias = folded("_conv_stem", "_bn0")
-    values = graph.convolution(graph.add("Sub", values, "mean"), kernel / _DEVIATION, bias, stride=2)
-    values = graph.convolution(values, *folded("_blocks.0._depthwise_conv", "_blocks.0._bn1"), depthwise=True)
+    values = graph.convolution(graph.add("Sub", values, mean), kernel / _DEVIATION, bias, stride=2)
+    values = graph.convolution(values, *folded("_blocks.0._depthwise_conv", "_blocks.0._bn1"), groups=_STEM)
     values = graph.convolution(values, *folded("_blocks.0._project_conv", "_blocks.0._bn2"), active=False)
     place, channels, maps = 1, _FIRST_OUT, ""
     for repeats, first_stride, out in _STAGES:
@@ -117,7 +109,7 @@ def build(weights: Mapping[str, np.ndarray]) -> bytes:
             for start in range(0, len(expand), at_once):
                 part, others = slice(start, start + at_once), values
                 values = graph.convolution(given, expand[part], expand_bias[part])
-                values = graph.convolution(values, filters[part], filters_bias[part], stride=stride, depthwise=True)
+                values = graph.convolution(values, filters[part], filters_bias[part], stride=stride, groups=at_once)
                 bias = None if start else project_bias
                 values = graph.convolution(values, project[:, part], bias, active=False)
                 values = graph.add("Add", others, values) if start else values

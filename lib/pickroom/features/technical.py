@@ -1,7 +1,7 @@
 """The technical block: what can be measured of one image without knowing what it shows."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +12,7 @@ _CELLS = 12  # a side, of the grid that "centre", "edge" and "best part" are tol
 _CENTRE = slice(3, 9)  # the middle half of that grid, each way
 _WHITE, _BLACK = 250, 5  # of 255: at these levels and beyond a pixel's brightest channel is clipped
 _LIGHT = np.array((0.299, 0.587, 0.114), dtype=np.float32) / 255  # ITU-R BT.601
-_CACHED = 1 << 17  # numbers, below which a level is not divided to stay in the cache
+_CACHED = 1 << 17  # numbers of a level: larger ones are worked on a few rows at a time, to stay in the cache
 _SUM = 4 * 255  # the sum of four pixels at their highest level
 _TINY = 1e-6
 
@@ -105,11 +105,8 @@ def _sums_of_four(planes: np.ndarray) -> np.ndarray:
 
 def _light(planes: np.ndarray) -> np.ndarray:
     """(height, width) float32: the brightness of red, green and blue."""
-    light = _LIGHT[0] * planes[0]
-    part = np.empty_like(light)
-    for weight, plane in zip(_LIGHT[1:], planes[1:], strict=True):
-        light += np.multiply(plane, weight, out=part)
-    return np.asarray(light)
+    red, green, blue = _LIGHT
+    return np.asarray(red * planes[0] + green * planes[1] + blue * planes[2])
 
 
 def _halved(level: np.ndarray) -> np.ndarray:
@@ -134,13 +131,13 @@ def _cells(level: np.ndarray, of: Callable[[np.ndarray], np.ndarray] = np.asarra
     """
     rows, cols, areas = _grid(level.shape[0] - margin, level.shape[1] - margin)
     if level.size < _CACHED:
-        bands = np.add.reduceat(of(level), rows[:-1])
+        sums = np.add.reduceat(of(level), rows[:-1])
     else:
-        bands = np.array([np.add.reduce(of(level[start : end + margin])) for start, end in pairwise(rows)])
-    return np.asarray(np.add.reduceat(bands, cols[:-1], axis=1) / areas)
+        sums = np.array([np.add.reduce(of(level[start : end + margin])) for start, end in pairwise(rows)])
+    return np.asarray(np.add.reduceat(sums, cols[:-1], axis=1) / areas)
 
 
-@cache
+@lru_cache(64)
 def _grid(height: int, width: int) -> tuple[list[int], list[int], np.ndarray]:
     """The first row and the first column of each cell, and their ends; the pixels of each cell."""
     rows, cols = (np.linspace(0, side, _CELLS + 1).astype(int) for side in (height, width))
@@ -149,27 +146,20 @@ def _grid(height: int, width: int) -> tuple[list[int], list[int], np.ndarray]:
 
 def _noise(level: np.ndarray) -> float:
     """Standard deviation of noise in the smoothest tenth of the image; edges and slopes do not count."""
-    (smoothest,) = _quantiles(_cells(level, _curvature, margin=2), 0.1)
+    (smoothest,) = _quantiles(_cells(level, lambda rows: np.abs(_second(_second(rows).T)).T, margin=2), 0.1)
     return float(np.sqrt(np.pi / 2) / 6 * smoothest)
 
 
-def _curvature(level: np.ndarray) -> np.ndarray:
-    """The size of the second differences down of second differences across."""
-    across = level[:, 2:] + level[:, :-2]
-    across -= level[:, 1:-1]
-    across -= level[:, 1:-1]
-    down = across[2:] + across[:-2]
-    down -= across[1:-1]
-    down -= across[1:-1]
-    return np.abs(down, out=down)
+def _second(level: np.ndarray) -> np.ndarray:
+    """Second differences down."""
+    second = level[2:] + level[:-2]
+    second -= level[1:-1]
+    second -= level[1:-1]
+    return np.asarray(second)
 
 
 def _quantiles(values: np.ndarray, *shares: float) -> list[float]:
     """As `np.quantile`, which takes several times as long."""
-    ordered, last = np.sort(values, axis=None), values.size - 1
-    places = [int(share * last) for share in shares]
-    pairs = [(float(ordered[place]), float(ordered[min(place + 1, last)])) for place in places]
-    return [
-        low + (share * last - place) * (high - low)
-        for share, place, (low, high) in zip(shares, places, pairs, strict=True)
-    ]
+    ordered, places = np.sort(values, axis=None), np.multiply(shares, values.size - 1)
+    found: list[float] = np.interp(places, np.arange(values.size), ordered).tolist()
+    return found
