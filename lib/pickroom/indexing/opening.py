@@ -16,8 +16,9 @@ from typing import ParamSpec, TypeVar
 
 from pickroom.core.errors import LockedError, ProjectError
 from pickroom.core.records import Group
+from pickroom.features.candidates import Candidates
+from pickroom.features.consistency import ConsistencyConfig
 from pickroom.features.consistency_store import consistency_of
-from pickroom.features.pick_features import PickFeatureConfig
 from pickroom.features.sources import FeatureSources
 from pickroom.files.rating import Naming
 from pickroom.groups import rounds
@@ -27,7 +28,6 @@ from pickroom.indexing.pipeline import embed
 from pickroom.indexing.projects import read_some, rescan, set_in_place, start
 from pickroom.indexing.regrouping import ScanReport
 from pickroom.indexing.report import Bar
-from pickroom.learn.picks.bursts import candidates_of
 from pickroom.learn.progress import ProgressReporter, TrainingStopped
 from pickroom.store import groups
 from pickroom.store.connect import open_read_only
@@ -120,8 +120,8 @@ def index(project: Project, reporter: ProgressReporter) -> ScanReport:
     reporter.phase("comparing siblings")
     with open_read_only(project.database) as connection:
         waiting = groups.queue(connection, project.id, sound=True)
-    items = [candidates_of(_first_round(group)) for group in waiting]
-    consistency_of(items, FeatureSources([project]), PickFeatureConfig().consistency, tell)
+    items = [Candidates.of(_first_round(group)) for group in waiting]
+    consistency_of(items, FeatureSources([project]), ConsistencyConfig(), tell)
     return report
 
 

@@ -279,10 +279,10 @@ def recommendations_for(
         why = f"a baseline: {ranker.reason}"
         return {group.group_id: baseline.recommend(group, why) for group in waiting}
     from pickroom.features.blocks import BLOCKS
+    from pickroom.features.candidates import Candidates
     from pickroom.features.pick_features import pick_features
     from pickroom.features.sources import FeatureSources
-    from pickroom.learn.picks.bursts import GROUPS_AT_ONCE, candidates_of, orders_of
-    from pickroom.learn.picks.task import PickTask
+    from pickroom.learn.picks.task import GROUPS_AT_ONCE, orders_of
 
     sources, numbers = FeatureSources([project]), {spec.name: spec.columns for spec in BLOCKS}
     try:
@@ -307,8 +307,7 @@ def recommendations_for(
     for start in range(0, len(waiting), GROUPS_AT_ONCE):
         some = waiting[start : start + GROUPS_AT_ONCE]
         try:
-            items = [candidates_of(group) for group in some]
-            features = pick_features(items, sources, PickTask().features_config, progress)
+            features = pick_features([Candidates.of(group) for group in some], sources, progress)
         except StoreError as error:
             return {group.group_id: baseline.recommend(group, f"a baseline: {error.what}") for group in waiting}
         chances = ranker.model.chances(features)
