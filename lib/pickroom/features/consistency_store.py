@@ -20,7 +20,7 @@ from pickroom.core.errors import ImageError
 from pickroom.features.candidates import Candidates
 from pickroom.features.consistency import NAMES, Consistency, ConsistencyConfig, compare, shape_for
 from pickroom.features.device import usable_cores
-from pickroom.features.parts import Parts
+from pickroom.features.parts import Parts, floats_type
 from pickroom.features.sources import FeatureSources
 from pickroom.images import decode
 from pickroom.storage import atomic
@@ -34,8 +34,8 @@ _SCHEMA = pa.schema(
     [
         pa.field("members_hash", pa.string(), nullable=False),
         pa.field("filename", pa.string(), nullable=False),
-        ("values", pa.list_(pa.field("element", pa.float32(), nullable=False), len(NAMES))),
-        ("peak", pa.list_(pa.field("element", pa.float32(), nullable=False), 4)),
+        ("values", floats_type("float32", len(NAMES))),
+        ("peak", floats_type("float32", 4)),
         ("error", pa.string()),
     ]
 )
@@ -78,7 +78,7 @@ def consistency_of(
     given as a reason and tried again next time, members of different shapes are remembered as such.
 
     Args:
-        items: groups of one project or several.
+        items: groups of one project.
         progress: called after each group that had to be read.
         stored_only: read no files; other groups have no comparison.
 
@@ -87,29 +87,23 @@ def consistency_of(
         OSError: the disk is full; what was published before is kept.
     """
     found = FoundConsistency()
-    by_project: dict[str, list[int]] = {}
-    for row, item in enumerate(items):
-        by_project.setdefault(item.project_id, []).append(row)
-    caches = {
-        project_id: _Cache(sources.project(project_id).workspace, project_id, config) for project_id in by_project
-    }
-    waiting = {p: caches[p].missing(rows, items, found) for p, rows in by_project.items()}
-    if stored_only:
+    if not items:
         return found
-    total, done = sum(map(len, waiting.values())), 0
+    project_id = items[0].project_id
+    cache = _Cache(sources.project(project_id).workspace, project_id, config)
+    waiting = cache.missing(items, found)
+    if stored_only or not waiting:
+        return found
+    sources.path(project_id, items[waiting[0]].filenames[0])  # one walk, not one a thread
     # threads: Pillow, NumPy's loops and SciPy's filters free the interpreter lock while they work
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for project_id, rows in waiting.items():
-            for row in rows[:1]:
-                sources.path(project_id, items[row].filenames[0])  # one walk, not one a thread
-            for start in range(0, len(rows), _GROUPS_A_PART):
-                some, made = rows[start : start + _GROUPS_A_PART], []
-                for result in pool.map(lambda row: compare_files(items[row], sources, config), some):
-                    made.append(result)
-                    done += 1
-                    if progress:
-                        progress(done, total)
-                caches[project_id].keep(items, list(zip(some, made, strict=True)), found)
+        for start in range(0, len(waiting), _GROUPS_A_PART):
+            some, made = waiting[start : start + _GROUPS_A_PART], []
+            for result in pool.map(lambda row: compare_files(items[row], sources, config), some):
+                made.append(result)
+                if progress:
+                    progress(start + len(made), len(waiting))
+            cache.keep(items, list(zip(some, made, strict=True)), found)
     return found
 
 
@@ -120,17 +114,17 @@ class _Cache:
         labels = {"project_id": project_id, "config": config.hash}
         self.parts = Parts(cache_folder(workspace, config, project_id), "consistency", _SCHEMA, labels)
 
-    def missing(self, rows: Sequence[int], items: Sequence[Candidates], found: FoundConsistency) -> list[int]:
-        """Give what is known of some of the items; returns the rows of the others."""
+    def missing(self, items: Sequence[Candidates], found: FoundConsistency) -> list[int]:
+        """Give what is known of the items; returns the rows of the others."""
         self.parts.set_damaged_aside(_KEY, thorough=False)
         table, (values, peaks), _ = self.parts.gather(_KEY, {"values": np.float32, "peak": np.float32})
         keys = zip(table["members_hash"].to_pylist(), table["filename"].to_pylist(), strict=True)
         at, errors, unknown = {key: place for place, key in enumerate(keys)}, table["error"].to_pylist(), []
-        for row in rows:
-            key = members_key(items[row])
-            places = [at[key, name] for name in items[row].filenames if (key, name) in at]
+        for row, item in enumerate(items):
+            key = members_key(item)
+            places = [at[key, name] for name in item.filenames if (key, name) in at]
             error = next((errors[place] for place in places if errors[place]), None)
-            if len(places) < len(items[row].filenames):
+            if len(places) < len(item.filenames):
                 unknown.append(row)
             elif error:
                 found.reasons[row] = error

@@ -104,7 +104,16 @@ def pick_features(
         rows = np.flatnonzero(projects == project_id).tolist()
         _fill_images(features, rows, items, sources)
         rows = [row for row in rows if row not in features.missing]
-        _fill_comparisons(features, rows, items, sources, progress)
+        some = [items[row] for row in rows]
+        try:
+            compared = consistency_of(some, sources, ConsistencyConfig(), progress)
+        except ProjectError:  # the image folder is not there: what was stored is used
+            compared = consistency_of(some, sources, ConsistencyConfig(), stored_only=True)
+        for place, consistency in compared.consistency.items():
+            row, n = rows[place], len(some[place].filenames)
+            features.blocks["consistency"][row, :n] = consistency.values
+            features.present["consistency"][row, :n] = True
+            features.peaks[row, :n] = consistency.peaks
     return features
 
 
@@ -134,26 +143,6 @@ def _fill_images(
                 if place is not None and block.present[place]:
                     features.blocks[name][row, member] = block.values[place]
                     features.present[name][row, member] = True
-
-
-def _fill_comparisons(
-    features: PickFeatures,
-    rows: Sequence[int],
-    items: Sequence[Candidates],
-    sources: FeatureSources,
-    progress: Progress | None,
-) -> None:
-    """Write the comparisons that are stored, or that can be made from the files."""
-    some = [items[row] for row in rows]
-    try:
-        compared = consistency_of(some, sources, ConsistencyConfig(), progress)
-    except ProjectError:  # the image folder is not there: what was stored is used
-        compared = consistency_of(some, sources, ConsistencyConfig(), stored_only=True)
-    for place, consistency in compared.consistency.items():
-        row, n = rows[place], len(some[place].filenames)
-        features.blocks["consistency"][row, :n] = consistency.values
-        features.present["consistency"][row, :n] = True
-        features.peaks[row, :n] = consistency.peaks
 
 
 def stage_values(stages: Sequence[float | None]) -> np.ndarray:

@@ -194,7 +194,8 @@ class PickModel:
             mean, precision = arrays.pop("mean"), arrays.pop("precision")
             blocks = {name: (int(first), int(stop)) for name, (first, stop) in description["columns"].items()}
             variances = {name: float(description["variances"][name]) for name in blocks}
-            columns = Columns(arrays, blocks, description["projects"], description["slots"], description["images"])
+            projects, images = (tuple(description[name]) for name in ("projects", "images"))
+            columns = Columns(arrays, blocks, projects, description["slots"], images)
             lower = {str(name): (int(few), int(of)) for name, (few, of) in description["lower"].items()}
             if mean.shape != (columns.size,) or precision.shape != (columns.size, columns.size):
                 raise ValueError("its weights are not of its columns")
@@ -233,22 +234,21 @@ def comparisons(picks: Sequence[Pick]) -> np.ndarray:
     return np.array([pick.comparison for pick in picks], dtype=bool)
 
 
-def decisions_of(picks: Sequence[Pick]) -> list[Pick]:
-    """Those that are decisions: figures count a burst once."""
-    return [pick for pick in picks if not pick.comparison]
-
-
 def even_chances(mask: np.ndarray) -> np.ndarray:
     """(N, 4): equal chances for all candidates, where nothing has been learned yet."""
     count: np.ndarray = mask.sum(axis=1, keepdims=True)
     return mask / np.maximum(count, 1)
 
 
+def chosen_of(picks: Sequence[Pick]) -> np.ndarray:
+    """(N,) int64: the index picked of each."""
+    return np.array([pick.chosen for pick in picks], dtype=np.int64)
+
+
 def right_of(picks: Sequence[Pick], chances: np.ndarray) -> np.ndarray:
     """(N,) in [0, 1]: whether the likeliest candidate is the user's pick; of equal ones, the chance to guess it."""
     best = chances >= chances.max(axis=1, keepdims=True) - 1e-12
-    chosen = np.array([pick.chosen for pick in picks], dtype=np.int64)
-    found: np.ndarray = best[np.arange(len(chosen)), chosen] / np.maximum(best.sum(axis=1), 1)
+    found: np.ndarray = best[np.arange(len(picks)), chosen_of(picks)] / np.maximum(best.sum(axis=1), 1)
     return found
 
 
@@ -259,7 +259,7 @@ def baselines_right(picks: Sequence[Pick]) -> dict[str, np.ndarray]:
 
 def scores(picks: Sequence[Pick], chances: np.ndarray) -> dict[str, Any]:
     """Every metric of (N, 4) chances of groups whose picks had not been learned, as JSON; comparisons do not count."""
-    picks, chances = decisions_of(picks), chances[~comparisons(picks)]
+    picks, chances = [pick for pick in picks if not pick.comparison], chances[~comparisons(picks)]
     right, losses = right_of(picks, chances), metrics.log_losses(picks, chances)
     confidence = chances.max(axis=1) if len(chances) else np.zeros(0)
     return {
@@ -273,7 +273,7 @@ def scores(picks: Sequence[Pick], chances: np.ndarray) -> dict[str, Any]:
 
 def baseline_scores(picks: Sequence[Pick]) -> dict[str, Any]:
     """Baseline -> its metrics, as JSON; "chance" has a log loss, too."""
-    picks = decisions_of(picks)
+    picks = [pick for pick in picks if not pick.comparison]
     found = {name: metrics.score_picks(picks, right).to_dict() for name, right in baselines_right(picks).items()}
     even = -np.log(metrics.chance_right(picks))
     found["chance"]["log_loss"] = float(even.mean()) if len(even) else None

@@ -16,8 +16,8 @@ from pickroom.learn.checkpoints import Checkpoint
 from pickroom.learn.examples import Pick
 from pickroom.learn.picks import model as pick_model
 from pickroom.learn.picks.columns import ColumnsConfig
-from pickroom.learn.picks.learner import REFIT_BELOW, chosen_of, decision_prints
-from pickroom.learn.picks.model import PickModel, even_chances, fit_model
+from pickroom.learn.picks.learner import REFIT_BELOW, decision_prints
+from pickroom.learn.picks.model import PickModel, chosen_of, even_chances, fit_model
 from pickroom.learn.training_sets import Kind
 
 NAME: Kind = "ranker"
@@ -88,7 +88,10 @@ class PickTask:
 
     def words(self, scored: Mapping[str, Any]) -> str:
         """One line of a score, as `score` or a baseline gives it."""
-        parts = [f"{name} {_rate_words(scored[name])}" for name in ("overall", "normal", "anomaly")]
+        rates = {
+            name: metrics.Rate(scored[name]["right"], scored[name]["of"]) for name in ("overall", "normal", "anomaly")
+        }
+        parts = [f"{name} {rate.words}" for name, rate in rates.items()]
         if scored.get("log_loss") is not None:
             parts.append(f"log loss {scored['log_loss']:.3f}")
         if scored.get("calibration_error") is not None:
@@ -195,7 +198,3 @@ def orders_of(
             scores[group.group_id] += utilities[row, : len(images)].tolist()
     found = {g: tuple(sorted(range(len(own)), key=own.__getitem__)) for g, own in scores.items() if g not in missing}
     return found, missing
-
-
-def _rate_words(rate: Mapping[str, Any]) -> str:
-    return metrics.Rate(rate["right"], rate["of"]).words
