@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import betaln, softmax
 
 from pickroom.core.errors import StoreError
 from pickroom.features.pick_features import PickFeatures
@@ -17,7 +17,7 @@ from pickroom.learn.examples import Pick
 from pickroom.learn.picks.columns import Columns, ColumnsConfig, fit_columns
 from pickroom.learn.picks.preference import Preference, fit_preference
 
-AS_BEFORE = 10.0  # groups: the weight of the share in the learned projects, so that a few groups change little
+_AS_BEFORE = 10.0  # groups: the weight of the share in the learned projects, unless these tell another
 _LEAST_LEARNED = 100  # groups: a model of fewer is unsure, and its doubt would look like another share
 _ROUNDS = 100
 _LEAST = 0.005  # of the share
@@ -63,11 +63,11 @@ def adapted(chances: np.ndarray, stage: np.ndarray, projects: Sequence[str], kno
         return found
     usable, place = _highest(stage)
     usable &= found.sum(axis=1) > 0
-    names = np.asarray(projects, dtype=object)
+    names, weight = np.asarray(projects, dtype=object), _weight(known, lower_picks / groups)
     for name in sorted(set(projects)):
         own_lower, own = known.get(name, (0, 0))
-        as_before = AS_BEFORE + own
-        prior = (AS_BEFORE * lower_picks / groups + own_lower) / as_before
+        as_before = weight + own
+        prior = (weight * lower_picks / groups + own_lower) / as_before
         rows = np.flatnonzero(usable & (names == name))
         lower = 1 - found[rows, place[rows]]
         share = prior
@@ -79,6 +79,18 @@ def adapted(chances: np.ndarray, stage: np.ndarray, projects: Sequence[str], kno
         found[rows, place[rows]] /= _odds(share) / _odds(prior)
         found[rows] /= found[rows].sum(axis=1, keepdims=True)
     return found
+
+
+def _weight(known: Counts, share: float) -> float:
+    """How many groups the share in the learned projects counts for in another: few where these differ among themselves.
+
+    The mode for a beta-binomial (Skellam 1948) of their counts, with a log-normal prior around `_AS_BEFORE`.
+    """
+    lower, groups = np.array(list(known.values()), dtype=np.float64).T
+    weights = np.geomspace(1, 100, 41)
+    a, b = weights[:, None] * share, weights[:, None] * (1 - share)
+    likelihood = (betaln(a + lower, b + groups - lower) - betaln(a, b)).sum(axis=1)
+    return float(weights[np.argmax(likelihood - np.log(weights / _AS_BEFORE) ** 2 / 2)])
 
 
 def _highest(stage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
