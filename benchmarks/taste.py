@@ -34,7 +34,7 @@ from _taste.build import Simulated, build, same_run
 from _taste.evaluate import ask, paired_gain, score, version_0_1
 from pickroom.core.errors import UsageError
 from pickroom.core.records import CropBox
-from pickroom.features.pick_features import PickFeatureConfig, PickFeatures, pick_features
+from pickroom.features.pick_features import PickFeatures, pick_features
 from pickroom.features.sources import FeatureSources
 from pickroom.learn.metrics import chance_right, highest_stage_right, rate_words, score_picks
 from pickroom.learn.picks.task import PickTask
@@ -160,7 +160,7 @@ def series(given: argparse.Namespace, home: Path) -> tuple[dict[str, float], lis
     say(f"{len(bases)} photographs of {len({base.subject for base in bases})} subjects, {len(plans)} projects")
     opened, simulated = build(Workspace(home / "home"), plans, home / "images", given.seed, say)
     items = [pick.candidates for pick in simulated.picks]
-    features = pick_features(items, FeatureSources(opened), PickFeatureConfig(), told_now_and_then("groups compared"))
+    features = pick_features(items, FeatureSources(opened), told_now_and_then("groups compared"))
     every, plain = np.arange(len(features)), np.flatnonzero(~simulated.edited)
     record = RECORDED / f"series-{given.seed}.jsonl"
     without, _, first = report("without clean edits: top-1 (95 %)", simulated, features, plain, record, "without_edits")

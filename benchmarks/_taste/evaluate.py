@@ -13,8 +13,7 @@ from pickroom.features.pick_features import PickFeatures
 from pickroom.learn.examples import Pick
 from pickroom.learn.metrics import score_picks
 from pickroom.learn.picks.columns import ColumnsConfig
-from pickroom.learn.picks.learner import chosen_of
-from pickroom.learn.picks.model import fit_model
+from pickroom.learn.picks.model import chosen_of, fit_model
 
 
 def folds(projects: np.ndarray, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -16,7 +16,6 @@ from pickroom.features.consistency import NAMES, ConsistencyConfig
 from pickroom.features.consistency_store import DIFFERENT_SHAPES, FoundConsistency, consistency_of
 from pickroom.features.sources import FeatureSources
 from pickroom.indexing import projects
-from pickroom.learn.picks.bursts import candidates_of
 from pickroom.store.workspace import Project, Workspace
 from support.learning import write_groups
 from support.reviewing import queue
@@ -42,7 +41,7 @@ def asked(
 
 
 def items_of(project: Project) -> list[Candidates]:
-    return [candidates_of(group) for group in queue(project)]
+    return [Candidates.of(group) for group in queue(project)]
 
 
 def test_a_group_is_read_once(project: Project) -> None:

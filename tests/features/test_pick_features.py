@@ -15,15 +15,12 @@ from pickroom.features import technical
 from pickroom.features.blocks import BLOCKS, BlockRow, BlockStore
 from pickroom.features.candidates import Candidates
 from pickroom.features.consistency import NAMES
-from pickroom.features.pick_features import PickFeatureConfig, pick_features, stage_values
+from pickroom.features.pick_features import pick_features, stage_values
 from pickroom.features.sources import FeatureSources
 from pickroom.indexing import projects
-from pickroom.learn.picks.bursts import candidates_of
 from pickroom.store.workspace import Project, Workspace
 from support.learning import SPEC, embed_colours, write_groups
 from support.reviewing import queue
-
-CONFIG = PickFeatureConfig()
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +34,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def items(project: Project) -> list[Candidates]:
-    return [candidates_of(group) for group in queue(project)]
+    return [Candidates.of(group) for group in queue(project)]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +52,7 @@ def test_stages_are_ranked_within_the_group(stages: list[float | None], meant: l
 
 def test_every_block_is_filled_for_those_who_are_there(project: Project, items: list[Candidates]) -> None:
     pair = replace(items[0], filenames=items[0].filenames[1:], hashes=items[0].hashes[1:], stages=items[0].stages[1:])
-    features = pick_features([*items, pair], FeatureSources([project]), CONFIG)
+    features = pick_features([*items, pair], FeatureSources([project]))
     assert set(features.blocks) == {"stage", "vector", "consistency", *(spec.name for spec in BLOCKS)}
     assert features.blocks["consistency"].shape == (4, 4, len(NAMES))
     assert features.mask.tolist() == [[True, True, True, False]] * 3 + [[True, True, False, False]]
@@ -75,14 +72,14 @@ def test_every_block_is_filled_for_those_who_are_there(project: Project, items: 
 def test_stored_blocks_are_read_and_gaps_are_not_present(tmp_path: Path) -> None:
     write_groups(tmp_path / "images", 1)
     own = embed_colours(projects.start(Workspace(tmp_path / "home"), "p", tmp_path / "images", at=SCANNED_AT)[0])
-    item = candidates_of(queue(own)[0])
+    item = Candidates.of(queue(own)[0])
     store = BlockStore(own)
     values = np.arange(len(technical.COLUMNS), dtype=np.float32)
     rows = [BlockRow(item.filenames[0], str(item.hashes[0]), values)]
     rows.append(BlockRow(item.filenames[1], str(item.hashes[1]), None, "it cannot be read"))
     with store.writing("a test"):
         store.append({"technical": rows})
-    features = pick_features([item], FeatureSources([own]), CONFIG)
+    features = pick_features([item], FeatureSources([own]))
     assert features.present["technical"].tolist() == [[True, False, False, False]]
     np.testing.assert_array_equal(features.blocks["technical"][0, 0], values)
 
@@ -90,17 +87,17 @@ def test_stored_blocks_are_read_and_gaps_are_not_present(tmp_path: Path) -> None
 def test_a_group_whose_images_are_gone_has_features(tmp_path: Path) -> None:
     write_groups(tmp_path / "images", 2)
     own = embed_colours(projects.start(Workspace(tmp_path / "home"), "p", tmp_path / "images", at=SCANNED_AT)[0])
-    some = [candidates_of(group) for group in queue(own)]
-    pick_features(some[:1], FeatureSources([own]), CONFIG)  # the first is compared, and that is stored
+    some = [Candidates.of(group) for group in queue(own)]
+    pick_features(some[:1], FeatureSources([own]))  # the first is compared, and that is stored
     shutil.rmtree(tmp_path / "images")
-    features = pick_features(some, FeatureSources([own]), CONFIG)
+    features = pick_features(some, FeatureSources([own]))
     assert not features.missing and features.present["vector"][:, :3].all()
     assert features.present["consistency"][:, 0].tolist() == [True, False]
 
 
 def test_a_group_without_a_vector_has_a_reason_and_no_features(project: Project, items: list[Candidates]) -> None:
     other = replace(items[1], hashes=(items[1].hashes[0], None, "0" * 64))
-    features = pick_features([items[0], other], FeatureSources([project]), CONFIG)
+    features = pick_features([items[0], other], FeatureSources([project]))
     assert list(features.missing) == [1] and items[1].filenames[2] in features.missing[1]
     assert features.mask.any(axis=1).tolist() == [True, False]
     assert features.take([1]).missing == {0: features.missing[1]}
@@ -108,17 +105,17 @@ def test_a_group_without_a_vector_has_a_reason_and_no_features(project: Project,
 
 def test_what_cannot_be_is_said(project: Project, items: list[Candidates], tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="was not opened"):
-        pick_features([replace(items[0], project_id="q")], FeatureSources([project]), CONFIG)
+        pick_features([replace(items[0], project_id="q")], FeatureSources([project]))
     write_groups(tmp_path / "images", 1, seed=5)
     bare = projects.start(Workspace(tmp_path / "home"), "bare", tmp_path / "images", at=SCANNED_AT)[0]
     with pytest.raises(StoreError, match="no vectors"):
-        pick_features([candidates_of(group) for group in queue(bare)], FeatureSources([bare]), CONFIG)
+        pick_features([Candidates.of(group) for group in queue(bare)], FeatureSources([bare]))
 
 
 def test_projects_of_different_encoders_do_not_mix(project: Project, items: list[Candidates], tmp_path: Path) -> None:
     write_groups(tmp_path / "images", 1, seed=6)
     other = projects.start(Workspace(tmp_path / "home"), "q", tmp_path / "images", at=SCANNED_AT)[0]
     other = embed_colours(other, replace(SPEC, model="others"))
-    both = [*items, *(candidates_of(group) for group in queue(other))]
+    both = [*items, *(Candidates.of(group) for group in queue(other))]
     with pytest.raises(UsageError, match="different encoders"):
-        pick_features(both, FeatureSources([project, other]), CONFIG)
+        pick_features(both, FeatureSources([project, other]))

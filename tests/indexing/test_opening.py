@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from pickroom.core.errors import ProjectError
 from pickroom.core.naming import is_project_id
 from pickroom.demo.photographs import PHOTOGRAPHS, load
+from pickroom.features.candidates import Candidates
 from pickroom.features.pick_features import pick_features
 from pickroom.features.sources import FeatureSources
 from pickroom.indexing import opening, projects
 from pickroom.learn import progress
-from pickroom.learn.picks.bursts import candidates_of
-from pickroom.learn.picks.task import PickTask
 from pickroom.learn.progress import ProgressReporter, TrainingStopped
 from pickroom.store import captures
 from pickroom.store.connect import open_read_only
@@ -95,9 +94,8 @@ def test_after_indexing_training_compares_no_siblings(tmp_path: Path) -> None:
     opening.index(project, ProgressReporter(project.workspace, opening.job_name(project.id), [project.id]))
     project = project.workspace.project(project.id)
     read: list[int] = []
-    items = [candidates_of(group) for group in queue(project)]
-    config = PickTask().features_config
-    features = pick_features(items, FeatureSources([project]), config, lambda done, _: read.append(done))
+    items = [Candidates.of(group) for group in queue(project)]
+    features = pick_features(items, FeatureSources([project]), lambda done, _: read.append(done))
     assert len(items) >= 3 and not read and not features.missing
     assert features.present["consistency"].sum() == features.mask.sum()
 

@@ -5,13 +5,14 @@ from contextlib import closing
 
 from pickroom.core.errors import ConflictError
 from pickroom.demo.plan import Truth, stream
+from pickroom.features.candidates import Candidates
+from pickroom.features.consistency import ConsistencyConfig
 from pickroom.features.consistency_store import consistency_of
 from pickroom.features.sources import FeatureSources
 from pickroom.files import cropping
 from pickroom.indexing.pipeline import embed
 from pickroom.learn import progress as learning
 from pickroom.learn.picks import current
-from pickroom.learn.picks.bursts import candidates_of
 from pickroom.learn.picks.task import PickTask
 from pickroom.learn.recommending import recommend
 from pickroom.sessions.review.session import ReviewSession
@@ -94,7 +95,7 @@ def learn(project: Project, progress: Progress | None = None) -> str:
     with open_read_only(project.database) as connection:
         every = groups.every(connection, project.id)
     # all groups in one go of every core, rather than those decided first
-    consistency_of([candidates_of(group) for group in every], sources, task.features_config.consistency, progress)
+    consistency_of([Candidates.of(group) for group in every], sources, ConsistencyConfig(), progress)
     _, lines = current.update(workspace, [project.id], task)
     told = recommend(project).words
     with closing(connect(project.database)) as connection, transaction(connection):

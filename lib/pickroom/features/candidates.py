@@ -1,8 +1,10 @@
 """A group of images as features are computed for it. Pure."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
-from pickroom.core.records import MAX_GROUP, MIN_GROUP
+from pickroom.core.records import MAX_GROUP, MIN_GROUP, Group
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +29,10 @@ class Candidates:
             raise ValueError(f"group {self.group_id} has names, hashes and stages of different lengths")
         if len(set(self.filenames)) < len(self.filenames):
             raise ValueError(f"group {self.group_id} names one image twice")
+
+    @classmethod
+    def of(cls, group: Group) -> Candidates:
+        """A group as input of the features."""
+        hashes = tuple(image.sha256 for image in group.images)
+        stages = tuple(image.stage for image in group.images)
+        return cls(group.project_id, group.group_id, group.filenames, hashes, stages)

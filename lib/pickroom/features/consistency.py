@@ -41,27 +41,10 @@ def in_blocks(images: np.ndarray, block: int) -> np.ndarray:
     return cut.transpose(0, 1, 2, 4, 3, 5).reshape(n, channels, rows, cols, block * block)
 
 
-def pairwise(blocks: np.ndarray, noise: float) -> np.ndarray:
-    """1 - correlation of each block of each two members, the mean over channels: (n, n, rows, cols) in [0, 2]."""
-    centred = blocks - blocks.mean(axis=-1, keepdims=True)
-    variances = np.square(centred).mean(axis=-1)
-    n = len(blocks)
-    found = np.zeros((n, n, *blocks.shape[2:4]), dtype=np.float32)
-    for a in range(n):
-        for b in range(a):
-            covariance = np.einsum("crkp,crkp->crk", centred[a], centred[b]) / blocks.shape[-1]
-            alike = (covariance + noise) / (np.sqrt(variances[a] * variances[b]) + noise)
-            found[a, b] = found[b, a] = (1 - alike).mean(axis=0)
-    return found
-
-
 def unlike(some: np.ndarray, others: np.ndarray, noise: float) -> np.ndarray:
     """1 - correlation of each block of each two of two lists, the mean over channels: (n, m, rows, cols) in [0, 2]."""
-    lists = []
-    for blocks in (some, others):
-        centred = blocks - blocks.mean(axis=-1, keepdims=True)
-        lists.append((centred, np.sqrt(np.square(centred).mean(axis=-1))))
-    (ours, our_spread), (theirs, their_spread) = lists
+    ours, theirs = (blocks - blocks.mean(axis=-1, keepdims=True) for blocks in (some, others))
+    our_spread, their_spread = (np.sqrt(np.square(centred).mean(axis=-1)) for centred in (ours, theirs))
     found = np.empty((len(some), len(others), *some.shape[2:4]), dtype=np.float32)
     for a, b in np.ndindex(len(some), len(others)):
         covariance = np.einsum("crkp,crkp->crk", ours[a], theirs[b]) / some.shape[-1]
@@ -103,7 +86,7 @@ def without_grade(means: np.ndarray) -> np.ndarray:
     Each channel is fitted to the middle of all members by a straight line (a grade, at first order), robustly: blocks
     far off the line, where a defect may be, are left out of a second fit.
     """
-    middle = np.median(means, axis=0) if len(means) > 2 else means.mean(axis=0)
+    middle = np.median(means, axis=0)
     fitted = np.empty_like(means)
     for member, levels in enumerate(means):
         for channel, level in enumerate(levels):
@@ -122,12 +105,15 @@ def without_grade(means: np.ndarray) -> np.ndarray:
 def local_tones(means: np.ndarray) -> np.ndarray:
     """Block means without what a grade, a cast or another light does to the whole, or to a large part of it."""
     tones = without_grade(means)
-    tones = tones - (np.median(tones, axis=0) if len(tones) > 2 else tones.mean(axis=0))
+    tones = tones - np.median(tones, axis=0)
     return np.asarray(tones - ndimage.uniform_filter(tones, (0, 0, _LIGHT, _LIGHT), mode="nearest"))
 
 
 def detail_energy(luma: np.ndarray, block: int, rows: int, cols: int) -> np.ndarray:
-    """Log energy of each octave of detail around each block: (n, bands, rows, cols)."""
+    """Log energy of each octave of detail around each block: (n, bands, rows, cols).
+
+    Relative to what is usual of a member: a stage sharpened as a whole has none left.
+    """
     found = []
     upper = luma
     for band in range(BANDS):
@@ -136,20 +122,15 @@ def detail_energy(luma: np.ndarray, block: int, rows: int, cols: int) -> np.ndar
         energy = cut.reshape(len(luma), rows, block, cols, block).mean(axis=(2, 4))
         found.append(smoothed(0.5 * np.log(energy + 1.0)))
         upper = lower
-    return np.stack(found, axis=1)
-
-
-def without_usual(details: np.ndarray) -> np.ndarray:
-    """Detail relative to what is usual of a member: a stage sharpened as a whole has none left."""
-    middle = details.mean(axis=0)
-    return np.asarray(details - np.median(details - middle, axis=(2, 3), keepdims=True))
+    details = np.stack(found, axis=1)
+    return np.asarray(details - np.median(details - details.mean(axis=0), axis=(2, 3), keepdims=True))
 
 
 def departures(pairs: np.ndarray, across: np.ndarray | None = None) -> np.ndarray:
     """How much less a member resembles its nearest sibling than these resemble each other: (n, rows, cols).
 
     Args:
-        pairs: (n, n, rows, cols), see `pairwise`.
+        pairs: (n, n, rows, cols), see `unlike`.
         across: how unlike its siblings a member is, the same where it was bent onto them; None as in `pairs`.
     """
     n = len(pairs)
@@ -260,23 +241,26 @@ def compare(members: Sequence[np.ndarray], config: ConsistencyConfig) -> Consist
     """
     drifting = np.stack([np.asarray(member, dtype=np.float32).transpose(2, 0, 1) for member in members])
     levels = registration.without_drift(drifting)
-    fine = _without_noise(levels, config)
+    blur = (0, 0, config.blur, config.blur)
+    fine = ndimage.gaussian_filter(levels, blur)
     blocks = in_blocks(fine, config.block)
     rows, cols = blocks.shape[2:4]
     coarse = in_blocks(halved(halved(fine[:, :1])), config.block // 2)  # twice the side of a fine block
     noise = config.noise**2 / 4
     tones = local_tones(blocks.mean(axis=-1))
-    details = without_usual(detail_energy(levels[:, 0], config.block, rows, cols))
+    details = detail_energy(levels[:, 0], config.block, rows, cols)
     busy, busy_coarse = (np.log1p(one[:, 0].var(axis=-1)) for one in (blocks, coarse))
     bent, flows = registration.bent(levels)
-    bent_blocks, pairs = in_blocks(_without_noise(bent[:, :1], config), config.block), pairwise(blocks[:, :1], noise)
+    bent_blocks = in_blocks(ndimage.gaussian_filter(bent[:, :1], blur), config.block)
+    luma, chroma = blocks[:, :1], blocks[:, 1:]
+    pairs = unlike(luma, luma, noise)
     departed = departures(pairs)
-    departed_bent = departures(pairs, unlike(bent_blocks, blocks[:, :1], noise))
+    departed_bent = departures(pairs, unlike(bent_blocks, luma, noise))
     found = np.stack(
         [
             against_usual(departed, busy),
-            spread_out(against_usual(departures(pairwise(coarse, noise)), busy_coarse), rows, cols),
-            against_usual(departures(pairwise(blocks[:, 1:], noise)), busy),
+            spread_out(against_usual(departures(unlike(coarse, coarse, noise)), busy_coarse), rows, cols),
+            against_usual(departures(unlike(chroma, chroma, noise)), busy),
             against_usual(departures(distances(tones, config.noise * 4)), busy),
             against_usual(departures(distances(details, 1.0)), busy),
             against_usual(departed_bent, busy),
@@ -297,10 +281,6 @@ def compare(members: Sequence[np.ndarray], config: ConsistencyConfig) -> Consist
     edges = [(across.start / cols, down.start / rows, across.stop / cols, down.stop / rows) for down, across in windows]
     peaks = np.asarray(edges, dtype=np.float32).reshape(n, 4)
     return Consistency(values.astype(np.float32), peaks)
-
-
-def _without_noise(levels: np.ndarray, config: ConsistencyConfig) -> np.ndarray:
-    return ndimage.gaussian_filter(levels, (0, 0, config.blur, config.blur))
 
 
 def _statistics(departures: np.ndarray) -> np.ndarray:
@@ -341,40 +321,23 @@ def _places(combined: np.ndarray, here: np.ndarray) -> tuple[np.ndarray, list[tu
         (n, 3 x len(HERE) + len(_OF_PEAKS)) float, and each member's own window.
     """
     windows = [_window(one) for one in combined]
-    strongest = windows[int(np.argmax([one.max() for one in combined]))]
-    own = [here[member][:, down, across] for member, (down, across) in enumerate(windows)]
-    peak = combined.max(axis=(1, 2))
-    standing_out = np.maximum(2.0, peak / 2)[:, None, None]
-    extent = np.log((combined > standing_out).mean(axis=(1, 2)) + 0.002)
-    area = [_area(one, down, across) for one, (down, across) in zip(combined, windows, strict=True)]
-    group = here[:, :, strongest[0], strongest[1]].mean(axis=(2, 3))
-    elsewhere = [_elsewhere(one, down, across) for one, (down, across) in zip(combined, windows, strict=True)]
-    also = combined[:, strongest[0], strongest[1]].mean(axis=(1, 2))
-    found = [
-        np.stack([one.mean(axis=(1, 2)) for one in own]),
-        np.stack([one.max(axis=(1, 2)) for one in own]),
-        group,
-        np.stack([peak, extent, np.asarray(area), np.asarray(elsewhere), also], axis=1),
-    ]
-    return np.concatenate(found, axis=1), windows
+    strongest = windows[int(combined.max(axis=(1, 2)).argmax())]
+    found = []
+    for one, known, (down, across) in zip(combined, here, windows, strict=True):
+        own, peak = known[:, down, across], one.max()
+        extent = np.log((one > max(2.0, peak / 2)).mean() + 0.002)
+        # the blocks that hang together with the peak and depart half as much
+        pieces, _ = ndimage.label(one >= peak / 2)
+        area = np.log1p((pieces == pieces.flat[one.argmax()]).sum())
+        rest = one.copy()
+        rest[max(0, down.start - 2) : down.stop + 2, max(0, across.start - 2) : across.stop + 2] = 0
+        parts = [own.mean(axis=(1, 2)), own.max(axis=(1, 2)), known[:, *strongest].mean(axis=(1, 2))]
+        found.append(np.concatenate([*parts, (peak, extent, area, rest.max(), one[strongest].mean())]))
+    return np.stack(found), windows
 
 
-def _area(departure: np.ndarray, down: slice, across: slice) -> float:
-    """The log of the blocks that hang together with the peak and depart half as much."""
-    peak = departure[down, across].max()
-    pieces, _ = ndimage.label(departure >= peak / 2)
-    number = pieces[np.unravel_index(int(np.argmax(departure)), departure.shape)]
-    return float(np.log1p((pieces == number).sum()))
-
-
-def _elsewhere(departure: np.ndarray, down: slice, across: slice) -> float:
-    """The largest departure away from the peak."""
-    rest = departure.copy()
-    rest[max(0, down.start - 2) : down.stop + 2, max(0, across.start - 2) : across.stop + 2] = 0
-    return float(rest.max())
-
-
-def _window(departure: np.ndarray, reach: int = 2) -> tuple[slice, slice]:
-    row, col = np.unravel_index(int(np.argmax(departure)), departure.shape)
-    down = slice(max(0, int(row) - reach), min(departure.shape[0], int(row) + reach + 1))
-    return down, slice(max(0, int(col) - reach), min(departure.shape[1], int(col) + reach + 1))
+def _window(departure: np.ndarray) -> tuple[slice, slice]:
+    """Five by five blocks around the largest departure, fewer at the rim."""
+    row, col = (int(place) for place in np.unravel_index(departure.argmax(), departure.shape))
+    rows, cols = departure.shape
+    return slice(max(0, row - 2), min(rows, row + 3)), slice(max(0, col - 2), min(cols, col + 3))

@@ -6,10 +6,9 @@ group's members and the file name: other members or other settings, other rows. 
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from pickroom.core.errors import ImageError
 from pickroom.features.candidates import Candidates
 from pickroom.features.consistency import NAMES, Consistency, ConsistencyConfig, compare, shape_for
 from pickroom.features.device import usable_cores
-from pickroom.features.parts import Parts, rows_of
+from pickroom.features.parts import Parts, floats_type
 from pickroom.features.sources import FeatureSources
 from pickroom.images import decode
 from pickroom.storage import atomic
@@ -31,6 +30,15 @@ Progress = Callable[[int, int], None]  # (groups done, of)
 _GROUPS_A_PART = 64  # a kill, or a pause, costs at most so many groups' work: some 10 s
 _HASH_DIGITS = 16
 _KEY = ("members_hash", "filename", "error")
+_SCHEMA = pa.schema(
+    [
+        pa.field("members_hash", pa.string(), nullable=False),
+        pa.field("filename", pa.string(), nullable=False),
+        ("values", floats_type("float32", len(NAMES))),
+        ("peak", floats_type("float32", 4)),
+        ("error", pa.string()),
+    ]
+)
 DIFFERENT_SHAPES = "the group's images differ in shape"
 
 
@@ -70,7 +78,7 @@ def consistency_of(
     given as a reason and tried again next time, members of different shapes are remembered as such.
 
     Args:
-        items: groups of one project or several.
+        items: groups of one project.
         progress: called after each group that had to be read.
         stored_only: read no files; other groups have no comparison.
 
@@ -79,114 +87,70 @@ def consistency_of(
         OSError: the disk is full; what was published before is kept.
     """
     found = FoundConsistency()
-    by_project: dict[str, list[int]] = {}
-    for row, item in enumerate(items):
-        by_project.setdefault(item.project_id, []).append(row)
-    waiting: dict[str, list[int]] = {}
-    for project_id, rows in by_project.items():
-        known = _Cache(sources.project(project_id).workspace, project_id, config)
-        waiting[project_id] = [row for row in rows if not known.give(row, items[row], found)]
-    if stored_only:
+    if not items:
         return found
-    total, done = sum(map(len, waiting.values())), 0
-    for project_id, rows in waiting.items():
-        cache = _Cache(sources.project(project_id).workspace, project_id, config, read=False)
-        todo = iter(rows)
-        while some := list(islice(todo, _GROUPS_A_PART)):
-            made: list[tuple[int, Consistency | str]] = []
-            for row, result in zip(some, _in_parallel([items[row] for row in some], sources, config), strict=True):
-                made.append((row, result))
-                done += 1
+    project_id = items[0].project_id
+    cache = _Cache(sources.project(project_id).workspace, project_id, config)
+    waiting = cache.missing(items, found)
+    if stored_only or not waiting:
+        return found
+    sources.path(project_id, items[waiting[0]].filenames[0])  # one walk, not one a thread
+    # threads: Pillow, NumPy's loops and SciPy's filters free the interpreter lock while they work
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for start in range(0, len(waiting), _GROUPS_A_PART):
+            some, made = waiting[start : start + _GROUPS_A_PART], []
+            for result in pool.map(lambda row: compare_files(items[row], sources, config), some):
+                made.append(result)
                 if progress:
-                    progress(done, total)
-            cache.keep(items, made, found)
+                    progress(start + len(made), len(waiting))
+            cache.keep(items, list(zip(some, made, strict=True)), found)
     return found
 
 
 class _Cache:
     """The part files of one project and configuration."""
 
-    def __init__(self, workspace: Workspace, project_id: str, config: ConsistencyConfig, *, read: bool = True) -> None:
-        self.config = config
-        schema = pa.schema(
-            [
-                pa.field("members_hash", pa.string(), nullable=False),
-                pa.field("filename", pa.string(), nullable=False),
-                ("values", _floats(len(NAMES))),
-                ("peak", _floats(4)),
-                ("error", pa.string()),
-            ]
-        )
+    def __init__(self, workspace: Workspace, project_id: str, config: ConsistencyConfig) -> None:
         labels = {"project_id": project_id, "config": config.hash}
-        self.parts = Parts(cache_folder(workspace, config, project_id), "consistency", schema, labels, _KEY)
-        self.rows: dict[tuple[str, str], int] = {}
-        if read:
-            self._read()
+        self.parts = Parts(cache_folder(workspace, config, project_id), "consistency", _SCHEMA, labels, _KEY)
 
-    def _read(self) -> None:
+    def missing(self, items: Sequence[Candidates], found: FoundConsistency) -> list[int]:
+        """Give what is known of the items; returns the rows of the others."""
         self.parts.set_damaged_aside()
-        table = self.parts.table(self.parts.schema.names)
-        self.errors = table["error"].to_pylist()
-        self.columns = {}
-        for name in ("values", "peak"):
-            out = np.zeros((table.num_rows, self.parts.schema.field(name).type.list_size), dtype=np.float32)
-            rows_of(table[name], out)
-            self.columns[name] = out
+        table, (values, peaks), _ = self.parts.gather(_KEY, {"values": np.float32, "peak": np.float32})
         keys = zip(table["members_hash"].to_pylist(), table["filename"].to_pylist(), strict=True)
-        self.rows = {key: row for row, key in enumerate(keys)}
-
-    def give(self, row: int, item: Candidates, found: FoundConsistency) -> bool:
-        """Whether the group is known; what is known goes to `found`."""
-        key = members_key(item)
-        if key is None:
-            return False
-        places = [place for name in item.filenames if (place := self.rows.get((key, name))) is not None]
-        if len(places) < len(item.filenames):
-            return False
-        error = next((self.errors[place] for place in places if self.errors[place]), None)
-        if error:
-            found.reasons[row] = error
-        else:
-            found.consistency[row] = Consistency(self.columns["values"][places], self.columns["peak"][places])
-        return True
+        at, errors, unknown = {key: place for place, key in enumerate(keys)}, table["error"].to_pylist(), []
+        for row, item in enumerate(items):
+            key = members_key(item)
+            places = [at[key, name] for name in item.filenames if (key, name) in at]
+            error = next((errors[place] for place in places if errors[place]), None)
+            if len(places) < len(item.filenames):
+                unknown.append(row)
+            elif error:
+                found.reasons[row] = error
+            else:
+                found.consistency[row] = Consistency(values[places], peaks[places])
+        return unknown
 
     def keep(
         self, items: Sequence[Candidates], made: Sequence[tuple[int, Consistency | str]], found: FoundConsistency
     ) -> None:
         """Publish what was made as one part, and give it."""
-        columns: dict[str, list[Any]] = {name: [] for name in self.parts.schema.names}
+        rows: list[dict[str, Any]] = []
         for row, result in made:
-            if isinstance(result, Consistency):
-                found.consistency[row] = result
+            own = None if isinstance(result, str) else result
+            if own is None:
+                found.reasons[row] = str(result)
             else:
-                found.reasons[row] = result
+                found.consistency[row] = own
             key = members_key(items[row])
-            lasting = isinstance(result, Consistency) or result == DIFFERENT_SHAPES
-            if key is None or not lasting:
+            if key is None or (own is None and result != DIFFERENT_SHAPES):
                 continue
             for place, name in enumerate(items[row].filenames):
-                columns["members_hash"].append(key)
-                columns["filename"].append(name)
-                known = result if isinstance(result, Consistency) else None
-                columns["values"].append(known.values[place] if known else None)
-                columns["peak"].append(known.peaks[place] if known else None)
-                columns["error"].append(None if known else result)
-        if columns["filename"]:
-            self.parts.publish(pa.table(columns, schema=self.parts.schema))
-
-
-def _floats(length: int) -> pa.DataType:
-    return pa.list_(pa.field("element", pa.float32(), nullable=False), length)
-
-
-def _in_parallel(
-    items: Sequence[Candidates], sources: FeatureSources, config: ConsistencyConfig
-) -> Iterator[Consistency | str]:
-    # threads: Pillow, NumPy's loops and SciPy's filters free the interpreter lock while they work
-    for item in items[:1]:
-        sources.path(item.project_id, item.filenames[0])  # one walk, not one a thread
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        yield from pool.map(lambda item: compare_files(item, sources, config), items)
+                numbers = (own.values[place], own.peaks[place], None) if own else (None, None, result)
+                rows.append(dict(zip(_SCHEMA.names, (key, name, *numbers), strict=True)))
+        if rows:
+            self.parts.publish(pa.Table.from_pylist(rows, schema=_SCHEMA))
 
 
 def compare_files(item: Candidates, sources: FeatureSources, config: ConsistencyConfig) -> Consistency | str:
@@ -203,18 +167,16 @@ def compare_files(item: Candidates, sources: FeatureSources, config: Consistency
             return f"{name} cannot be read: {error.strerror or error}"
         paths.append(path)
     try:
-        sizes = [_size(path) for path in paths]
+        sizes = []
+        for path in paths:
+            with decode.open_image(path) as image:
+                sizes.append(decode.upright_size(image))
         shape = shape_for(sizes, config)
         if shape is None:
             return DIFFERENT_SHAPES
         return compare([_levels(path, shape) for path in paths], config)
     except ImageError as error:
         return f"{error.path.name} cannot be read: {error.reason}"
-
-
-def _size(path: Path) -> tuple[int, int]:
-    with decode.open_image(path) as image:
-        return decode.upright_size(image)
 
 
 def _levels(path: Path, shape: tuple[int, int]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,18 +22,11 @@ STAGE_NAMES = ("is_highest", "steps_below", "is_lowest", "unknown")
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class PickFeatureConfig:
-    """How features are made."""
-
-    consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)  # how siblings are compared
-
-    @property
-    def hash(self) -> str:
-        """Hex SHA-256 over these settings, those of the comparison, and the versions of all blocks."""
-        own = {"consistency": self.consistency.hash, "version": _VERSION, "stage": STAGE_NAMES}
-        values = {**asdict(self), **own, "blocks": [spec.hash for spec in BLOCKS]}
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+def feature_hash() -> str:
+    """Hex SHA-256 over the versions of all blocks and how siblings are compared."""
+    own = {"consistency": ConsistencyConfig().hash, "version": _VERSION, "stage": STAGE_NAMES}
+    values = {**own, "blocks": [spec.hash for spec in BLOCKS]}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +62,7 @@ class PickFeatures:
 
 
 def pick_features(
-    items: Sequence[Candidates], sources: FeatureSources, config: PickFeatureConfig, progress: Progress | None = None
+    items: Sequence[Candidates], sources: FeatureSources, progress: Progress | None = None
 ) -> PickFeatures:
     """The features of some groups, decided or not.
 
@@ -111,7 +104,16 @@ def pick_features(
         rows = np.flatnonzero(projects == project_id).tolist()
         _fill_images(features, rows, items, sources)
         rows = [row for row in rows if row not in features.missing]
-        _fill_comparisons(features, rows, items, sources, config, progress)
+        some = [items[row] for row in rows]
+        try:
+            compared = consistency_of(some, sources, ConsistencyConfig(), progress)
+        except ProjectError:  # the image folder is not there: what was stored is used
+            compared = consistency_of(some, sources, ConsistencyConfig(), stored_only=True)
+        for place, consistency in compared.consistency.items():
+            row, n = rows[place], len(some[place].filenames)
+            features.blocks["consistency"][row, :n] = consistency.values
+            features.present["consistency"][row, :n] = True
+            features.peaks[row, :n] = consistency.peaks
     return features
 
 
@@ -141,27 +143,6 @@ def _fill_images(
                 if place is not None and block.present[place]:
                     features.blocks[name][row, member] = block.values[place]
                     features.present[name][row, member] = True
-
-
-def _fill_comparisons(
-    features: PickFeatures,
-    rows: Sequence[int],
-    items: Sequence[Candidates],
-    sources: FeatureSources,
-    config: PickFeatureConfig,
-    progress: Progress | None,
-) -> None:
-    """Write the comparisons that are stored, or that can be made from the files."""
-    some = [items[row] for row in rows]
-    try:
-        compared = consistency_of(some, sources, config.consistency, progress)
-    except ProjectError:  # the image folder is not there: what was stored is used
-        compared = consistency_of(some, sources, config.consistency, stored_only=True)
-    for place, consistency in compared.consistency.items():
-        row, n = rows[place], len(some[place].filenames)
-        features.blocks["consistency"][row, :n] = consistency.values
-        features.present["consistency"][row, :n] = True
-        features.peaks[row, :n] = consistency.peaks
 
 
 def stage_values(stages: Sequence[float | None]) -> np.ndarray:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from pickroom.core.errors import LockedError, ProjectError
+from pickroom.features.candidates import Candidates
+from pickroom.features.consistency import ConsistencyConfig
 from pickroom.features.consistency_store import consistency_of
-from pickroom.features.pick_features import PickFeatureConfig
 from pickroom.features.sources import FeatureSources
 from pickroom.files.rating import Naming
 from pickroom.groups import rounds
@@ -25,7 +26,6 @@ from pickroom.images.scan import Progress
 from pickroom.indexing.pipeline import embed
 from pickroom.indexing.projects import read_some, rescan, set_in_place, start
 from pickroom.indexing.regrouping import ScanReport
-from pickroom.learn.picks.bursts import candidates_of
 from pickroom.learn.progress import ProgressReporter, TrainingStopped
 from pickroom.store import groups
 from pickroom.store.connect import open_read_only
@@ -119,8 +119,8 @@ def index(project: Project, reporter: ProgressReporter) -> ScanReport:
     with open_read_only(project.database) as connection:
         waiting = groups.queue(connection, project.id, sound=True)
     firsts = ((group, rounds.shown(len(group.images), ())) for group in waiting)  # the images of the first round
-    items = [candidates_of(replace(group, images=tuple(group.images[at] for at in shown))) for group, shown in firsts]
-    consistency_of(items, FeatureSources([project]), PickFeatureConfig().consistency, tell)
+    items = [Candidates.of(replace(group, images=tuple(group.images[at] for at in shown))) for group, shown in firsts]
+    consistency_of(items, FeatureSources([project]), ConsistencyConfig(), tell)
     return report
 
 

@@ -279,10 +279,10 @@ def recommendations_for(
     if ranker.model is None or not waiting:
         return by_baseline(waiting, ranker.reason)
     from pickroom.features.blocks import BLOCKS
+    from pickroom.features.candidates import Candidates
     from pickroom.features.pick_features import pick_features
     from pickroom.features.sources import FeatureSources
-    from pickroom.learn.picks.bursts import GROUPS_AT_ONCE, candidates_of, orders_of
-    from pickroom.learn.picks.task import PickTask
+    from pickroom.learn.picks.task import GROUPS_AT_ONCE, orders_of
 
     sources, numbers = FeatureSources([project]), {spec.name: spec.columns for spec in BLOCKS}
     made: dict[str, Recommendation] = {}
@@ -299,8 +299,8 @@ def recommendations_for(
                 shown.append(replace(group, images=tuple(group.images[place] for place in places)))
         for start in range(0, len(shown), GROUPS_AT_ONCE):
             some = shown[start : start + GROUPS_AT_ONCE]
-            items = [candidates_of(group) for group in some]
-            features = pick_features(items, sources, PickTask().features_config, progress)
+            items = [Candidates.of(group) for group in some]
+            features = pick_features(items, sources, progress)
             chances = ranker.model.chances(features)
             for row, group in enumerate(some):
                 if row in features.missing:

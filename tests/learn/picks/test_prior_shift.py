@@ -65,6 +65,15 @@ def test_a_project_that_is_known_is_changed_less() -> None:
     assert np.abs(own - chances).max() < np.abs(new - chances).max() / 2
 
 
+def test_learned_projects_that_differ_say_less_of_another() -> None:
+    chances, stage, _ = scored(40, 0.02, 8)
+    alike, apart = (
+        adapted(chances, stage, ["p"] * 40, {f"r{n}": counts for n, counts in enumerate(known)})
+        for known in ([(35, 100)] * 6, [(3, 100), (67, 100)] * 3)
+    )
+    assert apart[:, 1].mean() < alike[:, 1].mean() < chances[:, 1].mean()
+
+
 def test_doubt_after_few_groups_is_not_read_as_another_share() -> None:
     _, stage, _ = scored(40, 0.2, 5)
     unsure = np.tile([0.32, 0.32, 0.36, 0.0], (40, 1))

@@ -7,7 +7,7 @@ and Recht 2008), with which a linear model is one of smooth functions: neither a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class ColumnsConfig:
     seed: int = 1
 
 
+@dataclass(frozen=True, slots=True)
 class Columns:
     """Features to columns. Everything it needs is in `arrays` and `describe()`.
 
@@ -62,16 +63,11 @@ class Columns:
         images: hashes of images with a weight of their own.
     """
 
-    def __init__(
-        self,
-        arrays: Mapping[str, np.ndarray],
-        blocks: Mapping[str, tuple[int, int]],
-        projects: Sequence[str],
-        slots: int,
-        images: Sequence[str],
-    ) -> None:
-        self.arrays, self.blocks = dict(arrays), dict(blocks)
-        self.projects, self.slots, self.images = tuple(projects), slots, tuple(images)
+    arrays: dict[str, np.ndarray]
+    blocks: dict[str, tuple[int, int]]
+    projects: tuple[str, ...]
+    slots: int
+    images: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -85,8 +81,7 @@ class Columns:
     def with_projects(self, ids: Sequence[str]) -> Columns:
         """The same with columns for new projects, as long as there is room for them."""
         new = [project_id for project_id in dict.fromkeys(ids) if project_id not in self.projects]
-        projects = (*self.projects, *new)[: self.slots]
-        return Columns(self.arrays, self.blocks, projects, self.slots, self.images)
+        return replace(self, projects=(*self.projects, *new)[: self.slots])
 
     def of(self, features: PickFeatures) -> np.ndarray:
         """(N, 4, size) float32; 0 where a block has no values."""
@@ -164,7 +159,7 @@ def fit_columns(features: PickFeatures, config: ColumnsConfig) -> Columns:
         apart = (values - (values * here[..., None]).sum(axis=1, keepdims=True) / count)[here]
         arrays[f"{name}/size"] = np.asarray(1 / max(float(np.sqrt((apart**2).sum(axis=1).mean())), 1e-6))
     ids, counts = np.unique(features.projects.astype(str), return_counts=True)
-    projects = ids[np.argsort(-counts, kind="stable")][: config.projects].tolist()
+    projects = tuple(ids[np.argsort(-counts, kind="stable")][: config.projects].tolist())
     slots = min(config.projects, len(projects) + _ROOM)
     for name in ("stage", "vector"):
         if name in blocks:
@@ -172,7 +167,7 @@ def fit_columns(features: PickFeatures, config: ColumnsConfig) -> Columns:
             blocks[PROJECT + name] = (at, at + width * slots)
             at += width * slots
     contents, times = np.unique(features.images[features.mask].astype(str), return_counts=True)
-    images = contents[np.argsort(-times, kind="stable")][: min(config.images, int((times > 1).sum()))].tolist()
+    images = tuple(contents[np.argsort(-times, kind="stable")][: min(config.images, int((times > 1).sum()))].tolist())
     if images:
         blocks[OWN] = (at, at + len(images))
     exact = {name: np.asarray(values, dtype=np.float64) for name, values in arrays.items()}

@@ -124,7 +124,8 @@ def update(
             if state.learner.refit_due:
                 usable, features = usable_rows(picks, task, sources)
                 state.learner.refit(usable, features, task.config)
-        state = replace(state, version=usable_version(workspace, task, made.encoder))
+        rival, _, _ = current_model(workspace, task, made.encoder)
+        state = replace(state, version=rival.version if rival else 0)
         verdict = judge(workspace, state.learner, task, made.encoder)
         lines = [f"{NAME}: {plural(new, 'new decision')} learned, {len(state.learner.learned)} in all"]
         if verdict.promoted:
@@ -153,40 +154,28 @@ def usable_rows(
     return [picks[row] for row in kept], features.take(kept)
 
 
-def current_model(workspace: Workspace, task: PickTask, encoder: str) -> tuple[Checkpoint, PickModel] | None:
-    """The version that recommends as it was written; None without one.
-
-    Raises:
-        ConflictError, StoreError: it can no longer be used.
-    """
-    checkpoint = checkpoints.load_current(workspace, NAME)
-    if checkpoint is None:
-        return None
-    model = task.rebuild(checkpoint.model, checkpoint.metadata)
-    checkpoint.require_features(task.feature_hash, encoder)
-    return checkpoint, model
-
-
-def usable_version(workspace: Workspace, task: PickTask, encoder: str) -> int:
-    """The version that recommends; 0 where there is none, or it can no longer be used."""
+def current_model(
+    workspace: Workspace, task: PickTask, encoder: str
+) -> tuple[Checkpoint | None, PickModel | None, str]:
+    """The version that recommends as it was written, and its model; None where there is none, or why it is unusable."""
     try:
-        found = current_model(workspace, task, encoder)
-    except (ConflictError, StoreError):
-        return 0
-    return found[0].version if found else 0
+        checkpoint = checkpoints.load_current(workspace, NAME)
+        if checkpoint is None:
+            return None, None, ""
+        model = task.rebuild(checkpoint.model, checkpoint.metadata)
+        checkpoint.require_features(task.feature_hash, encoder)
+    except (ConflictError, StoreError) as error:
+        return None, None, error.what
+    return checkpoint, model, ""
 
 
 def rival_of_current(
     workspace: Workspace, task: PickTask, encoder: str, picks: Sequence[Pick], features: PickFeatures
 ) -> dict[str, np.ndarray]:
     """Whether the current version was right about each group; NaN where it had learned from the group's files."""
-    try:
-        found = current_model(workspace, task, encoder)
-    except (ConflictError, StoreError):
+    checkpoint, model, _ = current_model(workspace, task, encoder)
+    if checkpoint is None or model is None or not picks:
         return {}
-    if found is None or not picks:
-        return {}
-    checkpoint, model = found
     right = right_of(picks, model.chances(features))
     return {CURRENT: np.where(splits.seen(picks, checkpoint.seen), np.nan, right)}
 
@@ -201,14 +190,12 @@ def judge(workspace: Workspace, learner: Learner, task: PickTask, encoder: str) 
     best = f'the baseline "{name}" on {plural(count, "group")} it had not learned'
     if learner.model is None or bet.value < ENOUGH:
         return Verdict(False, f"it has not yet been shown to beat {best} ({_words(bet)})", compared)
-    beats, note = f"it beats {best} ({_words(bet)})", ""
-    try:
-        found = current_model(workspace, task, encoder)
-    except (ConflictError, StoreError) as error:
-        found, note = None, f"; the current version can recommend no longer ({error.what})"
-    if found is None:
+    beats = f"it beats {best} ({_words(bet)})"
+    rival, _, why = current_model(workspace, task, encoder)
+    if rival is None:
+        note = f"; the current version can recommend no longer ({why})" if why else ""
         return Verdict(True, beats + note, compared)
-    label, against = found[0].label, learner.bets.get(CURRENT, Bet())
+    label, against = rival.label, learner.bets.get(CURRENT, Bet())
     compared["previous"] = {"version": label, "rows": against.groups, "e_value": against.value}
     on = f"{label} on {plural(against.groups, 'group')} that neither had learned ({_words(against)})"
     if against.value < ENOUGH:
@@ -230,23 +217,23 @@ def promote(
         "headline": "in time",
         "seconds": round(time.monotonic() - began, 1),
     }
-    version = save_version(workspace, learner, learned, metadata)
-    checkpoints.make_current(workspace, NAME, version, verdict.reason)
-    return adopted(state, version)
+    return save_version(workspace, state, learned, metadata, verdict)[1]
 
 
-def adopted(state: State, version: int) -> State:
-    """The state that continues from a version, without bets against the version before it."""
-    state.learner.bets[CURRENT] = Bet()
-    return State(state.learner, version, state.features, state.encoder)
-
-
-def save_version(workspace: Workspace, learner: Learner, learned: Sequence[Pick], metadata: dict[str, Any]) -> int:
-    """Write a numbered version; returns its number."""
+def save_version(
+    workspace: Workspace, state: State, learned: Sequence[Pick], metadata: dict[str, Any], verdict: Verdict
+) -> tuple[int, State]:
+    """Write a numbered version, which recommends if it is promoted; returns its number and the state that goes on."""
+    learner = state.learner
     assert learner.model is not None
     keys = frozenset().union(*(splits.file_keys(pick) for pick in learned))
     own = {SCORED: learner.learned, SAID: learner.chances}
-    return checkpoints.save(workspace, NAME, {**learner.model.state(), **own}, metadata, splits.prints(keys))
+    version = checkpoints.save(workspace, NAME, {**learner.model.state(), **own}, metadata, splits.prints(keys))
+    if verdict.promoted:
+        checkpoints.make_current(workspace, NAME, version, verdict.reason)
+        learner.bets[CURRENT] = Bet()  # those against the version before it are over
+        state = replace(state, version=version)
+    return version, state
 
 
 def metadata_of(
@@ -335,13 +322,10 @@ def train_picks(
         metadata["baselines"] = baseline_scores(others)
     metadata["data"] |= {"without_features": dict(missing)}
     metadata["seconds"] = round(time.monotonic() - began, 1)
-    usable = usable_version(workspace, task, frozen.encoder)
-    version = save_version(workspace, learner, learned, metadata)
+    rival, _, _ = current_model(workspace, task, frozen.encoder)
     state = State(learner, 0, task.feature_hash, frozen.encoder)
-    if verdict.promoted:
-        checkpoints.make_current(workspace, "ranker", version, verdict.reason)
-        write_state(workspace, adopted(state, version))
-    elif not usable:  # no other version learns on
+    version, state = save_version(workspace, state, learned, metadata, verdict)
+    if verdict.promoted or rival is None:  # else the other version learns on
         write_state(workspace, state)
     return version, verdict.promoted, metadata
 

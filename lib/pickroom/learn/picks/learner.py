@@ -20,6 +20,7 @@ from pickroom.learn.picks.model import (
     BASELINES,
     PickModel,
     baselines_right,
+    chosen_of,
     comparisons,
     even_chances,
     fit_model,
@@ -180,11 +181,6 @@ def replay(
         if tell:
             tell(done, len(picks))
     return learner
-
-
-def chosen_of(picks: Sequence[Pick]) -> np.ndarray:
-    """(N,) int64: the index picked of each."""
-    return np.array([pick.chosen for pick in picks], dtype=np.int64)
 
 
 def decision_prints(picks: Sequence[Pick]) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import betaln, softmax
 
 from pickroom.core.errors import StoreError
 from pickroom.features.pick_features import PickFeatures
@@ -17,7 +17,7 @@ from pickroom.learn.examples import Pick
 from pickroom.learn.picks.columns import Columns, ColumnsConfig, fit_columns
 from pickroom.learn.picks.preference import Preference, fit_preference
 
-AS_BEFORE = 10.0  # groups: the weight of the share in the learned projects, so that a few groups change little
+_AS_BEFORE = 10.0  # groups: the weight of the share in the learned projects, unless these tell another
 _LEAST_LEARNED = 100  # groups: a model of fewer is unsure, and its doubt would look like another share
 _ROUNDS = 100
 _LEAST = 0.005  # of the share
@@ -63,11 +63,11 @@ def adapted(chances: np.ndarray, stage: np.ndarray, projects: Sequence[str], kno
         return found
     usable, place = _highest(stage)
     usable &= found.sum(axis=1) > 0
-    names = np.asarray(projects, dtype=object)
+    names, weight = np.asarray(projects, dtype=object), _weight(known, lower_picks / groups)
     for name in sorted(set(projects)):
         own_lower, own = known.get(name, (0, 0))
-        as_before = AS_BEFORE + own
-        prior = (AS_BEFORE * lower_picks / groups + own_lower) / as_before
+        as_before = weight + own
+        prior = (weight * lower_picks / groups + own_lower) / as_before
         rows = np.flatnonzero(usable & (names == name))
         lower = 1 - found[rows, place[rows]]
         share = prior
@@ -79,6 +79,18 @@ def adapted(chances: np.ndarray, stage: np.ndarray, projects: Sequence[str], kno
         found[rows, place[rows]] /= _odds(share) / _odds(prior)
         found[rows] /= found[rows].sum(axis=1, keepdims=True)
     return found
+
+
+def _weight(known: Counts, share: float) -> float:
+    """How many groups the share in the learned projects counts for in another: few where these differ among themselves.
+
+    The mode for a beta-binomial (Skellam 1948) of their counts, with a log-normal prior around `_AS_BEFORE`.
+    """
+    lower, groups = np.array(list(known.values()), dtype=np.float64).T
+    weights = np.geomspace(1, 100, 41)
+    a, b = weights[:, None] * share, weights[:, None] * (1 - share)
+    likelihood = (betaln(a + lower, b + groups - lower) - betaln(a, b)).sum(axis=1)
+    return float(weights[np.argmax(likelihood - np.log(weights / _AS_BEFORE) ** 2 / 2)])
 
 
 def _highest(stage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -194,7 +206,8 @@ class PickModel:
             mean, precision = arrays.pop("mean"), arrays.pop("precision")
             blocks = {name: (int(first), int(stop)) for name, (first, stop) in description["columns"].items()}
             variances = {name: float(description["variances"][name]) for name in blocks}
-            columns = Columns(arrays, blocks, description["projects"], description["slots"], description["images"])
+            projects, images = (tuple(description[name]) for name in ("projects", "images"))
+            columns = Columns(arrays, blocks, projects, description["slots"], images)
             lower = {str(name): (int(few), int(of)) for name, (few, of) in description["lower"].items()}
             if mean.shape != (columns.size,) or precision.shape != (columns.size, columns.size):
                 raise ValueError("its weights are not of its columns")
@@ -233,22 +246,21 @@ def comparisons(picks: Sequence[Pick]) -> np.ndarray:
     return np.array([pick.comparison for pick in picks], dtype=bool)
 
 
-def decisions_of(picks: Sequence[Pick]) -> list[Pick]:
-    """Those that are decisions: figures count a burst once."""
-    return [pick for pick in picks if not pick.comparison]
-
-
 def even_chances(mask: np.ndarray) -> np.ndarray:
     """(N, 4): equal chances for all candidates, where nothing has been learned yet."""
     count: np.ndarray = mask.sum(axis=1, keepdims=True)
     return mask / np.maximum(count, 1)
 
 
+def chosen_of(picks: Sequence[Pick]) -> np.ndarray:
+    """(N,) int64: the index picked of each."""
+    return np.array([pick.chosen for pick in picks], dtype=np.int64)
+
+
 def right_of(picks: Sequence[Pick], chances: np.ndarray) -> np.ndarray:
     """(N,) in [0, 1]: whether the likeliest candidate is the user's pick; of equal ones, the chance to guess it."""
     best = chances >= chances.max(axis=1, keepdims=True) - 1e-12
-    chosen = np.array([pick.chosen for pick in picks], dtype=np.int64)
-    found: np.ndarray = best[np.arange(len(chosen)), chosen] / np.maximum(best.sum(axis=1), 1)
+    found: np.ndarray = best[np.arange(len(picks)), chosen_of(picks)] / np.maximum(best.sum(axis=1), 1)
     return found
 
 
@@ -259,7 +271,7 @@ def baselines_right(picks: Sequence[Pick]) -> dict[str, np.ndarray]:
 
 def scores(picks: Sequence[Pick], chances: np.ndarray) -> dict[str, Any]:
     """Every metric of (N, 4) chances of groups whose picks had not been learned, as JSON; comparisons do not count."""
-    picks, chances = decisions_of(picks), chances[~comparisons(picks)]
+    picks, chances = [pick for pick in picks if not pick.comparison], chances[~comparisons(picks)]
     right, losses = right_of(picks, chances), metrics.log_losses(picks, chances)
     confidence = chances.max(axis=1) if len(chances) else np.zeros(0)
     return {
@@ -273,7 +285,7 @@ def scores(picks: Sequence[Pick], chances: np.ndarray) -> dict[str, Any]:
 
 def baseline_scores(picks: Sequence[Pick]) -> dict[str, Any]:
     """Baseline -> its metrics, as JSON; "chance" has a log loss, too."""
-    picks = decisions_of(picks)
+    picks = [pick for pick in picks if not pick.comparison]
     found = {name: metrics.score_picks(picks, right) for name, right in baselines_right(picks).items()}
     even = -np.log(metrics.chance_right(picks))
     found["chance"]["log_loss"] = float(even.mean()) if len(even) else None

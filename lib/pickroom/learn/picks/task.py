@@ -1,24 +1,28 @@
-"""Fit, judge and report the preference model."""
+"""Fit, judge and report the preference model, and put the images of a burst in order by it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from pickroom.features.pick_features import PickFeatureConfig, PickFeatures, pick_features
+from pickroom.core.records import MAX_GROUP, Group
+from pickroom.features.candidates import Candidates
+from pickroom.features.pick_features import PickFeatures, Progress, feature_hash, pick_features
 from pickroom.features.sources import FeatureSources
 from pickroom.learn import metrics, splits
 from pickroom.learn.checkpoints import Checkpoint
 from pickroom.learn.examples import Pick
 from pickroom.learn.picks import model as pick_model
 from pickroom.learn.picks.columns import ColumnsConfig
-from pickroom.learn.picks.learner import REFIT_BELOW, chosen_of, decision_prints
-from pickroom.learn.picks.model import PickModel, even_chances, fit_model
+from pickroom.learn.picks.learner import REFIT_BELOW, decision_prints
+from pickroom.learn.picks.model import PickModel, chosen_of, even_chances, fit_model
 from pickroom.learn.training_sets import Kind
 
 NAME: Kind = "ranker"
 FOLDS = 5
+GROUPS_AT_ONCE = 2000  # whose features are in memory
 # arrays of a version: prints of its decisions, and the chances before it learned them
 SCORED, SAID = "scored", "said"
 # target shares of groups, by kind: of a success, and of a first version
@@ -36,7 +40,6 @@ class PickTask:
             since with them the evidence is not valid.
     """
 
-    features_config: PickFeatureConfig = field(default_factory=PickFeatureConfig)
     config: ColumnsConfig = field(default_factory=ColumnsConfig)
     anomaly_weights: tuple[float, ...] = ()
     override_weight: float = 1.0
@@ -46,7 +49,7 @@ class PickTask:
 
     @property
     def feature_hash(self) -> str:
-        return self.features_config.hash
+        return feature_hash()
 
     @property
     def seed(self) -> int:
@@ -57,9 +60,9 @@ class PickTask:
         return {"columns": asdict(self.config), **compared}
 
     def features(
-        self, examples: Sequence[Pick], sources: FeatureSources, progress: Callable[[int, int], None] | None = None
+        self, examples: Sequence[Pick], sources: FeatureSources, progress: Progress | None = None
     ) -> PickFeatures:
-        return pick_features([e.candidates for e in examples], sources, self.features_config, progress)
+        return pick_features([e.candidates for e in examples], sources, progress)
 
     def rebuild(self, state: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> PickModel:
         """A model of its state and description; raises StoreError when this program cannot use it."""
@@ -163,3 +166,32 @@ def block_folds(picks: Sequence[Pick], count: int = FOLDS) -> np.ndarray:
         for place, row in enumerate(own):
             found[row] = place * count // len(own)
     return found
+
+
+def orders_of(
+    bursts: Sequence[Group], model: PickModel, sources: FeatureSources, progress: Progress | None
+) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """Burst -> its places by rising utility; and burst -> the reason where there is no order.
+
+    Features are of four images at most, so each burst is scored in parts: the order between parts leaves out how an
+    image agrees with those of other parts.
+    """
+    parts = [
+        (group, start, group.images[start:end])
+        for group in bursts
+        for count in [-(-len(group.images) // MAX_GROUP)]
+        for start, end in pairwise([len(group.images) * part // count for part in range(count + 1)])
+    ]
+    scores: dict[str, list[float]] = {group.group_id: [] for group in bursts}
+    missing: dict[str, str] = {}
+    for begin in range(0, len(parts), GROUPS_AT_ONCE):
+        some = parts[begin : begin + GROUPS_AT_ONCE]
+        items = [Candidates.of(replace(group, images=images)) for group, _, images in some]
+        features = pick_features(items, sources, progress)
+        utilities = model.utilities(features)
+        for row, (group, _, images) in enumerate(some):
+            if row in features.missing:
+                missing.setdefault(group.group_id, features.missing[row])
+            scores[group.group_id] += utilities[row, : len(images)].tolist()
+    found = {g: tuple(sorted(range(len(own)), key=own.__getitem__)) for g, own in scores.items() if g not in missing}
+    return found, missing
