@@ -188,10 +188,10 @@ def check(file: Path, into: Path | None = None, progress: Progress | None = None
     return listing
 
 
-def read_member(file: Path, name: str, limit: int = _CHUNK) -> bytes:
+def read_member(file: Path, name: str) -> bytes:
     """The first bytes of one file of a backup that was checked."""
     with _opened(file) as archive, archive.open(name) as source:
-        return source.read(limit)
+        return source.read(_CHUNK)
 
 
 @contextmanager
