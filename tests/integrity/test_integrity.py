@@ -111,7 +111,8 @@ def test_waiting_crop_is_left_out_of_training_and_blocks_finish(project: Project
 
 
 def test_rows_without_vectors_are_excluded_but_never_stop_finish(embedded: Project) -> None:
-    assert found(inspect(embedded, encoder_id="another")) == {"vectors": ("excluded", 5)}
+    other = embedded.with_manifest(encoder="another")
+    assert found(inspect(other)) == {"vectors": ("excluded", 5)}
     ids = list(decisions(embedded))
     one, two, three = [json.loads(row["images"])[0] for row in list(decisions(embedded).values())[:3]]
     folder = embedded.workspace.embeddings / "another" / embedded.id
@@ -122,11 +123,11 @@ def test_rows_without_vectors_are_excluded_but_never_stop_finish(embedded: Proje
     stale = [(name, "content before" if name == three else sha256, vector) for name, sha256, vector in vectors]
     write_vectors(embedded, "another", stale, 1)
     (folder / "regions-1.parquet").write_text("not looked at")
-    inspection = inspect(embedded, encoder_id="another")
+    inspection = inspect(other)
     assert found(inspection) == {"vectors": ("excluded", 3)}
     assert inspection.excluded_ids == set(ids[:3])
     assert one in inspection.findings[0].examples[0]
-    assert found(inspect(embedded, purpose="finishing", encoder_id="another")) == {}
+    assert found(inspect(other, purpose="finishing")) == {}
     assert found(inspect(embedded)) == {}  # any encoder will do while none is named
 
 

@@ -76,7 +76,7 @@ def read_pair(
             except Skip as skip:
                 what = found.pair.final.path + (f": {found.problem}" if found.problem else "")
                 report.skip(skip.reason, repr(what))
-        staged.store(parsed.drain())
+        staged.store(parsed)
         staged.finish([parsed], assignment)
         until_read.pop_all()
     return staged

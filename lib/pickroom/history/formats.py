@@ -53,17 +53,13 @@ def is_training_row(fields: Sequence[str]) -> bool:
     return None not in numbers and values.timestamp(fields[0]) is not None and bool(fields[1].strip())
 
 
-def _read_selection(rejected: str) -> Callable[[Row, int, ParsedRows], None]:
-    """Read one image chosen over others, without sizes; `rejected` is the column with the others."""
-
-    def read(row: Row, line: int, parsed: ParsedRows) -> None:
-        paths = [row["chosen_path"], *values.path_list(row[rejected])]
-        folders, names = zip(*map(_named_image, paths), strict=True)
-        time = parsed.time(row.get("timestamp", ""))
-        project = parsed.project(folders, row.get("project", ""), names=names, time=time)
-        parsed.add_selection(project, names[0], names[1:], time, line)
-
-    return read
+def _read_selection(row: Row, line: int, parsed: ParsedRows) -> None:
+    """Read one image chosen over others, without sizes."""
+    paths = [row["chosen_path"], *values.path_list(row["rejected_paths" if "rejected_paths" in row else "neg_paths"])]
+    folders, names = zip(*map(_named_image, paths), strict=True)
+    time = parsed.time(row.get("timestamp", ""))
+    project = parsed.project(folders, row.get("project", ""), names=names, time=time)
+    parsed.add_selection(project, names[0], names[1:], time, line)
 
 
 def _read_historical_crop(row: Row, line: int, parsed: ParsedRows) -> None:
@@ -234,8 +230,8 @@ FORMATS = (
         _read_decision,
     ),
     CROP_TRAINING,
-    Format("anomaly_cases", frozenset(("chosen_path", "rejected_paths")), _read_selection("rejected_paths")),
-    Format("selection_only_log", frozenset(("chosen_path", "neg_paths")), _read_selection("neg_paths")),
+    Format("anomaly_cases", frozenset(("chosen_path", "rejected_paths")), _read_selection),
+    Format("selection_only_log", frozenset(("chosen_path", "neg_paths")), _read_selection),
     Format("historical_crop_log", frozenset(("chosen_path", "chosen_stage", "final_mtime")), _read_historical_crop),
     Format("crop_log", frozenset(("chosen_path", "chosen_stage", "mtime")), _read_historical_crop),
 )

@@ -84,10 +84,10 @@ def read_logs(
                 _take(record, table, parsed)
                 rows += 1
                 if rows % _BATCH == 0:
-                    staged.store(parsed.drain())
+                    staged.store(parsed)
                     if progress:
                         progress(rows, None)
-            staged.store(parsed.drain())
+            staged.store(parsed)
             imported.append(parsed)
         staged.finish(imported, assignment)
         until_read.pop_all()

@@ -23,7 +23,7 @@ import numpy as np
 
 from pickroom.core.errors import ImageError, UsageError
 from pickroom.core.geometry import from_pixels, to_pixels
-from pickroom.core.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS, is_image_name, join, parse_name
+from pickroom.core.naming import IMAGE_EXTENSIONS, OWNED_FOLDERS, is_image_name, parse_name
 from pickroom.core.records import Ungrouped
 from pickroom.groups.stages import group_by_stage
 from pickroom.history.logged_paths import split_path
@@ -38,21 +38,16 @@ _UNIX_TIME = 0x5455  # APPNOTE, extra field "UT": seconds since the epoch, unlik
 
 
 @dataclass(frozen=True, slots=True)
-class SourceImage:
-    """One image file of a source."""
+class SourceImage(scan.ListedImage):
+    """One image file of a source, and what its name says of stage and time, None where it says nothing."""
 
-    directory: str  # POSIX path inside the source, "" for its top
-    filename: str
-    file_size: int
-    modified: str  # when the file was last written, as ISO 8601 UTC ending in Z
-    # stage, taken_at: what its name says, None where it says nothing
     stage: float | None
     taken_at: datetime | None
 
     @property
-    def path(self) -> str:
-        """Folder and name, for the user."""
-        return join(self.directory, self.filename)
+    def modified(self) -> str:
+        """When the file was last written, as ISO 8601 UTC ending in Z."""
+        return datetime.fromtimestamp(self.mtime_ns / 1e9, UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def open_source(path: Path, avoid: frozenset[Path] = frozenset()) -> ImageSource:
@@ -98,8 +93,7 @@ class ImageSource:
             entries, left_out = scan.walk(self._root, IMAGE_EXTENSIONS, avoid, base=top)
             self.left_out += left_out
             for entry in entries:
-                modified = datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
-                self.items.append(_item(entry.directory, entry.filename, entry.file_size, modified))
+                self.items.append(_item(entry.directory, entry.filename, entry.file_size, entry.mtime_ns))
         for info in self._zip.infolist() if self._zip else ():
             directory, filename = split_path(info.filename)
             parts = [part for part in (*directory.split("/"), filename) if part not in (".", "..")]
@@ -113,7 +107,7 @@ class ImageSource:
                 self.left_out.append(Ungrouped(directory, filename, reason))
                 continue
             self._members[directory, filename] = info
-            self.items.append(_item(directory, filename, info.file_size, _modified(info)))
+            self.items.append(_item(directory, filename, info.file_size, int(_modified(info).timestamp() * 1e9)))
 
     @contextmanager
     def as_file(self, item: SourceImage) -> Iterator[Path]:
@@ -150,10 +144,9 @@ def _modified(info: zipfile.ZipInfo) -> datetime:
         return datetime(1980, 1, 1, tzinfo=UTC)  # what zip writes where it knows no date
 
 
-def _item(directory: str, filename: str, size: int, modified: datetime) -> SourceImage:
+def _item(directory: str, filename: str, size: int, mtime_ns: int) -> SourceImage:
     said = parse_name(filename)
-    moment = modified.replace(tzinfo=None).isoformat() + "Z"
-    return SourceImage(directory, filename, size, moment, said.stage, said.taken_at)
+    return SourceImage(directory, filename, size, mtime_ns, said.stage, said.taken_at)
 
 
 Progress = Callable[[int, int], None]  # pairs compared, pairs in all

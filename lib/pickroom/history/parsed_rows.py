@@ -37,19 +37,15 @@ TRAINING_ROW = "row of crop_training_data.csv under this header"
 
 @dataclass(slots=True)
 class ParsedRows:
-    """The rows of one file, gathered until a batch is stored: each tuple is a row of the staging table of its name."""
+    """The rows of one file, gathered until a batch is stored."""
 
     assign: Callable[[Key], str]  # the project of a row by its key; raises Skip without one
     file: int  # the file's number in this import
     report: FileReport
     clues: Clues = field(default_factory=Clues)  # what makes the key of a row
+    # staging table -> values of its first columns
     rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: defaultdict(list))
     projects: set[str] = field(default_factory=set)  # every project met
-
-    def drain(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Staging table -> the rows gathered so far, which are then forgotten here."""
-        gathered, self.rows = self.rows, defaultdict(list)
-        return gathered
 
     def project(self, folders: Iterable[str], *clues: Any, **more: Any) -> str:
         """The row's project, by what `Clues.key` takes.

@@ -1,4 +1,5 @@
--- Which of the rows that speak of the same thing is kept. Run once, when everything is read.
+-- Which of the rows that speak of the same thing is kept. Run once, when everything is read. A verdict other than
+-- 'replaced' and 'pick only' is the name of a reason in skip_reasons.py.
 
 CREATE INDEX decisions_by_id ON decisions (group_id);
 

@@ -8,7 +8,7 @@ get their names and are the transactions committed.
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
@@ -31,16 +31,6 @@ from pickroom.store.workspace import Workspace
 
 MAX_PROJECTS = 1000  # in one import: a column with more names than that is not a project column
 
-# verdicts of resolve.sql as texts of the report
-VERDICTS = {
-    "repeated": skip_reasons.REPEATED,
-    "imported": skip_reasons.IMPORTED,
-    "decided": skip_reasons.DECIDED,
-    "same id": skip_reasons.SAME_ID,
-    "reopened": skip_reasons.REOPENED,
-    "full frame": skip_reasons.FULL_FRAME,
-    "no coordinates": skip_reasons.NO_COORDINATES,
-}
 _IMPORTED, _DECIDED = 1, 2
 
 # the first rows of one file of each verdict, with how many there are; a decision whose pick is kept as a selection is
@@ -113,19 +103,19 @@ class StagedImport:
         (number,) = self._connection.execute(insert, (name, numbered)).fetchone()
         return int(number)
 
-    def store(self, rows: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
-        """Store rows from `ParsedRows.drain`: table -> values of its first columns.
+    def store(self, parsed: ParsedRows) -> None:
+        """Move the rows gathered so far into the tables.
 
         Raises:
             StoreError: the temporary folder is full.
         """
         with self._naming_the_folder("gathering rows"):
             self._connection.execute("BEGIN")
-            for table, found in rows.items():
-                if found:
-                    names = [row[1] for row in self._connection.execute(f"PRAGMA table_info({table})")]
-                    self._insert(table, names[: len(found[0])], found)
+            for table, found in parsed.rows.items():
+                names = [row[1] for row in self._connection.execute(f"PRAGMA table_info({table})")]
+                self._insert(table, names[: len(found[0])], found)
             self._connection.execute("COMMIT")
+        parsed.rows.clear()
 
     @contextmanager
     def _naming_the_folder(self, doing: str) -> Iterator[None]:
@@ -146,7 +136,8 @@ class StagedImport:
             (chosen, `pick_key` of the others) -> where it is known from, as a reason to skip it; and the names of files
             whose crop has a box.
         """
-        self._seed(project_id)
+        with self._naming_the_folder("comparing rows"):
+            self._seed(project_id)
         picks = self._connection.execute(
             """SELECT chosen, key, existing FROM decisions UNION ALL SELECT chosen, key, existing FROM selections
             ORDER BY existing"""
@@ -160,7 +151,7 @@ class StagedImport:
         self._connection.executescript("DELETE FROM decisions; DELETE FROM selections; DELETE FROM crops")
         return known, frozenset(name for (name,) in boxed)
 
-    def finish(self, files: Sequence[ParsedRows], assignment: Assignment) -> Self:
+    def finish(self, files: Sequence[ParsedRows], assignment: Assignment) -> None:
         """Find the new rows, compared with each other and with those that the projects have, and report on all.
 
         Raises:
@@ -178,7 +169,8 @@ class StagedImport:
         for parsed in files:
             asked = {"file": parsed.file, "some": EXAMPLES}
             for verdict, count, place, line, *what, numbered in self._connection.execute(_LEFT_OUT, asked):
-                reason, example = VERDICTS[verdict], repr(tuple(what))
+                # a verdict is the name of a reason
+                reason, example = getattr(skip_reasons, verdict.upper().replace(" ", "_")), repr(tuple(what))
                 if place == 1:
                     parsed.report.skipped[reason] += count
                     parsed.report.examples[reason] = []
@@ -192,7 +184,6 @@ class StagedImport:
         unregistered = [one for one in missing if one in kept or legacy_path(self._workspace, one).exists()]
         reports = tuple(parsed.report for parsed in files)
         self.report = ImportReport(reports, dict(sorted(kept.items())), assignment, tuple(unregistered))
-        return self
 
     def _seed(self, project_id: str) -> None:
         """Read the rows of a project's databases, so that nothing is imported twice."""

@@ -171,7 +171,6 @@ def inspect(
     project: Project,
     *,
     purpose: checks.Purpose = "training",
-    encoder_id: str | None = None,
     database: Path | None = None,
 ) -> Inspection:
     """Run the checks on every decision of a project.
@@ -179,8 +178,8 @@ def inspect(
     Args:
         database: the project's imports, `<project>_legacy.db`; None is its own database.
         purpose: a waiting crop is `excluded` from training and an `error` for finishing; missing vectors and what the
-            machine decided are `excluded` from training and nothing to finishing.
-        encoder_id: whose vectors must be there; None takes the manifest's encoder, else any encoder's.
+            machine decided are `excluded` from training and nothing to finishing. Vectors are the manifest's encoder's,
+            else any encoder's.
 
     Raises:
         StoreError: the database is missing, damaged beyond reading, or newer than this program.
@@ -192,7 +191,7 @@ def inspect(
         orphans = Counter(row["table"] for row in connection.execute("PRAGMA foreign_key_check"))
         unsound = find_unsound(connection)
         rows: list[checks.Row] = [dict(row) for row in connection.execute("SELECT * FROM ai_decisions ORDER BY rowid")]
-        facts = _facts(project, connection, encoder_id or project.manifest.encoder, purpose)
+        facts = _facts(project, connection, purpose)
         imported = _check_imports(connection, unsound, facts)
     if damage or orphans:
         belonging = [f"{count} rows of {table} belong to nothing" for table, count in orphans.items()]
@@ -238,16 +237,14 @@ def save_report(workspace: Workspace, inspections: Iterable[Inspection]) -> Path
     return path
 
 
-def _facts(
-    project: Project, connection: sqlite3.Connection, encoder_id: str | None, purpose: checks.Purpose
-) -> checks.ParsedRows:
+def _facts(project: Project, connection: sqlite3.Connection, purpose: checks.Purpose) -> checks.ParsedRows:
     contents: dict[str, dict[str, str | None]] = defaultdict(dict)
     for row in connection.execute("SELECT filename, directory, sha256 FROM images"):
         contents[row["filename"]][row["directory"]] = row["sha256"]
     return checks.ParsedRows(
         names=frozenset((project.id, *project.manifest.aliases)),
         sha256=contents,
-        vectors=vectors_on_disk(project, encoder_id) if purpose == "training" else {},
+        vectors=vectors_on_disk(project, project.manifest.encoder) if purpose == "training" else {},
         groups={
             check: frozenset(str(row["group_id"]) for row in connection.execute(query))
             for check, query in checks.GROUPS.items()

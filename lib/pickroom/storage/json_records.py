@@ -65,19 +65,17 @@ def read(
     hint: str,
     what: str = "it cannot be read",
     error: type[PickroomError] = StoreError,
-    most: int = _MOST_BYTES,
 ) -> T | None:
     """The record that a small file holds; None where no file exists.
 
     Args:
         what, doing, hint: of the error; the reason is added to `what`.
-        most: bytes that the file may have.
 
     Raises:
         PickroomError: an `error`: the file is not a plain file, cannot be read, or holds something else.
     """
     try:
-        return from_json(kind, atomic.read_small(path, most))
+        return from_json(kind, atomic.read_small(path, _MOST_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as failure:

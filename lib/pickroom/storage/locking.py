@@ -52,10 +52,8 @@ def is_held(path: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a disk without locks
-        return False
+    except OSError as error:  # any other: a disk without locks
+        return isinstance(error, BlockingIOError)
     finally:
         os.close(descriptor)
     return False
@@ -77,10 +75,8 @@ class SharedLock:
         """Whether nobody else holds it now. Looking takes the lock alone for a moment."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a disk without locks
-            return True
+        except OSError as error:  # any other: a disk without locks
+            return not isinstance(error, BlockingIOError)
         finally:
             with contextlib.suppress(OSError):  # a refused change of the lock has freed it (flock(2))
                 fcntl.flock(self._descriptor, fcntl.LOCK_SH)

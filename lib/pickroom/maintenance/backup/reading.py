@@ -181,17 +181,16 @@ def check(file: Path, into: Path | None = None, progress: Progress | None = None
                 _write(archive, one, into / one.name)
             if progress is not None:
                 progress(number, len(listing.files))
-    for one in listing.files if into is not None else ():
-        wrong = copies.problem_with(into / one.name) if into is not None and is_database(one.name) else None
-        if wrong is not None:
-            raise _damaged(file, f"{one.name}: {wrong}")
+        for name in (one.name for one in listing.files if is_database(one.name)):
+            if into is not None and (wrong := copies.problem_with(into / name)) is not None:
+                raise _Damaged(f"{name}: {wrong}")
     return listing
 
 
-def read_member(file: Path, name: str, limit: int = _CHUNK) -> bytes:
+def read_member(file: Path, name: str) -> bytes:
     """The first bytes of one file of a backup that was checked."""
     with _opened(file) as archive, archive.open(name) as source:
-        return source.read(limit)
+        return source.read(_CHUNK)
 
 
 @contextmanager
@@ -203,14 +202,11 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     # errors of zipfile and zlib on damaged bytes
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, _Damaged) as error:
-        raise _damaged(file, str(error)) from None
+        what = f"the backup is damaged ({error})"
+        raise StoreError(what, doing=_DOING, subject=file, hint=NOTHING_WRITTEN) from None
     except OSError as error:  # a bad disk, or an offset before the beginning of the file
         what = f"the backup cannot be read ({error.strerror or error})"
         raise StoreError(what, doing=_DOING, subject=file, hint=NOTHING_WRITTEN) from None
-
-
-def _damaged(file: Path, why: str) -> StoreError:
-    return StoreError(f"the backup is damaged ({why})", doing=_DOING, subject=file, hint=NOTHING_WRITTEN)
 
 
 def _listing(file: Path, archive: zipfile.ZipFile) -> Listing:
