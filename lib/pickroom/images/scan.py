@@ -159,9 +159,9 @@ def scan(
                     misnamed += [f"{entry.path} ({held})"] if held else []
                 if progress:
                     progress(done, len(unread))
-    sorted_ones = tuple(sorted(images, key=_place)), tuple(sorted(left_out, key=_place))
+    found = tuple(sorted(images, key=_place)), tuple(sorted(left_out, key=_place))
     skipped = count_skipped(root, extensions, avoid, known)
-    return ScanResult(*sorted_ones, entries, now_unreadable, captures, skipped, tuple(misnamed), pending)
+    return ScanResult(*found, entries, now_unreadable, captures, skipped, tuple(misnamed), pending)
 
 
 def walk(
