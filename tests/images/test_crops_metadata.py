@@ -63,3 +63,11 @@ def test_sizes_of_signed_type_or_in_first_directory_are_set() -> None:
     assert short in block and main in block
     after = exif.after_crop(block.replace(short, signed).replace(main, misplaced), HALF)
     assert struct.pack("<HHIi", 0xA002, 9, 1, 100) in after and struct.pack("<HHII", 0xA002, 4, 1, 100) in after
+
+
+def test_thumbnail_goes_although_a_tag_before_it_is_taken_out() -> None:
+    size, subject = struct.pack("<HHII", 0x0100, 4, 1, SIZE[0]), struct.pack("<HHIHH", 0x9214, 3, 2, 190, 10)
+    block = exif_block()
+    assert size in block
+    after = exif.after_crop(block.replace(size, subject, 1), HALF)  # a place outside the crop
+    assert subject not in after and THUMBNAIL not in after

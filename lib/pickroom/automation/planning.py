@@ -18,7 +18,7 @@ from pickroom.core.quantities import plural
 from pickroom.core.records import Choice, CropBox, Decision, FileOp, Group, Recommendation
 from pickroom.files import cropping, routing
 from pickroom.files.journal import AUTOMATION
-from pickroom.files.preflight import DiskSnapshot
+from pickroom.files.preflight import DiskSnapshot, HeldError, held_reason
 from pickroom.files.routing import Route
 from pickroom.images import crops as rendering
 from pickroom.storage.atomic import PARTIAL_SUFFIX
@@ -118,17 +118,13 @@ def plan(target: AutomationTarget, connection: sqlite3.Connection, now: str | No
         one, proposal, choice = known[group_id], proposals.get(group_id), saved.get(group_id)
         try:
             items.append(_planned(target, one, line, proposal, choice, batch, now or utc_now(), disk, origin))
-        except _Refused as refused:
-            problems.append(str(refused))
+        except (HeldError, OSError) as error:
+            problems.append(held_reason(error))
     if problems:
         more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
         hint = f"nothing was touched; put it right, or leave it out: pickroom auto review {project_id}"
         raise ConflictError(problems[0] + more, items=problems, doing=_DOING, subject=target.project.root, hint=hint)
     return ApplyPlan(batch, tuple(items), left, notes)
-
-
-class _Refused(Exception):
-    """The reason why one group cannot be applied."""
 
 
 def _contradiction(
@@ -220,11 +216,12 @@ def _planned(
     way = routing.route(choice, len(group.images), shown, crop_seen=crop_seen)
     assert way is not None
     cropped = group.images[way.picked] if line.crop is not None and way.picked is not None else None
-    _require(disk.problem_with(group.images))
+    if (changed := disk.problem_with(group.images)) is not None:
+        raise HeldError(changed)
     less, frame = "", None
     try:
         companions = disk.companions(group)
-        _require(_missing_companion(group, companions, origin))
+        _require_companions(group, companions, origin)
         if cropped is not None:
             path = join(cropped.directory, cropped.filename)
             frame = cropping.raw_frame(disk.root / path)
@@ -236,38 +233,30 @@ def _planned(
         ops = routing.plan(group, way, companions, shown, batch, mirror=mirror)
         if cropped is not None and frame is not None and line.crop is not None:
             ops = cropping.crop_in_sidecar(disk, path, line.crop, frame, ops)
-    except OSError as error:
-        raise _Refused(f"{error.filename} cannot be read: {error.strerror}") from None
     except ImageError as error:
-        raise _Refused(f"{error.path.name}: {error.reason}") from None
+        raise HeldError(f"{error.path.name}: {error.reason}") from None
     if cropped is not None and frame is None:
         below = mirrored(CROPPED, cropped.directory) if mirror else CROPPED
         partial = cropping.partial_path(batch, join(cropped.directory, cropped.filename))
         ops = [FileOp(batch, AUTOMATION, "", "move", partial, join(below, cropped.filename), sha256=""), *ops]
     ops = [replace(op, kind=AUTOMATION, unit=unit_of(batch)) for op in ops]
     target.require_inside(ops)
-    _require(disk.reserve(ops))
+    disk.require_free(ops)
     row = routing.decision(group, choice, shown, now, crop_seen=crop_seen)
     told = f"{cropped.filename}: the crop is without its {less}" if cropped is not None and less else ""
     return PlannedGroup(group, line.by, shown, way, row, tuple(ops), line.crop, own_box, saved, told)
 
 
-def _missing_companion(
+def _require_companions(
     group: Group, companions: Mapping[str, list[tuple[str, str]]], origin: DiskSnapshot | None
-) -> str | None:
-    """A companion that an image has in the project and not in its copy, and that would be left behind."""
+) -> None:
+    """Raise HeldError for a companion that an image has in the project and not in its copy: it would be left behind."""
     here = {name for found in companions.values() for name, _ in found}
     if origin is not None:
         for one in group.images:
             for name, _ in origin.companions_of(one.directory, one.filename):
                 if name not in here:
-                    return f"{name}, a companion of {one.filename}, is missing in the sandbox"
-    return None
-
-
-def _require(problem: str | None) -> None:
-    if problem is not None:
-        raise _Refused(problem)
+                    raise HeldError(f"{name}, a companion of {one.filename}, is missing in the sandbox")
 
 
 def unit_of(batch: int) -> str:

@@ -120,8 +120,7 @@ def recover(project: Project, connection: sqlite3.Connection) -> Outcome:
 def recover_if_planned(project: Project, connection: sqlite3.Connection) -> str:
     """Finish interrupted steps when a tool opens, unless the process that planned them is still running.
 
-    Returns:
-        One line for the user, "" when nothing was planned. Raises ProjectError and StoreError as `recover`.
+    Returns one line for the user, "" when nothing was planned. Raises ProjectError and StoreError as `recover`.
     """
     if not unfinished(project):
         return ""

@@ -173,11 +173,8 @@ def close_lost(
 ) -> tuple[dict[str, list[str]], Outcome]:
     """Close the units of which a file is in neither of its places: the files that are there are rolled back.
 
-    Args:
-        execute: False changes nothing.
-
-    Returns:
-        Unit -> where its missing files were, and what became of these units: failed, or still stuck.
+    Returns unit -> where its missing files were, and what became of these units: failed, or still stuck. Changes
+    nothing unless it is to `execute`.
     """
     outcome, missing = Outcome(), {}
     for ops in _units(operations.planned(connection)):

@@ -33,13 +33,9 @@ _NOT_HERE = "the file is protected, or its disk cannot do this (see: pickroom do
 
 
 def execute(root: Path, op: FileOp, *, verify: bool = False) -> None:
-    """Take one step.
+    """Take one step; `verify` hashes a file before it is moved (recovery: time has passed since the plan was checked).
 
-    Args:
-        verify: hash a file before moving it (recovery: time has passed since the plan was checked).
-
-    Raises:
-        FileOperationError: something is in the way, has vanished or has changed, or the system refused.
+    Raises FileOperationError where something is in the way, has vanished or has changed, or the system refused.
     """
     paths = [root / path for path in op.paths]
     doing = _DOING[op.op]

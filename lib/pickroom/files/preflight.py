@@ -242,13 +242,8 @@ class ImageFolder:
     """The image folder as it was when a command began, and which steps of its journal may have been taken.
 
     A disk can be unplugged and a folder renamed in the middle of a batch. Then there is nothing at the path, an empty
-    mount point or another folder: files that are missing there are not lost, and nothing may be created there.
-
-    Attributes:
-        root: its path.
-
-    Raises:
-        FileOperationError: no such folder, or it cannot be opened.
+    mount point or another folder: files that are missing there are not lost, and nothing may be created there. Raises
+    FileOperationError where there is no such folder, or it cannot be opened.
     """
 
     def __init__(self, root: Path, project_id: str = "") -> None:
@@ -285,11 +280,7 @@ class ImageFolder:
     def require(self, ops: Iterable[FileOp] = (), folders: Iterable[str] = ()) -> None:
         """Refuse to go on where the image folder, or a folder of these steps, is not the one that it was before.
 
-        Args:
-            folders: others, relative to the root.
-
-        Raises:
-            FileOperationError: it has gone, or another folder is in its place.
+        `folders` are others, relative to the root. Raises FileOperationError.
         """
         paths = [path for op in ops for path in op.paths if naming.stays_inside(path)]
         # a folder below one of Pickroom's, which may lie on another disk, says nothing where that is away
@@ -346,11 +337,8 @@ _PATIENCE = 0.2  # seconds: a doctor that looks whether somebody is at work take
 def project_lock(project: Project, doing: str) -> Iterator[None]:
     """Hold the project's lock, or raise LockedError when another process, or window, holds it and goes on to.
 
-    Args:
-        doing: what for, in a gerund phrase; the other process is told.
-
-    Raises:
-        ProjectError: the project is a copy in a sandbox, which is not there.
+    `doing` says what for, in a gerund phrase; the other process is told. Raises ProjectError where the project is a
+    copy in a sandbox, which is not there.
     """
     if project.root in project.workspace.root.parents:
         project.require_root()  # the lock lies in the copy, and nothing may be made where one was

@@ -118,13 +118,9 @@ def step(
     """The step of the journal that makes the sidecar of an image say this.
 
     The sidecar that is there is taken, unless it is that of a RAW file; else a new one is named by `naming`. One that
-    says it all already has a step, too, which changes nothing: a batch without steps could not be undone.
-
-    Args:
-        op: whose batch, kind and unit the step has.
-
-    Raises:
-        HeldError: the sidecar cannot be changed. OSError: the folder cannot be listed.
+    says it all already has a step, too, which changes nothing: a batch without steps could not be undone. The step has
+    the batch, kind and unit of `op`. Raises HeldError where the sidecar cannot be changed, OSError where the folder
+    cannot be listed.
     """
     ways: tuple[Naming, ...] = ("stem", "full") if naming == "stem" else ("full", "stem")
     there = [way for way in ways if _name(filename, way) in disk.names(directory)]

@@ -167,14 +167,10 @@ def remembered(project: Project) -> tuple[Path, ...]:
 
 
 def remember(project: Project, base: Path) -> None:
-    """Add a folder of sandboxes to the list, so that its journal is found from now on.
+    """Add a folder of sandboxes, an absolute one, to the list, so that its journal is found from now on.
 
-    Args:
-        base: absolute; the workspace's own sandbox needs no entry.
-
-    Raises:
-        FileOperationError: the list cannot be written. ProjectError: it is damaged.
-        LockedError: another process has been writing it for seconds.
+    Raises FileOperationError where the list cannot be written, ProjectError where it is damaged, LockedError where
+    another process has been writing it for seconds.
     """
     if base == project.workspace.sandbox.resolve() or base in remembered(project):
         return

@@ -175,11 +175,7 @@ def look(project: Project, connection: sqlite3.Connection) -> list[Fault]:
 def rebuild_sidecars(project: Project, connection: sqlite3.Connection) -> str:
     """Write the sidecars of waiting images that have none, or one that cannot be believed, as the crop desk opens.
 
-    Returns:
-        One line for the user, "" when nothing was done.
-
-    Raises:
-        ProjectError, StoreError: as `repair`.
+    Returns one line for the user, "" when nothing was done. Raises ProjectError and StoreError as `repair`.
     """
     if not any(fault.known for fault in _sidecars(project, connection)):
         return ""
@@ -195,11 +191,7 @@ def rebuild_sidecars(project: Project, connection: sqlite3.Connection) -> str:
 def repair(project: Project, connection: sqlite3.Connection) -> list[str]:
     """Write lost sidecars again, and close the rows of images that were cropped or dropped without one.
 
-    Returns:
-        What was done, a line each.
-
-    Raises:
-        LockedError, ProjectError, StoreError: as `run_batch`.
+    Returns what was done, a line each. Raises LockedError, ProjectError and StoreError as `run_batch`.
     """
     with run_batch(project, connection, "repairing waiting crops") as batch:
         rebuilt = _rebuild(project, connection, batch)

@@ -159,9 +159,9 @@ def scan(
                     misnamed += [f"{entry.path} ({held})"] if held else []
                 if progress:
                     progress(done, len(unread))
-    sorted_ones = tuple(sorted(images, key=_place)), tuple(sorted(left_out, key=_place))
+    found = tuple(sorted(images, key=_place)), tuple(sorted(left_out, key=_place))
     skipped = count_skipped(root, extensions, avoid, known)
-    return ScanResult(*sorted_ones, entries, now_unreadable, captures, skipped, tuple(misnamed), pending)
+    return ScanResult(*found, entries, now_unreadable, captures, skipped, tuple(misnamed), pending)
 
 
 def walk(
@@ -231,10 +231,8 @@ def count_skipped(
 ) -> tuple[Skipped, ...]:
     """Pictures and videos under `root` that no scan reads and that are no companions, by extension.
 
-    Arguments are as those of `walk`. A root that cannot be listed holds none; the scan gives the reason.
-
-    Args:
-        known: (directory, filename) of RAW files that were read, and cannot be read now.
+    Arguments are as those of `walk`; `known` are (directory, filename) of RAW files that were read, and cannot be read
+    now. A root that cannot be listed holds none; the scan gives the reason.
     """
     allowed, reasons, found = set(extensions), dict(_UNREAD), Counter[str]()
     for extension in allowed.intersection(naming.RAW_EXTENSIONS):

@@ -49,11 +49,8 @@ _FORMATS: dict[str | None, tuple[Check, Encode]] = {
 def check_croppable(source: Path) -> str:
     """Pass if `render` will lose nothing but what lies outside the box. Decodes no pixels.
 
-    Returns:
-        What only the uncropped file can have, such as a signature; "" when there is nothing of the kind.
-
-    Raises:
-        ImageError: the file cannot be read, or is of a kind that a crop would damage; `reason` says which.
+    Returns what only the uncropped file can have, such as a signature; "" when there is nothing of the kind. Raises
+    ImageError where the file cannot be read, or is of a kind that a crop would damage; `reason` says which.
     """
     with decode.open_image(source) as image:
         data = source.read_bytes()
