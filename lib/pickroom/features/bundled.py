@@ -94,8 +94,8 @@ def build(weights: Mapping[str, np.ndarray]) -> bytes:
     graph = _Graph()
     mean = graph.constant(np.array(_MEAN))
     values = graph.add("Transpose", graph.add("Cast", "pixels", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
-    kernel, bias = folded("_conv_stem", "_bn0")
-    values = graph.convolution(graph.add("Sub", values, mean), kernel / _DEVIATION, bias, stride=2)
+    stem, stem_bias = folded("_conv_stem", "_bn0")
+    values = graph.convolution(graph.add("Sub", values, mean), stem / _DEVIATION, stem_bias, stride=2)
     values = graph.convolution(values, *folded("_blocks.0._depthwise_conv", "_blocks.0._bn1"), groups=_STEM)
     values = graph.convolution(values, *folded("_blocks.0._project_conv", "_blocks.0._bn2"), active=False)
     place, channels, maps = 1, _FIRST_OUT, ""
