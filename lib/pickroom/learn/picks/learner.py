@@ -127,11 +127,6 @@ class Learner:
         """(m,) float32: `right` of the decisions alone."""
         return self.right[~np.isnan(self.right)]
 
-    @property
-    def evidence(self) -> float:
-        """The lowest e-value against the baselines."""
-        return min(self.bets[name].value for name in BASELINES)
-
     def arrays(self) -> dict[str, np.ndarray]:
         """What `from_arrays` needs, with `describe()`."""
         own = {"learned": self.learned, "chances": self.chances, "right": self.right}
