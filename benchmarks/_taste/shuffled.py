@@ -11,6 +11,7 @@ from pickroom.features.candidates import Candidates
 from pickroom.learn.examples import Pick
 from pickroom.learn.picks.columns import ColumnsConfig
 from pickroom.learn.picks.learner import ENOUGH, Learner
+from pickroom.learn.picks.model import BASELINES
 
 FINALISES, GROUPS, MOST = 100, 2, 0.05  # a run's finalises, groups in each, and the share of runs promoted at most
 _CONFIG = ColumnsConfig(directions=16, deviating=2, curved=())  # a fit of milliseconds: there are many thousands
@@ -33,7 +34,7 @@ def promoted_share(blocks: Blocks, runs: int, seed: int, say: Callable[[str], No
             learner.learn(some, own)
             if learner.refit_due:
                 learner.refit(picks[: start + GROUPS], features.take(np.arange(start + GROUPS)), _CONFIG)
-            best = max(best, learner.evidence)
+            best = max(best, min(learner.bets[name].value for name in BASELINES))
         promoted += best >= ENOUGH
         if (run + 1) % 50 == 0:
             say(f"  {run + 1} of {runs} runs, {promoted} promoted")

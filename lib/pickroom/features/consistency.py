@@ -80,32 +80,26 @@ def distances(maps: np.ndarray, unit: float) -> np.ndarray:
     return np.asarray(np.sqrt(np.square((maps[:, None] - maps[None]) / unit).sum(axis=2)))
 
 
-def without_grade(means: np.ndarray) -> np.ndarray:
-    """Block means with each member's overall brightness, contrast and cast taken out, channel by channel.
+def local_tones(means: np.ndarray) -> np.ndarray:
+    """Block means without what a grade, a cast or another light does to the whole, or to a large part of it.
 
-    Each channel is fitted to the middle of all members by a straight line (a grade, at first order), robustly: blocks
-    far off the line, where a defect may be, are left out of a second fit.
+    For the grade (at first order) each channel is fitted to the middle of all members by a straight line, robustly:
+    blocks far off the line, where a defect may be, are left out of a second fit.
     """
     middle = np.median(means, axis=0)
-    fitted = np.empty_like(means)
-    for member, levels in enumerate(means):
-        for channel, level in enumerate(levels):
-            x, y = level.ravel(), middle[channel].ravel()
-            keep = np.ones(len(x), dtype=bool)
-            for _ in range(2):
-                spread = x[keep].var()
-                slope = float(np.cov(x[keep], y[keep], bias=True)[0, 1] / spread) if spread > 1e-3 else 1.0
-                offset = float(y[keep].mean() - slope * x[keep].mean())
-                off = np.abs(slope * x + offset - y)
-                keep = off <= np.quantile(off, 0.9)
-            fitted[member, channel] = slope * level + offset
-    return fitted
-
-
-def local_tones(means: np.ndarray) -> np.ndarray:
-    """Block means without what a grade, a cast or another light does to the whole, or to a large part of it."""
-    tones = without_grade(means)
-    tones = tones - np.median(tones, axis=0)
+    tones = np.empty_like(means)
+    for member, channel in np.ndindex(means.shape[:2]):
+        level = means[member, channel]
+        x, y = level.ravel(), middle[channel].ravel()
+        keep = np.ones(len(x), dtype=bool)
+        for _ in range(2):
+            spread = x[keep].var()
+            slope = float(np.cov(x[keep], y[keep], bias=True)[0, 1] / spread) if spread > 1e-3 else 1.0
+            offset = float(y[keep].mean() - slope * x[keep].mean())
+            off = np.abs(slope * x + offset - y)
+            keep = off <= np.quantile(off, 0.9)
+        tones[member, channel] = slope * level + offset
+    tones -= np.median(tones, axis=0)
     return np.asarray(tones - ndimage.uniform_filter(tones, (0, 0, _LIGHT, _LIGHT), mode="nearest"))
 
 

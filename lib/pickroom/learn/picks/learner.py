@@ -127,11 +127,6 @@ class Learner:
         """(m,) float32: `right` of the decisions alone."""
         return self.right[~np.isnan(self.right)]
 
-    @property
-    def evidence(self) -> float:
-        """The lowest e-value against the baselines."""
-        return min(self.bets[name].value for name in BASELINES)
-
     def arrays(self) -> dict[str, np.ndarray]:
         """What `from_arrays` needs, with `describe()`."""
         own = {"learned": self.learned, "chances": self.chances, "right": self.right}
@@ -185,11 +180,10 @@ def replay(
 
 def decision_prints(picks: Sequence[Pick]) -> np.ndarray:
     """(N,) int64: 8 bytes of a hash of each decision: its group, its images and what was picked."""
-    return np.array([_print(pick) for pick in picks], dtype=np.int64)
-
-
-def _print(pick: Pick) -> int:
-    own = pick.candidates
-    content = [digest or "" for digest in own.hashes]
-    text = "\n".join((own.project_id, own.group_id, *own.filenames, *content, str(pick.chosen)))
-    return int(splits.prints([text])[0])
+    found = np.zeros(len(picks), dtype=np.int64)
+    for row, pick in enumerate(picks):
+        own = pick.candidates
+        content = [digest or "" for digest in own.hashes]
+        text = "\n".join((own.project_id, own.group_id, *own.filenames, *content, str(pick.chosen)))
+        found[row] = splits.prints([text])[0]
+    return found

@@ -17,7 +17,7 @@ from pickroom.learn.examples import Pick
 from pickroom.learn.picks.columns import Columns, ColumnsConfig, fit_columns
 from pickroom.learn.picks.preference import Preference, fit_preference
 
-_AS_BEFORE = 10.0  # groups: the weight of the share in the learned projects, unless these tell another
+_AS_BEFORE = 10.0  # groups: how much the share in all learned projects counts for, unless these tell another weight
 _LEAST_LEARNED = 100  # groups: a model of fewer is unsure, and its doubt would look like another share
 _ROUNDS = 100
 _LEAST = 0.005  # of the share
@@ -25,17 +25,19 @@ _LEAST = 0.005  # of the share
 Counts = Mapping[str, tuple[int, int]]  # project -> groups where a lower stage was picked, and groups
 
 
-def lower_counts(stage: np.ndarray, chosen: np.ndarray, projects: np.ndarray) -> dict[str, tuple[int, int]]:
+def lower_counts(
+    stage: np.ndarray, chosen: np.ndarray, projects: np.ndarray, before: Counts | None = None
+) -> dict[str, tuple[int, int]]:
     """By project, of groups with one single highest stage: how often another image was picked.
 
     Args:
-        stage: as of `adapted`; chosen: (N,) int64; projects: (N,) ids.
+        stage: as of `adapted`; chosen: (N,) int64; projects: (N,) ids; before: of other groups, counted too.
     """
     usable, place = _highest(stage)
-    found = {}
+    found = dict(before or {})
     for name in sorted(set(projects[usable].tolist())):
-        rows = np.flatnonzero(usable & (projects == name))
-        found[name] = (int((chosen[rows] != place[rows]).sum()), len(rows))
+        rows, (lower, groups) = np.flatnonzero(usable & (projects == name)), found.get(name, (0, 0))
+        found[name] = (lower + int((chosen[rows] != place[rows]).sum()), groups + len(rows))
     return found
 
 
@@ -66,8 +68,9 @@ def adapted(chances: np.ndarray, stage: np.ndarray, projects: Sequence[str], kno
     names, weight = np.asarray(projects, dtype=object), _weight(known, lower_picks / groups)
     for name in sorted(set(projects)):
         own_lower, own = known.get(name, (0, 0))
+        # what the chances contain already: weights of a project of its own go only part of the way to its share
+        prior = (_AS_BEFORE * lower_picks / groups + own_lower) / (_AS_BEFORE + own)
         as_before = weight + own
-        prior = (weight * lower_picks / groups + own_lower) / as_before
         rows = np.flatnonzero(usable & (names == name))
         lower = 1 - found[rows, place[rows]]
         share = prior
@@ -156,10 +159,7 @@ class PickModel:
     def learn(self, features: PickFeatures, chosen: np.ndarray) -> PickModel:
         """The model after more picks; scales and directions stay as they are."""
         columns = self.columns.with_projects(features.projects.tolist())
-        lower = dict(self.lower)
-        for name, counts in lower_counts(features.blocks["stage"], chosen, features.projects).items():
-            before = lower.get(name, (0, 0))
-            lower[name] = (before[0] + counts[0], before[1] + counts[1])
+        lower = lower_counts(features.blocks["stage"], chosen, features.projects, self.lower)
         return PickModel(columns, self.preference.learn(columns.of(features), features.mask, chosen), lower)
 
     def explain(self, features: PickFeatures, row: int, names: Mapping[str, Sequence[str]]) -> Explanation:

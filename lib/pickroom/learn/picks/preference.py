@@ -54,8 +54,11 @@ class Preference:
         Returns:
             (N, 4) float64, 0 where masked; rows sum to 1 where there is a candidate.
         """
+        from scipy.stats.qmc import Sobol  # imports for half a second
+
         factor = linalg.cholesky(self.precision, lower=True)
-        draws = _normal_draws()
+        # the same points every time, spread evenly over the normal distribution (Sobol 1967)
+        draws = ndtri(Sobol(MAX_GROUP, scramble=True, seed=7).random(_DRAWS))
         found = np.zeros(mask.shape)
         for rows in _chunks(len(mask)):
             some, here = np.asarray(columns[rows], dtype=np.float64), mask[rows]
@@ -64,7 +67,9 @@ class Preference:
             covariance = half @ half.transpose(0, 2, 1)
             if doubt is not None:
                 covariance += doubt[rows][:, :, None] * np.eye(MAX_GROUP)
-            spread = _roots(covariance)
+            # lifted, so that each has a square root
+            lift = 1e-9 + 1e-9 * np.trace(covariance, axis1=1, axis2=2)
+            spread = np.linalg.cholesky(covariance + lift[:, None, None] * np.eye(MAX_GROUP))
             utilities = (some @ self.mean)[:, None] + np.einsum("nij,sj->nsi", spread, draws)
             there = np.asarray(here.any(axis=1, keepdims=True))
             utilities = np.where((here | ~there)[:, None], utilities, -np.inf)
@@ -167,16 +172,3 @@ def _derivatives(
 
 def _chunks(count: int) -> Iterator[slice]:
     return (slice(start, start + _CHUNK) for start in range(0, count, _CHUNK))
-
-
-def _normal_draws() -> np.ndarray:
-    """(draws, 4) float64: the same points every time, spread evenly over the normal distribution (Sobol 1967)."""
-    from scipy.stats.qmc import Sobol  # imports for half a second
-
-    return np.asarray(ndtri(Sobol(MAX_GROUP, scramble=True, seed=7).random(_DRAWS)))
-
-
-def _roots(covariance: np.ndarray) -> np.ndarray:
-    """A square root of each of (N, n, n) covariances; the diagonal is lifted so that it is one."""
-    lift = 1e-9 + 1e-9 * np.trace(covariance, axis1=1, axis2=2)
-    return np.linalg.cholesky(covariance + lift[:, None, None] * np.eye(covariance.shape[1]))
