@@ -142,11 +142,11 @@ class Report(AbstractContextManager["Report"]):
 
     def crops(self) -> Piece:
         """Overlap of the AI's crops with the user's, with pictures."""
-        errors = self._rows("crop_error")
-        rows: list[Sequence[Cell]] = []
         columns = ("crops", "proposed", "mean_iou score", "iou_85 share", "within_5 share", "mean_corner_error score")
-        for place, row in enumerate(errors):
-            rows.append((html.label(figures.crop_label(row)), *_numbers(f"crop_error.{place}", row, *columns)))
+        rows: list[Sequence[Cell]] = [
+            (html.label(figures.crop_label(row)), *_numbers(f"crop_error.{place}", row, *columns))
+            for place, row in enumerate(self._rows("crop_error"))
+        ]
         names = (
             *("crops by hand", "made", "AI had proposed", "mean overlap"),
             *("overlap ≥\u00a0.85", "corners within 5\u00a0%", "corner off by"),
