@@ -203,8 +203,11 @@ def load(model: str = DEFAULT_MODEL, checkpoint: Path | None = None, *, download
                 config = json.loads((checkpoint / _CONFIG).read_text(encoding="utf-8"))["model_cfg"]
             own, earlier = architecture(config, quick), _earlier_names(config, quick)
     except Exception as error:  # OpenCLIP and its loaders raise almost anything on a foreign file
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        if "download" in reason.lower():
+            reason = "they are not in its cache, and cannot be downloaded"
         raise UsageError(
-            f"no usable OpenCLIP weights ({_reason(error)})",
+            f"no usable OpenCLIP weights ({reason[:160]})",
             doing="loading the encoder",
             subject=checkpoint or model,
             hint=_HINT,
@@ -235,13 +238,6 @@ def adapt(
     )
     tower = _ImageTower(visual).eval().requires_grad_(False)
     return TorchTower("openclip", name, tower, type(transform)(geometry), preprocessing, source, earlier_names)
-
-
-def _reason(error: Exception) -> str:
-    first = (str(error) or type(error).__name__).splitlines()[0]
-    if "download" in first.lower():
-        return "they are not in its cache, and cannot be downloaded"
-    return first[:160]
 
 
 def _check_folder(folder: Path) -> None:

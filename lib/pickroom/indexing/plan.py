@@ -54,13 +54,15 @@ def index_images(encoder: Encoder, source: ImageSource, tasks: Sequence[IndexTas
     """
     made = IndexedRows()
     ready: list[tuple[EmbedItem, tuple[int, int], Pixels]] = []
-    here = blocks.available()
+    here, own = blocks.available(), encoder.spec.preprocessing
+    assert own is not None
     for task in tasks:
         item = task.item
         try:
             if not source.unchanged(item):
                 continue
-            rgb, size = source.read(item, _least_side(encoder, task))
+            least_side = max(own.least_side * task.vector, blocks.LEAST_SIDE * bool(task.blocks))
+            rgb, size = source.read(item, least_side)
             pixels = encoder.prepare(rgb) if task.vector else None
             measured = [(name, blocks.measure(name, rgb)) for name in task.blocks if name in here]
             if not source.unchanged(item):  # what was read is what the hash stands for
@@ -87,11 +89,6 @@ def index_images(encoder: Encoder, source: ImageSource, tasks: Sequence[IndexTas
             values = (vector, grid, None) if fine else (None, None, NOT_FINITE)
             made.vectors.append(_row(item, size, *values))
     return made
-
-
-def _least_side(encoder: Encoder, task: IndexTask) -> int:
-    assert encoder.spec.preprocessing is not None
-    return max(encoder.spec.preprocessing.least_side * task.vector, blocks.LEAST_SIDE * bool(task.blocks))
 
 
 def _row(

@@ -72,7 +72,15 @@ def start(
         registered = not workspace.project(project_id).manifest.root
     if project.manifest_file.exists() and not registered:
         raise already_started(project)
-    _check_folder(workspace, root)
+    doing = "starting a project"
+    _require_own_folder(workspace.projects(), root, doing)
+    entries, left_out = walk(root, naming.ALL_EXTENSIONS, workspace.own_folders)
+    if not any(raw.can_read(entry.filename) for entry in entries) and not left_out:
+        skipped = count_skipped(root, naming.ALL_EXTENSIONS, workspace.own_folders)
+        holding = "".join(f", and {item.files} {item.extension}: {item.reason}" for item in skipped)
+        what = f"the folder holds no images{holding}"
+        hint = "images end in " + ", ".join(naming.IMAGE_EXTENSIONS)
+        raise ProjectError(what, doing=doing, subject=root, hint=hint)
     layout = "mirror" if mirror else project.manifest.layout
     project = replace(project, manifest=replace(project.manifest, in_place=in_place, layout=layout))
     create(project.database).close()
@@ -124,27 +132,13 @@ def _new(
     return replace(project, manifest=replace(project.manifest, aliases=tuple(aliases)))
 
 
-def _check_folder(workspace: Workspace, root: Path) -> None:
-    doing = "starting a project"
-    _require_own_folder(workspace.projects(), root, doing)
-    entries, left_out = walk(root, naming.ALL_EXTENSIONS, workspace.own_folders)
-    if not any(raw.can_read(entry.filename) for entry in entries) and not left_out:
-        skipped = count_skipped(root, naming.ALL_EXTENSIONS, workspace.own_folders)
-        holding = "".join(f", and {item.files} {item.extension}: {item.reason}" for item in skipped)
-        what = f"the folder holds no images{holding}"
-        hint = "images end in " + ", ".join(naming.IMAGE_EXTENSIONS)
-        raise ProjectError(what, doing=doing, subject=root, hint=hint)
-
-
 def _require_own_folder(others: Iterable[Project], root: Path, doing: str) -> None:
     if not root.exists():
         raise ProjectError("the folder does not exist", doing=doing, subject=root, hint="check its spelling")
     if not root.is_dir():
         raise UsageError("this is a file, not a folder", doing=doing, subject=root)
     for other in others:
-        if not other.manifest.root:
-            continue
-        if root == other.root or root in other.root.parents or other.root in root.parents:
+        if other.manifest.root and (root == other.root or root in other.root.parents or other.root in root.parents):
             raise ProjectError(
                 f"project {other.id!r} has this folder, or one in it or above it",
                 doing=doing,

@@ -134,7 +134,13 @@ class _Reader:
                         met = (row["directory"], one["chosen"], None, blind, one["made_at"])
                         self._take_pick(one, *met, comparison=True)
             else:
-                self._take_crop(row, names[row["user_selected_index"]])
+                box = CropBox.from_json(row["final_crop_coords"])
+                if box is None and row["dropped_at"] is not None:
+                    self.found.left_out["dropped at the crop desk: no box"] += 1
+                    continue
+                at = row["crop_timestamp"] if box is not None and row["crop_timestamp"] else row["decided_at"]
+                size = (row["image_width"], row["image_height"])
+                self._add_crop(row["directory"], names[row["user_selected_index"]], size, group_id, box, at)
 
     def _is_sound(self, row: sqlite3.Row, faults: Mapping[int, Fault]) -> bool:
         """Count a row; whether it has no fault."""
@@ -163,15 +169,6 @@ class _Reader:
         ai = None if recommended is None or names[recommended] not in own else own.index(names[recommended])
         if (candidates := self._candidates(group_id, directory, own)) is not None:
             self.found.picks.append(Pick(candidates, own.index(names[chosen]), ai, blind, at, comparison))
-
-    def _take_crop(self, row: sqlite3.Row, name: str) -> None:
-        box = CropBox.from_json(row["final_crop_coords"])
-        if box is None and row["dropped_at"] is not None:
-            self.found.left_out["dropped at the crop desk: no box"] += 1
-            return
-        at = row["crop_timestamp"] if box is not None and row["crop_timestamp"] else row["decided_at"]
-        size = (row["image_width"], row["image_height"])
-        self._add_crop(row["directory"], name, size, row["group_id"], box, at)
 
     def read_imports(self, connection: sqlite3.Connection, inspection: Inspection) -> None:
         """Read imported picks that are no full decisions, or imported crops."""

@@ -79,12 +79,8 @@ class TrainingSet:
             "encoder": self.encoder,
             "examples": len(self.examples),
             "projects": {
-                project_id: {
-                    "rows_read": self.rows[project_id],
-                    "examples": counts[project_id],
-                    "left_out": self.left_out[project_id],
-                }
-                for project_id in self.projects
+                p: {"rows_read": self.rows[p], "examples": counts[p], "left_out": self.left_out[p]}
+                for p in self.projects
             },
             "made_at": self.made_at,
         }
