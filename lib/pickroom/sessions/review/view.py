@@ -180,12 +180,8 @@ def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True, lear
         minutes = pace.seconds_per_group * (count - state.decided) / 60
         if state.decided < count:
             parts.append("under a minute left" if minutes < 1 else f"about {minutes:.0f} min left")
-    if pace.agreement is not None:
-        parts.append(f"agreement {percent(pace.agreement)}")
-    if learned:
-        parts.append(learned)
-    if waiting:
-        parts.append(f"{waiting} more after this batch")
+    parts += [f"agreement {percent(pace.agreement)}"] if pace.agreement is not None else []
+    parts += filter(None, (learned, f"{waiting} more after this batch" if waiting else ""))
     return " - ".join(parts)
 
 
