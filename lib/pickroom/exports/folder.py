@@ -193,10 +193,8 @@ def fill(
     try:
         held, before = _read_state(folder)
         if held not in (None, kind):
-            hint = "give another folder"
-            raise ConflictError(
-                f"it holds an export to {held}", doing=f"exporting to {kind}", subject=folder, hint=hint
-            )
+            what, hint = f"it holds an export to {held}", "give another folder"
+            raise ConflictError(what, doing=f"exporting to {kind}", subject=folder, hint=hint)
         changed = {name for name, stamp in before.items() if not _is_as_made(folder / name, stamp)}
         strange = [name for name in names if (name not in before or name in changed) and os.path.lexists(folder / name)]
         if strange:

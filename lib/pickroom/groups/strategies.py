@@ -119,7 +119,6 @@ def by_similarity(
     notes.append(f"linked from cosine {thresholds.cosine:.3f} on, or within {thresholds.bits} bits of 64")
     if merged:
         found = similar.agreement(own, seen, merged, replace(thresholds, gap=None))
-        notes.append(
-            f"on the {len(merged)} groups that you decided and {len(apart)} that you took apart: {found.words}"
-        )
+        groups_of = f"{len(merged)} groups that you decided and {len(apart)} that you took apart"
+        notes.append(f"on the {groups_of}: {found.words}")
     return Grouping("similar", lambda some: group_by_similarity(some, seen, thresholds), tuple(notes))

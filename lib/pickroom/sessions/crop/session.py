@@ -131,10 +131,9 @@ class CropSession(ProjectSession):
 
     def _images(self, state: CropState) -> tuple[CropImageView, ...]:
         return tuple(
-            machine.image_view(
-                card, state, number, self._sha256(card), "not cropped" if _path(card) in self._refused else card.warning
-            )
+            machine.image_view(card, state, number, self._sha256(card), warning)
             for number, card in enumerate(state.cards, start=1)
+            for warning in ["not cropped" if _path(card) in self._refused else card.warning]
         )
 
     def submit(self, orders: Sequence[Order]) -> CropResult:
