@@ -135,9 +135,10 @@ def read_keys(text: str) -> list[str]:
 
 _decides, _acts, _repeats, _looks = (partial(bind, effect=effect) for effect in get_args(Effect))
 _FIRST_CLICK = "the first click only focuses the desk"
-# the browser handles it: no session gets it
-_WHOLE_SCREEN = mouse("Shift+Space", "the desk on the whole screen, and back")
-_LAST_LINES = (_WHOLE_SCREEN, _looks("?", "help", "this legend"))
+_LAST_LINES = (
+    mouse("Shift+Space", "the desk on the whole screen, and back"),  # the browser handles it: no session gets it
+    _looks("?", "help", "this legend"),
+)
 
 # --- the review deck, and the automation's review on the same deck ------------------------------------------------
 
@@ -227,7 +228,6 @@ CROP = KeyTable(
 # --- boards of thumbnails: the folder viewer and the sorter -------------------------------------------------------
 
 _APPLY = _acts("Shift+Enter", "finalise", "apply: a summary first, again moves the files, Esc returns")
-_UNDO_MARKS = _looks("u Shift+u", "undo, redo", "undo the last key that marked, redo")
 
 _BOARD = (
     mouse("click", f"an image: make it active, a header: select all of it; {_FIRST_CLICK}"),
@@ -251,7 +251,7 @@ _BOARD = (
     _acts("Enter z", "large", "the active image large; arrows show the next ones"),
     _looks("i", "info", "YAML, caption and PNG text of the image"),
     _looks("[ ]", "smaller, larger", "smaller, larger thumbnails"),
-    _UNDO_MARKS,
+    _looks("u Shift+u", "undo, redo", "undo the last key that marked, redo"),
     _APPLY,
     _looks("Escape", "back", "close; else clear the selection"),
     *_LAST_LINES,

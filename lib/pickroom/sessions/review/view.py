@@ -73,10 +73,6 @@ class DeckView:
     next_step: str = ""  # what to do where there is no group at all; else ""
 
 
-_UNKNOWN = Capture()
-NO_FACE = "No face found"
-
-
 def group_view(
     group: Group,
     choice: Choice,
@@ -119,9 +115,9 @@ def group_view(
             ai_pick=shown is not None and shown.selected_index == place,
             badge=badge if shown and shown.selected_index == place else "",
             crop=shown.offered_crop if shown and overlay and shown.selected_index == place else None,
-            details=(captures or {}).get(image.sha256, _UNKNOWN).words,
+            details=(captures or {}).get(image.sha256, Capture()).words,
             face=(faces or {}).get(image.sha256),
-            no_face="" if faces is None else NO_FACE if image.sha256 in faces else "Face not measured yet",
+            no_face="" if faces is None else "No face found" if image.sha256 in faces else "Face not measured yet",
         )
         for number, place in enumerate(places, start=1)
         for image in [group.images[place]]
