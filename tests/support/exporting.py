@@ -17,7 +17,7 @@ def export(name: str, projects: Sequence[Project], folder: Path | None, **given:
     """Export in the format of this name, by the options given and the defaults of the others."""
     named = [project.id for project in projects]
     progress: Any = lambda title: nullcontext(lambda done, of: None)  # noqa: E731
-    request = ExportRequest(projects[0].workspace, projects, named, folder, DEFAULTS | given, progress)
+    request = ExportRequest(projects[0].workspace, projects, named, folder or Path(), DEFAULTS | given, progress)
     return formats.export(name, request)
 
 

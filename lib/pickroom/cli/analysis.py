@@ -211,7 +211,7 @@ def export(
     if not projects and chosen != "parquet":  # which has rows only
         opened = [project for project in opened if project.manifest.root]
     place = asked[chosen]
-    folder = place.expanduser().resolve() if isinstance(place, Path) else None
+    folder = place.expanduser().resolve() if isinstance(place, Path) else Path()
     request = ExportRequest(workspace, opened, projects or [], folder, options, console.progress_bar)
     done = write_format(chosen, request)
     unsound = sum(console.name_unsound(project, databases) for project, databases in done.databases.items())
