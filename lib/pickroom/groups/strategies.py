@@ -32,17 +32,12 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """How to group by similarity; None takes the default of `groups.similar.Thresholds`.
+    """How to group by similarity; None takes the default of `groups.similar.Thresholds`."""
 
-    Attributes:
-        cosine: the lowest cosine of two vectors, in [-1, 1]. bits: the most differing bits of copies, of 64.
-        gap: the longest time between two images of a group, None: any.
-        tune: take the cosine and the bits that agree best with the user's own decisions, where these are enough.
-    """
-
-    cosine: float | None = None
-    bits: int | None = None
-    gap: timedelta | None = None
+    cosine: float | None = None  # the lowest cosine of two vectors, in [-1, 1]
+    bits: int | None = None  # the most differing bits of copies, of 64
+    gap: timedelta | None = None  # the longest time between two images of a group, None: any
+    # take the cosine and the bits that agree best with the user's own decisions, where these are enough
     tune: bool = False
 
 

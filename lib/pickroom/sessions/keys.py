@@ -60,24 +60,19 @@ def mouse(shown: str, help: str) -> tuple[Command, ...]:
 class KeyTable:
     """The bindings of one tool, in the order of its help.
 
-    Attributes:
-        commands: key -> command.
-        legend: (keys, what they do) of each line of the help.
-        repeating: the keys that count again while they are held down.
-
-    Raises:
-        ValueError: a key is bound twice, is not spelled as keys are, or has no help.
+    Raises ValueError where a key is bound twice, is not spelled as keys are, or has no help.
     """
 
     def __init__(self, *lines: Iterable[Command]) -> None:
         self.bindings = tuple(chain(*lines))
         bound = [one for one in self.bindings if one.key]
         self.commands = {one.key: one for one in bound}
+        # the keys that count again while they are held down
         self.repeating = tuple(one.key for one in bound if one.effect == "repeats")
         wrong = [one.key for one in bound if not _KEY.fullmatch(one.key) or not one.help]
         if wrong or len(self.commands) < len(bound):
             raise ValueError(f"keys bound twice, misspelled or without help: {wrong or sorted(o.key for o in bound)}")
-        self.legend = tuple(
+        self.legend = tuple(  # (keys, what they do) of each line of the help
             (one[0].shown or " ".join(show_key(b.key) for b in one), text)
             for text, group in groupby(self.bindings, key=lambda binding: binding.help)
             for one in (list(group),)

@@ -29,11 +29,6 @@ class DuplicatesSession(BoardSession):
     """A user looking at pairs of one project; pairs with images of others are shown and left alone.
 
     Pairs of two other projects are not shown. Raises as `ProjectSession`.
-
-    Attributes:
-        pairs: found at the start, without those of which an image has vanished since; pairs with an image that waits
-            for its review come last.
-        dropped: near pairs that were too many to keep.
     """
 
     kind = DUPLICATES
@@ -52,7 +47,8 @@ class DuplicatesSession(BoardSession):
         self.gathered: Gathered = gather([project, *others], progress, exact=thresholds.exact)
         found = find(self.gathered.copies, thresholds)
         own = (pair for pair in found.pairs if project.id in (pair.a.project_id, pair.b.project_id))
-        self._found, self.dropped = tuple(own), found.dropped
+        self._found, self.dropped = tuple(own), found.dropped  # dropped: near pairs that were too many to keep
+        # without those of which an image has vanished since; pairs with an image that waits for its review come last
         self.pairs = self._found
         self.position = 0  # of the pair that is shown, in `pairs`
         self.differences = True  # whether they are drawn

@@ -33,13 +33,7 @@ class ImageView(ShownImage):
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """One group as shown: the images of its round, in stage order, and the lines of text under them.
-
-    Attributes:
-        token: of what is on screen: the group, and of a burst the round.
-        strip: of a burst of more than four, (image, "out", "on" or "coming") of every image; else ().
-        round_words: "Round 2 of 3", "" for a group of one round.
-    """
+    """One group as shown: the images of its round, in stage order, and the lines of text under them."""
 
     group_id: str
     images: tuple[ImageView, ...]
@@ -48,9 +42,9 @@ class GroupView:
     reasons: str
     flags: tuple[str, ...]
     held_reason: str
-    token: str = ""
-    strip: tuple[tuple[Image, Standing], ...] = ()
-    round_words: str = ""
+    token: str = ""  # of what is on screen: the group, and of a burst the round
+    strip: tuple[tuple[Image, Standing], ...] = ()  # of every image of a burst of more than four
+    round_words: str = ""  # "Round 2 of 3", "" for a group of one round
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +154,8 @@ NO_GROUP = "No group yet"
 def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True, learned: str = "") -> str:
     """`Group 12 of 340 - reviewed 11 (3 %) - 4.1 s/group - about 22 min left - agreement 91 %`.
 
-    Args:
-        waiting: groups of the project that are undecided and beyond this batch.
-        made: whether there is any group, decided ones too.
-        learned: how the model does, in words.
+    `waiting` are the groups of the project that are undecided and beyond this batch; `made` tells whether there is any
+    group, decided ones too; `learned` is how the model does, in words.
     """
     count = len(state.cards)
     if not made:
