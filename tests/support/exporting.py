@@ -18,7 +18,8 @@ def export(name: str, projects: Sequence[Project], folder: Path | None, **given:
     options = {option.name: given.get(option.name, option.default) for option in chosen.options}
     named = [project.id for project in projects]
     progress: Any = lambda title: nullcontext(lambda done, of: None)  # noqa: E731
-    return chosen.export(ExportRequest(projects[0].workspace, projects, named, folder, options, progress))
+    request = ExportRequest(projects[0].workspace, projects, named, folder or Path(), options, progress)
+    return chosen.export(request)
 
 
 export_coco = partial(export, "coco")

@@ -173,7 +173,7 @@ def export(
     opened = [workspace.project(name) for name in projects or workspace.project_ids()]
     if not projects and chosen.name != "parquet":  # which has rows only
         opened = [project for project in opened if project.manifest.root]
-    folder = given[chosen.name].expanduser().resolve() if chosen.has_folder else None
+    folder = given[chosen.name].expanduser().resolve() if chosen.has_folder else Path()
     options = {option.name: given[option.name] for option in chosen.options}
     done = chosen.export(ExportRequest(workspace, opened, projects or [], folder, options, console.progress_bar))
     unsound = sum(console.name_unsound(project, databases) for project, databases in done.databases.items())

@@ -14,17 +14,9 @@ from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from pickroom.core import naming
 from pickroom.core.errors import ConflictError, StoreError
-from pickroom.core.naming import (
-    CROPPED,
-    OWNED_FOLDERS,
-    RAW_EXTENSIONS,
-    extension_of,
-    folder_of,
-    join,
-    mirrored,
-    source_folder,
-)
+from pickroom.core.naming import extension_of, folder_of, join, mirrored, source_folder
 from pickroom.core.records import MAX_GROUP, CropBox, Image
 from pickroom.files.routing import Verdict
 from pickroom.images.scan import list_images
@@ -181,7 +173,7 @@ def _judge(
         if row["crop_input"] == "apply_ai" or source in ("ai_all", "default"):
             found.left_out[DEFAULT_BOX if source == "default" else CUT_BY_MACHINE] += 1
             box, other_box = None, box
-        if crop is not None and extension_of(image.filename) in RAW_EXTENSIONS and crop.sha256 == image.sha256:
+        if crop is not None and extension_of(image.filename) in naming.RAW_EXTENSIONS and crop.sha256 == image.sha256:
             other_box = None  # the RAW file is its own crop, by whatever box its sidecar has
         else:
             cropped = places.crop_of(image, crop, path)
@@ -221,9 +213,11 @@ class _Places:
     def of(self, image: Image) -> str | None:
         """The file that was decided on; None when it is gone or holds something else."""
         paths = self._paths.get(image.filename, [])
-        if not paths and extension_of(image.filename) in RAW_EXTENSIONS:
+        if not paths and extension_of(image.filename) in naming.RAW_EXTENSIONS:
             # another program's picture of it is next to it, so the RAW file now counts as a companion
-            folders = dict.fromkeys(path for own in OWNED_FOLDERS for path in (mirrored(own, image.directory), own))
+            folders = dict.fromkeys(
+                path for own in naming.OWNED_FOLDERS for path in (mirrored(own, image.directory), own)
+            )
             return self._holding([join(folder, image.filename) for folder in folders], image.sha256)
         if len(paths) > 1:  # copies in several folders hold the same: its own first, then what moved to a flat folder
             ranks = {"": 1, image.directory: 0}
@@ -237,7 +231,7 @@ class _Places:
         if crop is None:
             return None
         others = [path for path in self._paths.get(image.filename, ()) if path != original]
-        own = [join(folder, image.filename) for folder in (mirrored(CROPPED, image.directory), CROPPED)]
+        own = [join(folder, image.filename) for folder in (mirrored(naming.CROPPED, image.directory), naming.CROPPED)]
         return self._holding([*own, *others], crop.sha256)
 
     def _holding(self, paths: Sequence[str], sha256: str) -> str | None:

@@ -67,7 +67,7 @@ class Dataset:
     def read(cls, request: ExportRequest) -> Self:
         """Read the choices but for RAW files, which no reader of pictures reads; raises as `check_outside` and
         `choices.read` do."""
-        check_outside(request.target, request.projects)
+        check_outside(request.folder, request.projects)
         found = [choices.read(project) for project in request.projects]
         for chosen in found:
             before = len(chosen.images)
@@ -103,7 +103,7 @@ class Dataset:
             counts: what is in it -> how many.
             unread: name in the folder -> why its caption cannot be read.
         """
-        folder = self.request.target
+        folder = self.request.folder
         with self.request.progress("Placing pictures") as progress:
             fill(folder, kind, files, documents, copy=self.request.options["copy"], progress=progress)
         left_out: Counter[str] = sum((chosen.left_out for chosen in self.found), Counter())
@@ -174,8 +174,8 @@ def fill(
     pictures: Mapping[str, Path],
     documents: Mapping[str, Writer],
     *,
-    copy: bool = False,
-    progress: Progress | None = None,
+    copy: bool,
+    progress: Progress,
 ) -> None:
     """Fill a folder.
 
@@ -193,10 +193,8 @@ def fill(
     try:
         held, before = _read_state(folder)
         if held not in (None, kind):
-            hint = "give another folder"
-            raise ConflictError(
-                f"it holds an export to {held}", doing=f"exporting to {kind}", subject=folder, hint=hint
-            )
+            what, hint = f"it holds an export to {held}", "give another folder"
+            raise ConflictError(what, doing=f"exporting to {kind}", subject=folder, hint=hint)
         changed = {name for name, stamp in before.items() if not _is_as_made(folder / name, stamp)}
         strange = [name for name in names if (name not in before or name in changed) and os.path.lexists(folder / name)]
         if strange:
@@ -211,8 +209,7 @@ def fill(
             for done, (name, source) in enumerate(pictures.items(), start=1):
                 _place(folder / name, source, copy, building)
                 made[name] = _stamp(folder / name)
-                if progress:
-                    progress(done, len(pictures))
+                progress(done, len(pictures))
             for name, write in documents.items():
                 _publish(folder / name, write, building)
                 made[name] = f"{_SHA256}{atomic.sha256_of(folder / name)}"

@@ -19,15 +19,9 @@ class ExportRequest:
     workspace: Workspace
     projects: Sequence[Project]  # those to export; `named`: the ids that the user gave, none for all
     named: Sequence[str]
-    folder: Path | None  # DIR, absolute; None for a format that writes next to the images
+    folder: Path  # DIR, absolute; of no meaning for a format that writes next to the images
     options: Mapping[str, Any]  # the format's further options by name, "copy" for `--copy`
     progress: Callable[[str], AbstractContextManager[Progress]]  # opens a bar under a title
-
-    @property
-    def target(self) -> Path:
-        """The folder of a format that has one."""
-        assert self.folder is not None
-        return self.folder
 
 
 @dataclass(slots=True)

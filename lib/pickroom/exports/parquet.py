@@ -42,8 +42,8 @@ class WrittenPartitions:
 
 def export(request: ExportRequest) -> Exported:
     """Write everything, imported history too; raises as `write_partitions` and `check_outside` do."""
-    check_outside(request.target, request.projects)
-    done = write_partitions(request.workspace, request.target, request.named)
+    check_outside(request.folder, request.projects)
+    done = write_partitions(request.workspace, request.folder, request.named)
     lines = [
         f"{project_id}: " + ", ".join(f"{count} {table}" for table, count in rows.items())
         for project_id, rows in done.written.items()
@@ -51,7 +51,7 @@ def export(request: ExportRequest) -> Exported:
     if done.unchanged:
         lines.append(f"unchanged: {', '.join(done.unchanged)}")
     return Exported(
-        {"folder": str(request.target), "written": done.written, "unchanged": list(done.unchanged)},
+        {"folder": str(request.folder), "written": done.written, "unchanged": list(done.unchanged)},
         lines,
         databases={project: legacy.databases(request.workspace, project.id) for project in request.projects},
     )

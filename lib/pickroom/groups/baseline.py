@@ -17,9 +17,8 @@ def keep_all(group: Group, captures: Mapping[str, Capture]) -> Recommendation | 
     In a bracket every image has ExposureMode 2 (Exif 2.32), and they differ in exposure time, aperture or sensitivity.
     """
     taken = [captures[image.sha256] for image in group.images if image.sha256 in captures]
-    varied = next(
-        (values for values in zip(*(one.exposure for one in taken), strict=True) if len(set(values)) > 1), None
-    )
+    exposures = zip(*(one.exposure for one in taken), strict=True)
+    varied = next((values for values in exposures if len(set(values)) > 1), None)
     if len(taken) < len(group.images) or not all(one.bracketed for one in taken) or varied is None:
         return None
     reason = f"exposure bracket ({', '.join(filter(None, dict.fromkeys(varied)))}): keep all"

@@ -1,7 +1,7 @@
 """Groups by stage names (FORMATS.md, Groups by stage). Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -53,35 +53,25 @@ def group_by_stage(images: Iterable[T], gap: timedelta = DEFAULT_GAP) -> tuple[l
         else:
             by_folder[image.directory].append(_Known(image.taken_at, image.stage, image))
     groups: list[tuple[T, ...]] = []
+    why = f"no higher stage within {gap.total_seconds() / 60:g} minutes"
     for folder in sorted(by_folder):
         ordered = sorted(by_folder[folder], key=lambda known: (known.taken_at, known.stage, known.image.filename))
-        taken, alone = _one_folder(ordered, gap)
-        groups += taken
-        minutes = f"{gap.total_seconds() / 60:g}"
-        left_out += [Ungrouped(i.directory, i.filename, f"no higher stage within {minutes} minutes") for i in alone]
+        used: set[int] = set()
+        for start, first in enumerate(ordered):
+            if start in used:
+                continue
+            members = [start]
+            while len(members) < MAX_GROUP and (following := _next_stage(ordered, used, members[-1], gap)) is not None:
+                members.append(following)
+            if len(members) < MIN_GROUP:
+                left_out.append(Ungrouped(folder, first.image.filename, why))
+            else:
+                used.update(members)
+                groups.append(tuple(ordered[member].image for member in members))
     return groups, left_out
 
 
-def _one_folder(ordered: Sequence[_Known[T]], gap: timedelta) -> tuple[list[tuple[T, ...]], list[T]]:
-    used = [False] * len(ordered)
-    groups: list[tuple[T, ...]] = []
-    alone: list[T] = []
-    for start, first in enumerate(ordered):
-        if used[start]:
-            continue
-        members = [start]
-        while len(members) < MAX_GROUP and (following := _next_stage(ordered, used, members[-1], gap)) is not None:
-            members.append(following)
-        if len(members) < MIN_GROUP:
-            alone.append(first.image)
-            continue
-        for member in members:
-            used[member] = True
-        groups.append(tuple(ordered[member].image for member in members))
-    return groups, alone
-
-
-def _next_stage(ordered: Sequence[_Known[T]], used: Sequence[bool], last: int, gap: timedelta) -> int | None:
+def _next_stage(ordered: Sequence[_Known[T]], used: Set[int], last: int, gap: timedelta) -> int | None:
     """The place of the smallest higher stage ahead, the first of equals; None when there is none.
 
     Looking ahead stops at the first image whose stage is not higher than the last one taken: that is where
@@ -90,7 +80,7 @@ def _next_stage(ordered: Sequence[_Known[T]], used: Sequence[bool], last: int, g
     best = None
     for place in range(last + 1, len(ordered)):
         known = ordered[place]
-        if used[place]:
+        if place in used:
             continue
         if known.stage <= ordered[last].stage or known.taken_at - ordered[last].taken_at > gap:
             break

@@ -32,17 +32,12 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """How to group by similarity; None takes the default of `groups.similar.Thresholds`.
+    """How to group by similarity; None takes the default of `groups.similar.Thresholds`."""
 
-    Attributes:
-        cosine: the lowest cosine of two vectors, in [-1, 1]. bits: the most differing bits of copies, of 64.
-        gap: the longest time between two images of a group, None: any.
-        tune: take the cosine and the bits that agree best with the user's own decisions, where these are enough.
-    """
-
-    cosine: float | None = None
-    bits: int | None = None
-    gap: timedelta | None = None
+    cosine: float | None = None  # the lowest cosine of two vectors, in [-1, 1]
+    bits: int | None = None  # the most differing bits of copies, of 64
+    gap: timedelta | None = None  # the longest time between two images of a group, None: any
+    # take the cosine and the bits that agree best with the user's own decisions, where these are enough
     tune: bool = False
 
 
@@ -119,7 +114,6 @@ def by_similarity(
     notes.append(f"linked from cosine {thresholds.cosine:.3f} on, or within {thresholds.bits} bits of 64")
     if merged:
         found = similar.agreement(own, seen, merged, replace(thresholds, gap=None))
-        notes.append(
-            f"on the {len(merged)} groups that you decided and {len(apart)} that you took apart: {found.words}"
-        )
+        groups_of = f"{len(merged)} groups that you decided and {len(apart)} that you took apart"
+        notes.append(f"on the {groups_of}: {found.words}")
     return Grouping("similar", lambda some: group_by_similarity(some, seen, thresholds), tuple(notes))

@@ -60,24 +60,19 @@ def mouse(shown: str, help: str) -> tuple[Command, ...]:
 class KeyTable:
     """The bindings of one tool, in the order of its help.
 
-    Attributes:
-        commands: key -> command.
-        legend: (keys, what they do) of each line of the help.
-        repeating: the keys that count again while they are held down.
-
-    Raises:
-        ValueError: a key is bound twice, is not spelled as keys are, or has no help.
+    Raises ValueError where a key is bound twice, is not spelled as keys are, or has no help.
     """
 
     def __init__(self, *lines: Iterable[Command]) -> None:
         self.bindings = tuple(chain(*lines))
         bound = [one for one in self.bindings if one.key]
         self.commands = {one.key: one for one in bound}
+        # the keys that count again while they are held down
         self.repeating = tuple(one.key for one in bound if one.effect == "repeats")
         wrong = [one.key for one in bound if not _KEY.fullmatch(one.key) or not one.help]
         if wrong or len(self.commands) < len(bound):
             raise ValueError(f"keys bound twice, misspelled or without help: {wrong or sorted(o.key for o in bound)}")
-        self.legend = tuple(
+        self.legend = tuple(  # (keys, what they do) of each line of the help
             (one[0].shown or " ".join(show_key(b.key) for b in one), text)
             for text, group in groupby(self.bindings, key=lambda binding: binding.help)
             for one in (list(group),)
@@ -135,9 +130,10 @@ def read_keys(text: str) -> list[str]:
 
 _decides, _acts, _repeats, _looks = (partial(bind, effect=effect) for effect in get_args(Effect))
 _FIRST_CLICK = "the first click only focuses the desk"
-# the browser handles it: no session gets it
-_WHOLE_SCREEN = mouse("Shift+Space", "the desk on the whole screen, and back")
-_LAST_LINES = (_WHOLE_SCREEN, _looks("?", "help", "this legend"))
+_LAST_LINES = (
+    mouse("Shift+Space", "the desk on the whole screen, and back"),  # the browser handles it: no session gets it
+    _looks("?", "help", "this legend"),
+)
 
 # --- the review deck, and the automation's review on the same deck ------------------------------------------------
 
@@ -227,7 +223,6 @@ CROP = KeyTable(
 # --- boards of thumbnails: the folder viewer and the sorter -------------------------------------------------------
 
 _APPLY = _acts("Shift+Enter", "finalise", "apply: a summary first, again moves the files, Esc returns")
-_UNDO_MARKS = _looks("u Shift+u", "undo, redo", "undo the last key that marked, redo")
 
 _BOARD = (
     mouse("click", f"an image: make it active, a header: select all of it; {_FIRST_CLICK}"),
@@ -251,7 +246,7 @@ _BOARD = (
     _acts("Enter z", "large", "the active image large; arrows show the next ones"),
     _looks("i", "info", "YAML, caption and PNG text of the image"),
     _looks("[ ]", "smaller, larger", "smaller, larger thumbnails"),
-    _UNDO_MARKS,
+    _looks("u Shift+u", "undo, redo", "undo the last key that marked, redo"),
     _APPLY,
     _looks("Escape", "back", "close; else clear the selection"),
     *_LAST_LINES,

@@ -38,23 +38,17 @@ _SHOWN_BY_BROWSERS = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jp
 
 
 class ProjectSession:
-    """A user at one tool of one project.
+    """A user at one tool of one project. Raises ProjectError or StoreError where the project cannot be opened.
 
     A tool adds `press(key)`, which applies one key and saves what it changed; `refresh()`, which reads what other
     windows wrote and returns whether anything changed; and `open(recovered)`, which reads everything at the start.
-
-    Attributes:
-        previews: the folder of previews of its images.
-
-    Raises:
-        ProjectError, StoreError: the project cannot be opened.
     """
 
     keys: KeyTable  # the tool's bindings
 
     def __init__(self, project: Project) -> None:
         project.require_root()
-        self.project, self.previews = project, project.workspace.thumbnails
+        self.project, self.previews = project, project.workspace.thumbnails  # the folder of previews of its images
         self._connection = connect(project.database)
         try:
             self.open(recover_if_planned(project, self._connection))

@@ -73,7 +73,7 @@ class DuplicatesDesk(StageDesk):
         copy: Copy | None = self._pictures.get(name)
         if copy is None:
             return None
-        project = self.session.project_of(copy)
+        project = self.session.projects[copy.project_id]
         return read_picture(project, copy.path, copy.sha256, kind, project.workspace.thumbnails)
 
     def _differences(self, pair: DuplicatePair) -> Differences:
@@ -81,7 +81,7 @@ class DuplicatesDesk(StageDesk):
         if token not in self._compared:
             pictures = []
             for copy in (pair.a, pair.b):
-                project = self.session.project_of(copy)
+                project = self.session.projects[copy.project_id]
                 folder = project.workspace.thumbnails
                 with suppress(ImageError, OSError):  # the stage says on the picture why it cannot be shown
                     pictures.append(thumbnails.open_preview(folder, copy.sha256, project.root / copy.path))

@@ -28,8 +28,6 @@ from pickroom.store import crops, decisions, operations
 from pickroom.store.connections import require_in_place
 from pickroom.store.workspace import Project
 
-_APPLY_AI = "Crop {} of crop_auto/ as the AI proposed, unseen?"
-
 
 class CropSession(ProjectSession):
     """A user at the crop desk: keys and drags edit boxes, Enter submits the active image.
@@ -106,6 +104,7 @@ class CropSession(ProjectSession):
     def view(self) -> CropDeskView:
         """Everything the desk draws now."""
         ai_crops, waiting = len(self._ai_crops()), len(self.waiting)
+        confirm = f"Crop {plural(ai_crops, 'image')} of crop_auto/ as the AI proposed, unseen?"
         text = f"{plural(waiting, 'image')} wait{'s' if waiting == 1 else ''} for a crop"
         parts = [text if waiting or self.problems else "No image waits for its crop"]
         made = [order.box_source for _, orders in self._made.values() for order in orders]
@@ -117,7 +116,7 @@ class CropSession(ProjectSession):
             images=self._images(self.state),
             message=self.state.message,
             asked=self.state.asked,
-            confirm=_APPLY_AI.format(plural(ai_crops, "image")) if self.state.confirming else "",
+            confirm=confirm if self.state.confirming else "",
             problems=tuple(f"{path}: {why}" for path, why in sorted({**self.problems, **self._refused}.items())),
             ai_crops=ai_crops,
         )
@@ -132,10 +131,9 @@ class CropSession(ProjectSession):
 
     def _images(self, state: CropState) -> tuple[CropImageView, ...]:
         return tuple(
-            machine.image_view(
-                card, state, number, self._sha256(card), "not cropped" if _path(card) in self._refused else card.warning
-            )
+            machine.image_view(card, state, number, self._sha256(card), warning)
             for number, card in enumerate(state.cards, start=1)
+            for warning in ["not cropped" if _path(card) in self._refused else card.warning]
         )
 
     def submit(self, orders: Sequence[Order]) -> CropResult:

@@ -29,11 +29,6 @@ class DuplicatesSession(BoardSession):
     """A user looking at pairs of one project; pairs with images of others are shown and left alone.
 
     Pairs of two other projects are not shown. Raises as `ProjectSession`.
-
-    Attributes:
-        pairs: found at the start, without those of which an image has vanished since; pairs with an image that waits
-            for its review come last.
-        dropped: near pairs that were too many to keep.
     """
 
     kind = DUPLICATES
@@ -47,20 +42,18 @@ class DuplicatesSession(BoardSession):
         progress: Progress | None = None,
     ) -> None:
         require_moving(project, "the duplicates desk")
+        thresholds = thresholds or Thresholds()
         # what was compared, with what could not be
-        self.gathered: Gathered = gather(
-            [project, *others], progress, exact=thresholds is not None and thresholds.exact
-        )
+        self.gathered: Gathered = gather([project, *others], progress, exact=thresholds.exact)
         found = find(self.gathered.copies, thresholds)
-        own = [pair for pair in found.pairs if project.id in (pair.a.project_id, pair.b.project_id)]
-        self._found, self.dropped = tuple(own), found.dropped
-        self.pairs: tuple[DuplicatePair, ...] = self._found
+        own = (pair for pair in found.pairs if project.id in (pair.a.project_id, pair.b.project_id))
+        self._found, self.dropped = tuple(own), found.dropped  # dropped: near pairs that were too many to keep
+        # without those of which an image has vanished since; pairs with an image that waits for its review come last
+        self.pairs = self._found
         self.position = 0  # of the pair that is shown, in `pairs`
         self.differences = True  # whether they are drawn
-        self._both: frozenset[KeptPair] = frozenset()  # as stored
-        own_copies = (copy for copy in self.gathered.copies if copy.project_id == project.id)
-        self._sides = {copy.path: _side(copy) for copy in own_copies}
-        self._projects = {one.id: one for one in (project, *others)}
+        self._sides = {copy.path: _side(copy) for copy in self.gathered.copies if copy.project_id == project.id}
+        self.projects = {one.id: one for one in (project, *others)}
         super().__init__(project, FOLDERS)
 
     @property
@@ -70,10 +63,9 @@ class DuplicatesSession(BoardSession):
 
     def outcome(self, pair: DuplicatePair) -> str:
         """The decision: "a" or "b" stays, "both", "none" (both are set aside because of other pairs), "" still open."""
-        gone = [self._is_marked(copy) for copy in (pair.a, pair.b)]
-        if any(gone):
-            return {(False, True): "a", (True, False): "b"}.get((gone[0], gone[1]), "none")
-        return "both" if kept_key(pair) in self._both else ""
+        gone = (self._is_marked(pair.a), self._is_marked(pair.b))
+        decided = {(False, True): "a", (True, False): "b", (True, True): "none"}.get(gone)
+        return decided or ("both" if kept_key(pair) in self._both else "")
 
     def review_first(self, pair: DuplicatePair) -> str:
         """Why no image of a pair is suggested: one of them waits for its review, and is not set aside before that."""
@@ -84,10 +76,6 @@ class DuplicatesSession(BoardSession):
             if reason and (copy is pair.b or reason == apply_marks.IN_A_GROUP):
                 return f"review first: {copy.filename}: {reason}"
         return ""
-
-    def project_of(self, copy: Copy) -> Project:
-        """The project that one side of a pair belongs to."""
-        return self._projects[copy.project_id]
 
     def header(self) -> str:
         """One line over the pair."""
@@ -234,10 +222,8 @@ class DuplicatesSession(BoardSession):
 
     def _show(self, step: MarkStep) -> None:
         paths = {path for path, _, _ in step.changes}
-        for place, pair in enumerate(self.pairs):
-            if paths and paths <= {pair.a.path, pair.b.path}:
-                self.position = place
-                return
+        places = (i for i, pair in enumerate(self.pairs) if paths and paths <= {pair.a.path, pair.b.path})
+        self.position = next(places, self.position)
 
 
 def kept_key(pair: DuplicatePair) -> KeptPair:

@@ -83,10 +83,8 @@ class BoardSession(ProjectSession):
         images = plural(len(self.listing.items), "image")
         folders = plural(len({item.directory for item in self.listing.items}), "folder")
         parts = [f"{images} in {folders}", f"{len(self.board.marks):,} marked"]
-        if self.board.selected:
-            parts.append(f"{len(self.board.selected):,} selected")
-        if self.listing.left_out:
-            parts.append(f"{len(self.listing.left_out)} not shown")
+        parts += [f"{len(self.board.selected):,} selected"] if self.board.selected else []
+        parts += [f"{len(self.listing.left_out)} not shown"] if self.listing.left_out else []
         return " - ".join(parts)
 
     def press(self, key: str) -> Board:

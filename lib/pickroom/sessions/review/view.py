@@ -33,13 +33,7 @@ class ImageView(ShownImage):
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """One group as shown: the images of its round, in stage order, and the lines of text under them.
-
-    Attributes:
-        token: of what is on screen: the group, and of a burst the round.
-        strip: of a burst of more than four, (image, "out", "on" or "coming") of every image; else ().
-        round_words: "Round 2 of 3", "" for a group of one round.
-    """
+    """One group as shown: the images of its round, in stage order, and the lines of text under them."""
 
     group_id: str
     images: tuple[ImageView, ...]
@@ -48,9 +42,9 @@ class GroupView:
     reasons: str
     flags: tuple[str, ...]
     held_reason: str
-    token: str = ""
-    strip: tuple[tuple[Image, Standing], ...] = ()
-    round_words: str = ""
+    token: str = ""  # of what is on screen: the group, and of a burst the round
+    strip: tuple[tuple[Image, Standing], ...] = ()  # of every image of a burst of more than four
+    round_words: str = ""  # "Round 2 of 3", "" for a group of one round
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +65,6 @@ class DeckView:
     message: str
     summary: tuple[str, ...]  # what finalise would do, while it asks; else empty
     next_step: str = ""  # what to do where there is no group at all; else ""
-
-
-_UNKNOWN = Capture()
-NO_FACE = "No face found"
 
 
 def group_view(
@@ -119,9 +109,9 @@ def group_view(
             ai_pick=shown is not None and shown.selected_index == place,
             badge=badge if shown and shown.selected_index == place else "",
             crop=shown.offered_crop if shown and overlay and shown.selected_index == place else None,
-            details=(captures or {}).get(image.sha256, _UNKNOWN).words,
+            details=(captures or {}).get(image.sha256, Capture()).words,
             face=(faces or {}).get(image.sha256),
-            no_face="" if faces is None else NO_FACE if image.sha256 in faces else "Face not measured yet",
+            no_face="" if faces is None else "No face found" if image.sha256 in faces else "Face not measured yet",
         )
         for number, place in enumerate(places, start=1)
         for image in [group.images[place]]
@@ -164,10 +154,8 @@ NO_GROUP = "No group yet"
 def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True, learned: str = "") -> str:
     """`Group 12 of 340 - reviewed 11 (3 %) - 4.1 s/group - about 22 min left - agreement 91 %`.
 
-    Args:
-        waiting: groups of the project that are undecided and beyond this batch.
-        made: whether there is any group, decided ones too.
-        learned: how the model does, in words.
+    `waiting` are the groups of the project that are undecided and beyond this batch; `made` tells whether there is any
+    group, decided ones too; `learned` is how the model does, in words.
     """
     count = len(state.cards)
     if not made:
@@ -180,12 +168,8 @@ def header(state: ReviewState, pace: Pace, waiting: int, made: bool = True, lear
         minutes = pace.seconds_per_group * (count - state.decided) / 60
         if state.decided < count:
             parts.append("under a minute left" if minutes < 1 else f"about {minutes:.0f} min left")
-    if pace.agreement is not None:
-        parts.append(f"agreement {percent(pace.agreement)}")
-    if learned:
-        parts.append(learned)
-    if waiting:
-        parts.append(f"{waiting} more after this batch")
+    parts += [f"agreement {percent(pace.agreement)}"] if pace.agreement is not None else []
+    parts += filter(None, (learned, f"{waiting} more after this batch" if waiting else ""))
     return " - ".join(parts)
 
 
