@@ -81,21 +81,6 @@ EXAMPLES |= {name: example for name, (_, example) in GROUPED.items()}
 _INDENT = 2
 
 
-def page(commands: set[str]) -> str:
-    """The lines under the usage: each section with those of its commands that there are.
-
-    Args:
-        commands: the names of the commands that are not hidden.
-    """
-    width = max(map(len, EXAMPLES.keys() - GROUPED.keys())) + _INDENT
-    text = ""
-    for title, lines in SECTIONS.items():
-        shown = [f"{'':{_INDENT}}{name:<{width}}{line}\n" for name, line, _ in lines if name in commands]
-        text += f"\n{title}:\n" + "".join(shown) if shown else ""
-    unsorted = sorted(commands - EXAMPLES.keys())
-    return text + (f"\nOthers: {', '.join(unsorted)}\n" if unsorted else "")
-
-
 class Page(TyperGroup):
     """The whole command line: its help is the page."""
 
@@ -108,8 +93,13 @@ class Page(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Click's list of commands, in sections and with lines of their own."""
-        names = {name for name in self.list_commands(ctx) if not self.commands[name].hidden}
-        formatter.write(page(names))
+        commands = {name for name in self.list_commands(ctx) if not self.commands[name].hidden}
+        width = max(map(len, EXAMPLES.keys() - GROUPED.keys())) + _INDENT
+        for title, lines in SECTIONS.items():
+            shown = [f"{'':{_INDENT}}{name:<{width}}{line}\n" for name, line, _ in lines if name in commands]
+            formatter.write(f"\n{title}:\n{''.join(shown)}" if shown else "")
+        if unsorted := sorted(commands - EXAMPLES.keys()):
+            formatter.write(f"\nOthers: {', '.join(unsorted)}\n")
         formatter.write("\npickroom COMMAND --help shows its options and an example.\n")
 
 

@@ -67,11 +67,9 @@ def browse(
     execute: Execute = False,
 ) -> None:
     """Mark images to keep, crop or set aside, by a file; the viewer is in 71_browse.ipynb."""
-    lines = (
-        read_marks(console.read_text(marks, "reading a file of marks"), "mark", marking.mark_word)
-        if marks is not None
-        else None
-    )
+    lines = None
+    if marks is not None:
+        lines = read_marks(console.read_text(marks, "reading a file of marks"), "mark", marking.mark_word)
     with closing(marking.BrowseSession(console.project_of(project), folder)) as session:
         counts = session.listing.counts
         routes = None

@@ -53,15 +53,11 @@ def group_caption(image: ImageView, details: str) -> Caption:
     """
     title, said = _GROUP_SIGNS[image.mark] + image.label, [*filter(None, details.split(" · "))]
     quiet = [image.filename, *said] if image.details else [*said, image.filename]
-    crop = (image.crop, _corners(image, image.crop)) if image.crop else None
-    return Caption(title, quiet, image.mark, crop=crop)
-
-
-def _corners(image: ImageView, crop: CropBox) -> str:
-    """Corners (x1, y1 - x2, y2) of an image's crop, in pixels of the upright image and in fractions of it."""
-    x1, y1, x2, y2 = to_pixels(crop, image.width, image.height)
+    if (crop := image.crop) is None:
+        return Caption(title, quiet, image.mark)
+    x1, y1, x2, y2 = to_pixels(crop, image.width, image.height)  # the corners, in pixels of the upright image
     parts = f"{crop.x1:.3f}, {crop.y1:.3f} – {crop.x2:.3f}, {crop.y2:.3f}"
-    return f"{x1}, {y1} – {x2}, {y2} px · {parts}"
+    return Caption(title, quiet, image.mark, crop=(crop, f"{x1}, {y1} – {x2}, {y2} px · {parts}"))
 
 
 LINE = 2.0  # CSS pixels, of the outline round what differs

@@ -121,7 +121,11 @@ class GridDesk(Desk):
             self.button("finalise", f"Apply ({len(board.marks):,})", kind="main", enabled=marked),
         )
         self.panel.value = self.panel_words()
-        said = self.error or desk_html.sentence(board.message) or self._active()
+        said = self.error or desk_html.sentence(board.message)
+        if not said:  # the active image, and what is to become of it
+            going = board.marks.get(board.active or "")
+            said = board.active or "No image is here."
+            said += f"  ·  → {self.session.destination_words(going)}" if going else ""
         self.words.value = desk_html.line(("error" if self.error else "message", said))
         self._show()
         self._whole = False
@@ -133,14 +137,6 @@ class GridDesk(Desk):
             self._order = board.layout.order
             self._seen += 1
         return ASKED if board.summary else str(self._seen)
-
-    def _active(self) -> str:
-        """The active image and what is to become of it, while there is nothing else to say."""
-        board = self.session.board
-        if board.active is None:
-            return "No image is here."
-        going = board.marks.get(board.active)
-        return f"{board.active}  ·  → {self.session.destination_words(going)}" if going else board.active
 
     def panel_words(self) -> str:
         """The panel over the board, as HTML; "" for none."""

@@ -111,11 +111,9 @@ def kind_of(folder: Path) -> str:
     if not above:
         return "unknown file system"
     mount = max(above)[2]
-    return _behind_fuse(mount.device) if mount.fstype == "fuseblk" else str(mount.fstype)
-
-
-def _behind_fuse(device: str) -> str:
-    with contextlib.suppress(OSError), open(device, "rb", buffering=0) as file:
+    if mount.fstype != "fuseblk":
+        return str(mount.fstype)
+    with contextlib.suppress(OSError), open(mount.device, "rb", buffering=0) as file:
         return _BOOT_SECTORS.get(file.read(512)[3:11], "fuseblk")
     return "fuseblk (exFAT or NTFS)"
 
