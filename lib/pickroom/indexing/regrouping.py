@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pickroom.core import naming
 from pickroom.core.quantities import plural
-from pickroom.core.records import Group, Ungrouped
+from pickroom.core.records import Group, Image, Ungrouped
 from pickroom.files.apply_marks import LOOKED_AT
 from pickroom.files.journal import BROWSE
 from pickroom.groups import baseline
@@ -24,6 +24,7 @@ from pickroom.store.connect import connect, open_read_only, transaction
 from pickroom.store.workspace import Project
 
 _NAMED = 5  # images that are named in a note
+_AT_ONCE = 5_000  # groups recommended at a time: what their images say of themselves is in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def store(
     doubtful = tuple(u for u in left_out if (u.directory, u.filename) in kept)
     ungrouped = tuple(u for u in left_out if (u.directory, u.filename) not in kept)
 
-    same = {(members[0].directory, tuple(i.filename for i in members)) for members in proposed} & set(loose)
+    same = loose.keys() & (map(_key, proposed) if loose else ())
     groups.remove(connection, [group.group_id for key, group in loose.items() if key not in same])
     alone_now = {(u.directory, u.filename) for u in ungrouped}
     stats = {
@@ -142,15 +143,17 @@ def store(
     images.replace_scan(connection, found.images, ungrouped, stats)
     marks.forget_taken(connection, alone_now - looked_at)
     images.replace_unreadable(connection, found.unreadable)
-    new = [m for m in proposed if (m[0].directory, tuple(i.filename for i in m)) not in same]
+    new = [members for members in proposed if not same or _key(members) not in same]
     fresh = []
     for place, own in enumerate(new):
         group_id, batch_number = naming.group_id(project.id, made_at, place)
         fresh.append(Group(group_id, project.id, own[0].directory, batch_number, own))
     groups.insert(connection, fresh, grouping.kind)
     groups.assign_sampling_keys(connection, project.id)
-    taken = captures.of(connection, [image.sha256 for group in fresh for image in group.images])
-    recommendations.upsert(connection, [baseline.recommend(group, captures=taken) for group in fresh])
+    for start in range(0, len(fresh), _AT_ONCE):
+        part = fresh[start : start + _AT_ONCE]
+        taken = captures.of(connection, [image.sha256 for group in part for image in group.images])
+        recommendations.upsert(connection, [baseline.recommend(group, captures=taken) for group in part])
 
     gone = kept - {(u.directory, u.filename) for u in left_out}
     gone.difference_update((i.directory, i.filename) for i in found.images)
@@ -171,6 +174,10 @@ def store(
     return ScanReport(found.count, queue, ungrouped, tuple(missing), doubtful, tuple(renamed), notes, *left, kinds)
 
 
+def _key(members: Sequence[Image]) -> tuple[str, tuple[str, ...]]:
+    return members[0].directory, tuple(image.filename for image in members)
+
+
 def _queue(
     connection: sqlite3.Connection,
     waiting: Sequence[Group],
@@ -179,8 +186,8 @@ def _queue(
     known: groups.Known,
 ) -> tuple[Group, ...]:
     """The queue as the tables have it now, from what is in memory: a million images are not held twice."""
-    read = {(i.directory, i.filename): i for i in found.images if known.get((i.directory, i.filename)) is not i}
-    if waiting and read:
+    new = (i for i in found.images if known.get((i.directory, i.filename)) is not i) if waiting else ()
+    if read := {(i.directory, i.filename): i for i in new}:
         waiting = [replace(g, images=tuple(read.get((i.directory, i.filename), i) for i in g.images)) for g in waiting]
     by_id = {group.group_id: group for group in (*waiting, *fresh)}
     return tuple(by_id[group_id] for group_id in groups.queue_ids(connection))
