@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pickroom.core.errors import ConflictError, StoreError
 from pickroom.learn import checkpoints
@@ -74,8 +75,11 @@ def test_a_file_that_holds_code_is_refused_and_not_run(workspace: Workspace, tmp
     with pytest.raises(StoreError, match="it cannot be read"):
         checkpoints.load(workspace, "ranker", 1)
     old = path.rename(path.with_suffix(".pt"))
+    torch.save({"model": Trap(trap)}, old)
+    with pytest.raises(StoreError, match="it cannot be read"):
+        checkpoints.load(workspace, "ranker", 1)
     old.write_bytes(pickle.dumps(Trap(trap)))
-    with pytest.raises(ConflictError, match=r"made by version 0\.1"):
+    with pytest.raises(StoreError, match="it cannot be read"):
         checkpoints.load(workspace, "ranker", 1)
     assert not trap.exists()
 

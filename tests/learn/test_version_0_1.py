@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from pickroom.core.errors import ConflictError
+from pickroom.core.errors import ConflictError, StoreError
 from pickroom.learn import checkpoints
+from pickroom.learn.crops.model import CropTask
 from pickroom.store.workspace import Workspace
 
 MODELS = Path(__file__).parent / "version-0.1"  # written by version 0.1, with what its models said of some features
@@ -23,15 +23,25 @@ def old(workspace: Workspace) -> Workspace:
     return workspace
 
 
-@pytest.mark.parametrize("name", ["ranker", "crop_proposer"])
-def test_an_old_model_is_listed_and_says_to_train_again(old: Workspace, name: str) -> None:
-    assert checkpoints.versions(old, name) == [1]
-    with pytest.raises(ConflictError, match=r"made by version 0\.1") as raised:
-        checkpoints.load(old, name, 1)
-    assert raised.value.hint == f"train again: pickroom train {name}"
+def test_an_old_ranker_is_listed_and_named_as_older(old: Workspace) -> None:
+    assert checkpoints.versions(old, "ranker") == [1]
+    checkpoint = checkpoints.load(old, "ranker", 1)
+    assert checkpoint.seen.tolist() == [1, 2, 3]
+    with pytest.raises(StoreError, match=r"made by an older version.*train again: pickroom train ranker"):
+        checkpoints.model_of(checkpoint)
+
+
+def test_an_old_crop_model_says_to_train_again(old: Workspace) -> None:
+    checkpoint = checkpoints.load(old, "crop_proposer", 1)
+    with pytest.raises(StoreError, match="an earlier version") as raised:
+        checkpoints.model_of(checkpoint)
+    assert raised.value.hint == "train again: pickroom train crop_proposer"
+    with pytest.raises(ConflictError, match="does not fit"):  # what `recommend` says of it
+        checkpoint.require_features(CropTask().feature_hash, None)
 
 
 def test_new_versions_are_numbered_after_old_ones(old: Workspace) -> None:
-    assert checkpoints.save(old, "ranker", {"w": np.zeros(3)}, {}) == 2
+    model = checkpoints.load(old, "ranker", 1).model
+    assert checkpoints.save(old, "ranker", model, {}) == 2
     assert checkpoints.versions(old, "ranker") == [1, 2]
     assert (old.models / "ranker_v2.npz").is_file()

@@ -1,13 +1,16 @@
-"""Read the weights of a PyTorch file, without PyTorch and without running code of the file's choice.
+"""Read the tensors of a PyTorch file, without PyTorch and without running code of the file's choice.
 
-Format (torch/serialization.py, `_legacy_save`): pickles of a magic number, the protocol, the writing system and the
-object, a pickle of the storages' keys, then each storage as an int64 count and raw little-endian values. Only names
-that plain tensors need are resolved.
+Formats (torch/serialization.py): `_legacy_save` writes pickles of a magic number, the protocol, the writing system and
+the object, a pickle of the storages' keys, then each storage as an int64 count and raw little-endian values; `_save`
+writes a zip of `data.pkl` and one file per storage, `data/<key>`. Only names that plain tensors need are resolved.
 """
 
+import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +18,18 @@ import numpy as np
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _TYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
-_DAMAGED = (pickle.UnpicklingError, EOFError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_DAMAGED = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    EOFError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    NotImplementedError,  # a zip's compression that Python does not have
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class _TensorUnpickler(pickle.Unpickler):
@@ -44,24 +58,31 @@ class _TensorUnpickler(pickle.Unpickler):
         return self._storage(key, kind)
 
 
-def read_state_dict(path: Path) -> dict[str, np.ndarray]:
-    """Name -> values (float32 or int64, in C order) of a state dict.
+def read_tensors(file: BinaryIO) -> Any:
+    """The object of a PyTorch file, its tensors as arrays (float32 or int64, in C order).
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is cut short, or holds anything but plain tensors by name.
+        ValueError: it is cut short, or holds anything but containers, numbers, texts and plain tensors.
     """
     try:
-        with path.open("rb") as file:
-            values = _read(file)
+        read = _read_zip if file.read(4) == b"PK\x03\x04" else _read_legacy
+        file.seek(0)
+        return read(file)
     except _DAMAGED as error:
         raise ValueError(f"it is not a plain PyTorch checkpoint ({error})") from error
+
+
+def read_state_dict(path: Path) -> dict[str, np.ndarray]:
+    """Name -> values of a state dict; raises OSError and ValueError as `read_tensors` does."""
+    with path.open("rb") as file:
+        values = read_tensors(file)
     if not isinstance(values, dict) or not all(isinstance(value, np.ndarray) for value in values.values()):
         raise ValueError("it holds more than a state dict")
     return values
 
 
-def _read(file: BinaryIO) -> Any:
+def _read_legacy(file: BinaryIO) -> Any:
     types: dict[str, str] = {}
 
     def load() -> Any:
@@ -78,6 +99,18 @@ def _read(file: BinaryIO) -> Any:
         storages[key] = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
     file.seek(start)
     return _TensorUnpickler(file, lambda key, _: storages[key], _array).load()
+
+
+def _read_zip(file: BinaryIO) -> Any:
+    with zipfile.ZipFile(file) as archive:
+        (listed,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        folder = listed.removesuffix(".pkl")
+
+        @cache
+        def storage(key: str, kind: str) -> np.ndarray:
+            return np.frombuffer(archive.read(f"{folder}/{key}"), kind)
+
+        return _TensorUnpickler(io.BytesIO(archive.read(listed)), storage, _array).load()
 
 
 def _array(storage: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:

@@ -195,7 +195,9 @@ def rescan(
             earlier = read_captures(project.root, [i for i in found.images if i.sha256 in unread])
             grouping = by_stage(gap) if by is None else by_similarity(project, connection, found.images, by, progress)
             with transaction(connection):
-                captures.add(connection, {**earlier, **found.captures})
+                for read_now in (earlier, found.captures):
+                    captures.add(connection, read_now)
+                found = replace(found, captures={})  # of a million images they are 200 MB
                 # before any group goes: no id may come again
                 made_at = regrouping.second_of_scan(project, connection, at)
                 report = regrouping.store(project, connection, found, known, grouping, renamed, made_at, astray)

@@ -2,8 +2,8 @@
 
 A version is arrays and JSON, no code. The weights are published first, the metadata last: a version exists when both
 files do, and then it never changes. Only this module writes there. `<name>_current.json` names the version that
-recommends. Version 0.1 wrote PyTorch files, `<name>_v<N>.pt`: they are listed but not read, since no model in them can
-be used. The modules that make models are imported only where there is a model: a baseline needs none.
+recommends. Version 0.1 wrote PyTorch files, `<name>_v<N>.pt`: they are read without it. The modules that make models
+are imported only where there is a model: a baseline needs none.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from pickroom.core.errors import ConflictError, StoreError
+from pickroom.features.torch_file import read_tensors
 from pickroom.learn.training_sets import Kind, require_kind
 from pickroom.storage import atomic, json_records
 from pickroom.store.workspace import Project, Workspace, utc_now
@@ -140,17 +141,16 @@ def load(workspace: Workspace, name: str, version: int) -> Checkpoint:
     """Read a version; no code in it is run.
 
     Raises:
-        StoreError: it is missing, or damaged. ConflictError: version 0.1 made it.
+        StoreError: it is missing, or damaged.
     """
     path = workspace.models / f"{name}_v{version}.npz"
     again = f"train again: pickroom train {name}"
-    if not path.exists() and (old := path.with_suffix(".pt")).exists():
-        what = f"{name} v{version} was made by version 0.1, and cannot be used"
-        raise ConflictError(what, doing="loading a model", subject=old, hint=again)
+    if not path.exists() and path.with_suffix(".pt").exists():
+        path = path.with_suffix(".pt")
     try:
         metadata = read_metadata(workspace, name, version)
         with atomic.open_plain(path) as file:
-            arrays = unpacked(file)
+            arrays = unpacked(file) if path.suffix == ".npz" else _flat(read_tensors(file))
     except Exception as error:  # noqa: BLE001 (readers raise almost anything on damaged bytes)
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(f"it cannot be read ({what})", doing="loading a model", subject=path, hint=again) from None
@@ -199,6 +199,15 @@ def _files(workspace: Workspace, name: str) -> Iterator[tuple[int, str]]:
         match = _FILE.fullmatch(path.name)
         if match and match["name"] == name:
             yield int(match["version"]), match[3]
+
+
+def _flat(values: Any) -> dict[str, np.ndarray]:
+    """The arrays of a PyTorch file of version 0.1, named as in an .npz file."""
+    match values:
+        case {"model": dict(model), **rest}:
+            arrays = {f"{_MODEL}{part}": np.asarray(tensor) for part, tensor in model.items()}
+            return arrays | {_SEEN: np.asarray(rest.get("seen", []), dtype=np.int64)}
+    return {}
 
 
 def _metadata_path(workspace: Workspace, name: str, version: int) -> Path:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from pickroom.storage import leftovers
 from pickroom.storage.leftovers import PARTIAL_SUFFIX as PARTIAL_SUFFIX
@@ -58,17 +59,28 @@ def create_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def _write_and(name: Callable[[Path, Path], None], path: Path, data: bytes, *, durable: bool = True) -> None:
-    temporary, file = leftovers.open_partial(path.parent)
+    temporary, file = _write_beside(path, data, durable)
     try:
         with file:  # while it is open, no other process removes it as a leftover
-            file.write(data)
-            file.flush()
-            if durable:
-                sync(file.fileno())
             name(temporary, path)
-    except BaseException:
+    except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _write_beside(path: Path, data: bytes, durable: bool) -> tuple[Path, BinaryIO]:
+    temporary, file = leftovers.open_partial(path.parent)
+    try:
+        file.write(data)
+        file.flush()
+        if durable:
+            sync(file.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):  # it tries to write again
+            file.close()
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary, file
 
 
 def rename_noreplace(source: Path, destination: Path) -> None:
