@@ -18,7 +18,7 @@ from browser.conftest import OpenNotebook
 from browser.desk_page import DeskPage
 from conftest import read_tree
 from pickroom.app.widgets.overlay import Slot, arrange
-from pickroom.core.geometry import from_pixels, to_pixels
+from pickroom.core.geometry import default_box, from_pixels, to_pixels
 from pickroom.core.naming import sidecar_name
 from pickroom.core.records import CropBox
 from pickroom.demo.plan import DemoConfig
@@ -210,7 +210,7 @@ def test_drawn_boxes_are_written_and_back_restores_everything(reviewed: Project,
     desk.press("u", "u", "u", "u")
     usual = desk.box()
     desk.press("Shift+U", "u")
-    assert desk.box() == usual == to_pixels(editing.constant(desk.sizes[2]), *desk.sizes[2])
+    assert desk.box() == usual == to_pixels(default_box(desk.sizes[2]), *desk.sizes[2])
 
     # Enter submits the active image alone, and asks before it takes a box that nobody drew
     shown = dict(zip(names, (first, second, usual), strict=False))
@@ -278,7 +278,7 @@ def test_desk_fits_the_window_and_buttons_act_like_keys(reviewed: Project, open_
     desk.press("Escape")
 
     page = desk.page
-    page.mouse.move(*desk.on_page(1, corner(editing.constant(desk.sizes[0]), "sw")))
+    page.mouse.move(*desk.on_page(1, corner(default_box(desk.sizes[0]), "sw")))
     page.wait_for_function("document.querySelector('.pickroom-image-view').style.cursor === 'nesw-resize'")
 
     desk.click("Apply all AI crops (1)")
