@@ -117,7 +117,7 @@ def test_making_a_preview_leaves_the_image_alone(tmp_path: Path) -> None:
     assert hashlib.sha256(source.read_bytes()).hexdigest() == before
 
 
-@pytest.mark.parametrize("extension", ["png", "jpg"])  # of the JPEG there is no preview, and no folder for it
+@pytest.mark.parametrize("extension", ["png", "jpg"])  # a small JPEG has no preview
 def test_a_small_thumbnail_is_made_of_the_preview_once_and_kept(tmp_path: Path, extension: str) -> None:
     source = write_image(tmp_path / f"a.{extension}", size=(900, 600))
     first = thumbnails.read_small(tmp_path / "cache", SHA, source)
